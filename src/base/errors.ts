@@ -1,0 +1,71 @@
+/**
+ * Every error that the world can cause, in one table. A code is never reused; `docs/errors.md` is checked against this table.
+ *
+ * The kind tells the caller what to do:
+ * - invalid: the request is wrong; mend it, do not retry.
+ * - unavailable: the world said no for now (disk full, timeout, overload); retry later.
+ * - conflict: somebody else was first; read again, then decide.
+ * - not-leader: ask the leader.
+ * - corrupt: stored bytes are damaged; stop and look.
+ * - closed: the handle was closed; open it again.
+ */
+export type ErrorKind = "invalid" | "unavailable" | "conflict" | "not-leader" | "corrupt" | "closed";
+
+interface ErrorEntry {
+  readonly kind: ErrorKind;
+  readonly text: string;
+}
+
+/** Code -> kind and text. One section per room; each room adds to its own. */
+export const ERRORS = {
+  // base and host
+  FS_NOT_FOUND: { kind: "invalid", text: "no such file or directory" },
+  FS_EXISTS: { kind: "conflict", text: "file exists already" },
+  FS_NO_SPACE: { kind: "unavailable", text: "no space left on the device" },
+  FS_IO: { kind: "unavailable", text: "input or output failed" },
+  FS_CLOSED: { kind: "closed", text: "file is closed" },
+  STORE_UNAVAILABLE: { kind: "unavailable", text: "object store did not answer as it should" },
+  STORE_RANGE: { kind: "invalid", text: "range lies outside the object" },
+  TRANSPORT_CLOSED: { kind: "closed", text: "transport is closed" },
+  WORKER_FAILED: { kind: "unavailable", text: "worker ended unexpectedly" },
+  // raft
+  // lsm
+  // sql
+  // replica
+  // server
+  // cli
+} as const satisfies Record<string, ErrorEntry>;
+
+/** A code of the table. */
+export type ErrorCode = keyof typeof ERRORS;
+
+/** Names and values that say where and what, printed last in the message as `key=value`. */
+export type ErrorDetails = Readonly<Record<string, string | number | bigint | boolean | undefined>>;
+
+/** An error that the world caused, with its code and kind. Narrow by `code` or `kind`, never by the text. */
+export class PumiceError extends Error {
+  override readonly name = "PumiceError";
+  readonly code: ErrorCode;
+  readonly kind: ErrorKind;
+  readonly details: ErrorDetails;
+
+  constructor(code: ErrorCode, details: ErrorDetails = {}, cause?: unknown) {
+    super(describe(code, details), cause === undefined ? undefined : { cause });
+    this.code = code;
+    this.kind = ERRORS[code].kind;
+    this.details = details;
+  }
+}
+
+/** True if `error` is a PumiceError, and of that code if one is given. */
+export function isPumiceError(error: unknown, code?: ErrorCode): error is PumiceError {
+  return error instanceof PumiceError && (code === undefined || error.code === code);
+}
+
+function describe(code: ErrorCode, details: ErrorDetails): string {
+  let text: string = ERRORS[code].text;
+  for (const [key, value] of Object.entries(details)) {
+    if (value !== undefined) text += ` ${key}=${String(value)}`;
+  }
+  return text;
+}

@@ -1,0 +1,29 @@
+/**
+ * The host globals that a pure room may name, and no others. Each stands in every JavaScript host and has neither clock,
+ * randomness nor I/O. Rooms with Node's own types do not include this file.
+ */
+interface AbortSignal {
+  readonly aborted: boolean;
+  readonly reason: unknown;
+  throwIfAborted(): void;
+  addEventListener(type: "abort", listener: () => void, options?: { readonly once?: boolean }): void;
+  removeEventListener(type: "abort", listener: () => void): void;
+}
+
+interface AbortController {
+  readonly signal: AbortSignal;
+  abort(reason?: unknown): void;
+}
+
+interface TextEncoder {
+  encode(text: string): Uint8Array<ArrayBuffer>;
+  encodeInto(text: string, target: Uint8Array): { readonly read: number; readonly written: number };
+}
+
+interface TextDecoder {
+  decode(bytes: Uint8Array): string;
+}
+
+declare var AbortController: { new (): AbortController };
+declare var TextEncoder: { new (): TextEncoder };
+declare var TextDecoder: { new (label?: "utf-8", options?: { readonly fatal?: boolean; readonly ignoreBOM?: boolean }): TextDecoder };

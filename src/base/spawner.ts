@@ -1,0 +1,22 @@
+/** Threads of work, as the world gives them: worker threads in production, turns of one queue in the simulator. */
+
+/** One end of a two-way channel to a worker. Messages arrive in order; they are structured clones, or moved if listed in `transfer`. */
+export interface WorkerPort {
+  post(message: unknown, transfer?: readonly ArrayBuffer[]): void;
+  /** Sets the one receiver. Messages that came before are delivered first. */
+  onMessage(receive: (message: unknown) => void): void;
+}
+
+/** A running worker, seen by who spawned it. */
+export interface Worker extends WorkerPort {
+  /** Called once if the worker ends by itself: undefined when it finished, the error when it failed. */
+  onExit(listener: (error: Error | undefined) => void): void;
+  /** Ends it. Idempotent; resolves when it is gone. */
+  terminate(): Promise<void>;
+}
+
+/** Starts workers by the name under which a composition root registered their code. */
+export interface Spawner {
+  /** @throws WORKER_FAILED if there is no worker of that name. `initial` reaches the worker as its first argument, cloned. */
+  spawn(name: string, initial: unknown): Worker;
+}

@@ -1,0 +1,2 @@
+/** host: see ARCHITECTURE.md, section 1. */
+export const ROOM = "unbuilt";

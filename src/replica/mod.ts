@@ -1,0 +1,2 @@
+/** replica: see ARCHITECTURE.md, section 1. */
+export const ROOM = "unbuilt";

@@ -1,0 +1,2 @@
+/** server: see ARCHITECTURE.md, section 1. */
+export const ROOM = "unbuilt";
