@@ -3,6 +3,7 @@ export * from "./assert.ts";
 export * from "./bytes.ts";
 export * from "./clock.ts";
 export * from "./crc32.ts";
+export * from "./duration.ts";
 export * from "./errors.ts";
 export * from "./file-system.ts";
 export * from "./numbers.ts";
