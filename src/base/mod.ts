@@ -11,5 +11,6 @@ export * from "./numbers.ts";
 export * from "./object-key.ts";
 export * from "./object-store.ts";
 export * from "./random.ts";
+export * from "./seeded-random.ts";
 export * from "./spawner.ts";
 export * from "./transport.ts";

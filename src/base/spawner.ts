@@ -7,6 +7,18 @@ export interface WorkerPort {
   onMessage(receive: (message: unknown) => void): void;
 }
 
+/** The worker's own end. */
+export interface WorkerScope extends WorkerPort {
+  /**
+   * Sets the one listener for the moment when no message waits: called after the last of those that waited has been received, and
+   * again, once those that came meanwhile have been, as long as it returns true (it has more to do). This is what batches are made of.
+   */
+  onIdle(work: () => boolean): void;
+}
+
+/** The code of a worker: called once, with its end of the channel and what its spawner gave it. It lives until it is terminated. */
+export type WorkerMain = (scope: WorkerScope, initial: unknown) => void;
+
 /** A running worker, seen by who spawned it. */
 export interface Worker extends WorkerPort {
   /** Called once if the worker ends by itself: undefined when it finished, the error when it failed. */
@@ -17,6 +29,6 @@ export interface Worker extends WorkerPort {
 
 /** Starts workers by the name under which a composition root registered their code. */
 export interface Spawner {
-  /** @throws WORKER_FAILED if there is no worker of that name. `initial` reaches the worker as its first argument, cloned. */
+  /** @throws WORKER_FAILED if there is no worker of that name. `initial` reaches the worker as its second argument, cloned. */
   spawn(name: string, initial: unknown): Worker;
 }

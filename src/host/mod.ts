@@ -1,2 +1,5 @@
-/** host: see ARCHITECTURE.md, section 1. */
-export const ROOM = "unbuilt";
+/** host: the real world. Clock, randomness, files, worker threads: Node's, behind base's interfaces. */
+export * from "./clock.ts";
+export * from "./file-system.ts";
+export * from "./random.ts";
+export * from "./spawner.ts";

@@ -1,0 +1,36 @@
+/** The machine's clocks. */
+import type { Clock } from "../base/mod.ts";
+
+/** The longest wait that Node's timers take, milliseconds; a longer one is waited in parts. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+/** The clock of this machine. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  async sleep(ms, options = {}) {
+    const { signal } = options;
+    const deadline = performance.now() + ms;
+    signal?.throwIfAborted();
+    for (;;) {
+      // A timer may fire up to a millisecond early, so the deadline is looked at again.
+      const left = deadline - performance.now();
+      if (left <= 0) return;
+      await wait(Math.min(Math.ceil(left), TIMER_MS_MAX), signal);
+    }
+  },
+};
+
+function wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const aborted = (): void => {
+      clearTimeout(timer);
+      reject(signal?.reason as Error);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", aborted);
+      resolve();
+    }, ms);
+    signal?.addEventListener("abort", aborted, { once: true });
+  });
+}
