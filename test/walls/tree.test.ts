@@ -64,17 +64,18 @@ test("only src/entry and src/sim construct the world", () => {
   const wrong: string[] = [];
   for (const { path, room, text } of sources) {
     if (["host", "sim", "entry"].includes(room)) continue;
-    for (const name of implementers) if (new RegExp(`\\b(?:new )?${name}\\(`).test(text)) wrong.push(`${path} constructs ${name}`);
+    for (const name of implementers) if (new RegExp(`\\b${name}\\b`).test(text)) wrong.push(`${path} names ${name}`);
   }
   assert.deepEqual(wrong, []);
 });
 
-/** Exported classes that implement, and exported functions that return, an interface to the world. */
+/** Exported classes that implement, functions that return, and constants that are, an interface to the world. */
 function worldNames(text: string): string[] {
   const world = "(?:Clock|Random|FileSystem|ObjectStore|Transport|Spawner)";
   const classes = [...text.matchAll(new RegExp(`export class (\\w+)[^{]* implements [^{]*\\b${world}\\b`, "g"))];
   const functions = [...text.matchAll(new RegExp(`export function (\\w+)\\([^)]*\\): ${world}\\b`, "g"))];
-  return [...classes, ...functions].map((match) => match[1] as string);
+  const constants = [...text.matchAll(new RegExp(`export const (\\w+): ${world}\\b`, "g"))];
+  return [...classes, ...functions, ...constants].map((match) => match[1] as string);
 }
 
 test("every file says in its first line what it is", () => {
