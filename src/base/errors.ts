@@ -34,6 +34,18 @@ export const ERRORS = {
   // raft
   // lsm
   // sql
+  SQL_COMMAND_FORMAT: { kind: "corrupt", text: "log entry holds no command that this version knows" },
+  SQL_MACHINE: { kind: "unavailable", text: "SQLite failed for a reason of this machine alone; stopped before this replica can differ" },
+  SQL_CORRUPT: { kind: "corrupt", text: "database file is damaged; stopped before this replica can differ" },
+  SQL_VERSION: {
+    kind: "invalid",
+    text: "this SQLite can lose writes when its WAL is reset; run a Node with SQLite 3.51.3 or newer, not 3.52.0",
+  },
+  SQL_EXTENSION: { kind: "invalid", text: "the SQLite extension cannot be loaded; build it with: node scripts/build-native.mjs" },
+  SQL_STATE: { kind: "corrupt", text: "the internal state table is not what this version writes" },
+  SQL_ORDER: { kind: "invalid", text: "entries are not applied in the order of their indexes" },
+  SQL_BACKUP: { kind: "unavailable", text: "backup failed" },
+  SQL_CLOSED: { kind: "closed", text: "database is closed" },
   // replica
   // server
   // cli

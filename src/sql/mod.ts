@@ -1,2 +1,8 @@
-/** sql: see ARCHITECTURE.md, section 1. */
-export const ROOM = "unbuilt";
+/** sql: SQLite as a deterministic state machine. See ARCHITECTURE.md, sections 2, 3 and 7. */
+export * from "./backup-options.ts";
+export * from "./command.ts";
+export * from "./command-codec.ts";
+export * from "./reader.ts";
+export * from "./results.ts";
+export * from "./state-machine.ts";
+export * from "./worker-protocol.ts";

@@ -1,0 +1,78 @@
+/**
+ * Messages between the replica and the threads that run SQLite. `src/entry/apply-worker.ts` runs one StateMachine,
+ * `src/entry/reader-worker.ts` one Reader; both by the loops in `apply-service.ts` and `reader-service.ts`.
+ *
+ * A worker's first message is `opened` or `fatal`. After `fatal` it does nothing more: the replica stops.
+ * Requests are answered in their order, except that reads may be answered in several `reads` messages.
+ */
+import type { ErrorCode, ErrorDetails } from "../base/mod.ts";
+import type { BackupOptions, DumpOptions } from "./backup-options.ts";
+import type { ReadRequest, SqliteStatus } from "./reader.ts";
+import type { EntryResult, ReadResult } from "./results.ts";
+import type { Applied, ApplyEntry, CheckpointMode, CheckpointResult } from "./state-machine.ts";
+
+/** First argument of both workers: plain data. */
+export interface SqlWorkerInit {
+  /** The database file. Its folder exists. */
+  readonly path: string;
+  /** The extension built by scripts/build-native.mjs. */
+  readonly extensionPath: string;
+  /** Foreign keys are enforced. The same on every replica. */
+  readonly foreignKeys: boolean;
+}
+
+/** An error as it crosses threads. */
+export interface WireError {
+  readonly code: ErrorCode | undefined;
+  readonly message: string;
+  readonly details: ErrorDetails;
+}
+
+/** To the apply worker. */
+export type ApplyRequest =
+  | { readonly kind: "apply"; readonly entries: readonly ApplyEntry[] }
+  | { readonly kind: "checkpoint"; readonly mode: CheckpointMode }
+  | { readonly kind: "status" }
+  | { readonly kind: "close" };
+
+/** From the apply worker. */
+export type ApplyResponse =
+  | { readonly kind: "opened"; readonly applied: Applied; readonly sqliteVersion: string; readonly walBytes: number }
+  | { readonly kind: "applied"; readonly results: readonly EntryResult[]; readonly applied: Applied; readonly walBytes: number }
+  | { readonly kind: "checkpointed"; readonly checkpoint: CheckpointResult }
+  | { readonly kind: "status"; readonly status: SqliteStatus }
+  | { readonly kind: "closed" }
+  | { readonly kind: "fatal"; readonly error: WireError };
+
+/** To a reader worker. Ids are chosen by the sender. */
+export type ReaderRequest =
+  | { readonly kind: "read"; readonly requests: readonly IdentifiedRead[] }
+  | { readonly kind: "backup"; readonly id: number; readonly target: string; readonly options: BackupOptions }
+  /** Opens a dump. Each `dump-next` gets one `dump-chunk` until `isLast`; `dump-stop` ends it early. */
+  | { readonly kind: "dump"; readonly id: number; readonly options: DumpOptions }
+  | { readonly kind: "dump-next"; readonly id: number }
+  | { readonly kind: "dump-stop"; readonly id: number }
+  | { readonly kind: "status"; readonly id: number }
+  | { readonly kind: "close" };
+
+/** A read and the id of its answer. */
+export interface IdentifiedRead {
+  readonly id: number;
+  readonly request: ReadRequest;
+}
+
+/** From a reader worker. `interruptHandle` is for `InterruptSwitch.interrupt` on any thread of the process. */
+export type ReaderResponse =
+  | { readonly kind: "opened"; readonly interruptHandle: number }
+  | { readonly kind: "reads"; readonly results: readonly { readonly id: number; readonly result: ReadResult }[] }
+  | { readonly kind: "backup-done"; readonly id: number; readonly error: WireError | undefined }
+  | {
+      readonly kind: "dump-chunk";
+      readonly id: number;
+      readonly text: string;
+      readonly isLast: boolean;
+      readonly error: WireError | undefined;
+    }
+  | { readonly kind: "status"; readonly id: number; readonly status: SqliteStatus }
+  | { readonly kind: "closed" }
+  | { readonly kind: "fatal"; readonly error: WireError };
