@@ -33,6 +33,19 @@ export const ERRORS = {
   WORKER_FAILED: { kind: "unavailable", text: "worker ended unexpectedly" },
   // raft
   // lsm
+  LSM_CORRUPT: { kind: "corrupt", text: "stored bytes are damaged" },
+  LSM_MISSING: { kind: "corrupt", text: "an object that the store's manifest names is missing" },
+  LSM_UNSUPPORTED: { kind: "invalid", text: "this store uses a format that is not supported here" },
+  LSM_DOWNGRADE: { kind: "invalid", text: "the store holds files of a newer profile; open it with that profile" },
+  LSM_NOT_FOUND: { kind: "invalid", text: "no such store" },
+  LSM_CHECKPOINT_NOT_FOUND: { kind: "invalid", text: "no such checkpoint" },
+  LSM_INVALID: { kind: "invalid", text: "invalid argument" },
+  LSM_MERGE_OPERATOR: { kind: "invalid", text: "merge needs a merge operator and none was given" },
+  LSM_CONFLICT: { kind: "conflict", text: "another transaction wrote what this one read or wrote" },
+  LSM_FENCED: { kind: "closed", text: "a newer writer has opened the store" },
+  LSM_CLOSED: { kind: "closed", text: "the store is closed" },
+  LSM_BUSY: { kind: "unavailable", text: "too much unflushed data; wait for the flush" },
+  LSM_CONTENTION: { kind: "unavailable", text: "the manifest changed too often while updating it" },
   // sql
   SQL_COMMAND_FORMAT: { kind: "corrupt", text: "log entry holds no command that this version knows" },
   SQL_MACHINE: { kind: "unavailable", text: "SQLite failed for a reason of this machine alone; stopped before this replica can differ" },

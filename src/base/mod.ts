@@ -2,6 +2,7 @@
 export * from "./assert.ts";
 export * from "./bytes.ts";
 export * from "./clock.ts";
+export * from "./codec.ts";
 export * from "./crc32.ts";
 export * from "./duration.ts";
 export * from "./errors.ts";

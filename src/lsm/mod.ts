@@ -1,2 +1,2 @@
-/** lsm: see ARCHITECTURE.md, section 1. */
-export const ROOM = "unbuilt";
+/** lsm: the storage engine on object storage, in SlateDB's files. See ARCHITECTURE.md, sections 1 and 5. */
+export * from "./format/manifest.ts";

@@ -1,0 +1,325 @@
+/**
+ * Manifest: what is alive. A file is version u16 BE | FlatBuffer. Version 1 (SlateDB 0.11 on) is what is written; version 2, which
+ * lists each SST once and has segments, is read.
+ *
+ * 1. `l0` is newest first; `runs` have descending ids, newest data first; the SSTs of a run ascend and do not overlap.
+ * 2. Every WAL object up to replayAfterWalId is wholly in L0.
+ * 3. createTs of every row in L0 and runs <= lastL0ClockTick, which never goes back.
+ */
+import { fromUtf8, PumiceError, viewOf } from "../../base/mod.ts";
+import { damaged } from "./damage.ts";
+import { FlatReader, type FlatTable } from "./flat-reader.ts";
+import { flatOptionalU16, flatRef, flatU32, flatU64, flatU8, FlatWriter, type FlatOffset } from "./flat-writer.ts";
+import { ulidFromHalves, ulidToHalves, uuidFromHalves, uuidToHalves, type Halves, type Ulid, type Uuid } from "./identifiers.ts";
+import type { KeyRange } from "./key-range.ts";
+import { TICK_MIN } from "./row.ts";
+import { EMPTY_TRACKER } from "./sequence-tracker.ts";
+import { readInfo, writeInfo, type SstInfo } from "./sst-info.ts";
+
+/** An SST as the manifest names it. */
+export interface SstRef {
+  readonly id: Ulid;
+  /** Identity of this use of the SST; the same as `id` except in what newer SlateDB wrote. */
+  readonly viewId: Ulid;
+  readonly formatVersion: number;
+  readonly info: SstInfo;
+  /** Keys outside are not there. Undefined: all are. */
+  readonly visibleRange: KeyRange | undefined;
+}
+
+/** SSTs that ascend and do not overlap. */
+export interface SortedRun {
+  readonly id: number;
+  readonly ssts: readonly SstRef[];
+}
+
+/** A promise to keep one manifest version and all it names. */
+export interface Checkpoint {
+  readonly id: Uuid;
+  /** The first manifest that lists this checkpoint: its state is what is kept. */
+  readonly manifestId: number;
+  /** Seconds since 1970; 0: never. */
+  readonly expireTimeS: number;
+  readonly createTimeS: number;
+  readonly name: string | undefined;
+}
+
+/** A store whose SSTs this one borrows: the parent of a clone. */
+export interface ExternalDb {
+  readonly path: string;
+  readonly sourceCheckpointId: Uuid;
+  readonly finalCheckpointId: Uuid | undefined;
+  readonly sstIds: readonly Ulid[];
+}
+
+/** The tree of one key prefix, in stores of SlateDB 0.13 and later with a segment extractor. Read to be refused. */
+export interface Segment {
+  readonly prefix: Uint8Array;
+}
+
+/** One version of the manifest. */
+export interface Manifest {
+  readonly externalDbs: readonly ExternalDb[];
+  /** False only while a clone is being made. */
+  readonly initialized: boolean;
+  readonly writerEpoch: number;
+  readonly compactorEpoch: number;
+  readonly replayAfterWalId: number;
+  readonly walIdLastSeen: number;
+  /** The newest L0 (view) that was compacted away; it and those after it are in runs. */
+  readonly l0LastCompacted: Ulid | undefined;
+  readonly l0: readonly SstRef[];
+  readonly runs: readonly SortedRun[];
+  readonly lastL0ClockTick: number;
+  readonly checkpoints: readonly Checkpoint[];
+  /** Highest sequence number in L0. */
+  readonly lastL0Seq: number;
+  /** Undefined: the WAL is in the same store. Empty: in another. Only version 1 says so. */
+  readonly walStoreUri: string | undefined;
+  /** Compaction keeps what a reader at this sequence number sees. */
+  readonly recentSnapshotMinSeq: number;
+  /** See sequence-tracker.ts. */
+  readonly sequenceTracker: Uint8Array;
+  readonly segments: readonly Segment[];
+  readonly segmentExtractor: string | undefined;
+  /** Version of the file that it was read from. */
+  readonly fileVersion: number;
+}
+
+/** The manifest of a store in which nothing was ever written. */
+export function emptyManifest(walStoreUri: string | undefined): Manifest {
+  return {
+    externalDbs: [],
+    initialized: true,
+    writerEpoch: 0,
+    compactorEpoch: 0,
+    replayAfterWalId: 0,
+    walIdLastSeen: 0,
+    l0LastCompacted: undefined,
+    l0: [],
+    runs: [],
+    lastL0ClockTick: TICK_MIN,
+    checkpoints: [],
+    lastL0Seq: 0,
+    walStoreUri,
+    recentSnapshotMinSeq: 0,
+    sequenceTracker: EMPTY_TRACKER,
+    segments: [],
+    segmentExtractor: undefined,
+    fileVersion: 1,
+  };
+}
+
+/** All SSTs of a manifest, newest data first. */
+export function allSsts(manifest: Manifest): SstRef[] {
+  return [...manifest.l0, ...manifest.runs.flatMap((run) => run.ssts)];
+}
+
+/** The file of a manifest, version 1. @throws LSM_UNSUPPORTED if it has segments, which version 1 would lose. */
+export function encodeManifest(manifest: Manifest): Uint8Array {
+  if (manifest.segments.length > 0 || manifest.segmentExtractor !== undefined) {
+    throw new PumiceError("LSM_UNSUPPORTED", { what: "a manifest with segments cannot be written" });
+  }
+  const writer = new FlatWriter();
+  const l0 = writer.refs(manifest.l0.map((sst) => writeSst(writer, sst)));
+  const marker = manifest.l0LastCompacted === undefined ? undefined : writeHalves(writer, ulidToHalves(manifest.l0LastCompacted));
+  const runs = writer.refs(
+    manifest.runs.map((run) => {
+      const ssts = writer.refs(run.ssts.map((sst) => writeSst(writer, sst)));
+      return writer.table([flatU32(0, run.id), flatRef(1, ssts)]);
+    }),
+  );
+  const checkpoints = writer.refs(manifest.checkpoints.map((checkpoint) => writeCheckpoint(writer, checkpoint)));
+  const externals =
+    manifest.externalDbs.length === 0 ? undefined : writer.refs(manifest.externalDbs.map((db) => writeExternal(writer, db)));
+  const uri = manifest.walStoreUri === undefined ? undefined : writer.string(manifest.walStoreUri);
+  const tracker = writer.bytes(manifest.sequenceTracker);
+  const root = writer.table([
+    flatRef(1, externals),
+    flatU8(2, manifest.initialized ? 1 : 0),
+    flatU64(3, manifest.writerEpoch),
+    flatU64(4, manifest.compactorEpoch),
+    flatU64(5, manifest.replayAfterWalId),
+    flatU64(6, manifest.walIdLastSeen),
+    flatRef(7, marker),
+    flatRef(8, l0),
+    flatRef(9, runs),
+    flatU64(10, BigInt(manifest.lastL0ClockTick)),
+    flatRef(11, checkpoints),
+    flatU64(12, manifest.lastL0Seq),
+    flatRef(13, uri),
+    flatU64(14, manifest.recentSnapshotMinSeq),
+    flatRef(15, tracker),
+  ]);
+  return withVersion(1, writer.finish(root));
+}
+
+/** `body` with its version before it. */
+export function withVersion(version: number, body: Uint8Array): Uint8Array {
+  const file = new Uint8Array(body.length + 2);
+  viewOf(file).setUint16(0, version);
+  file.set(body, 2);
+  return file;
+}
+
+/** The version of a versioned file, and its root table. @throws LSM_CORRUPT, LSM_UNSUPPORTED */
+export function openVersioned(bytes: Uint8Array, object: string, versions: readonly number[]): { version: number; root: FlatTable } {
+  if (bytes.length < 2) throw damaged({ object, what: "file is too short for its version", found: bytes.length });
+  const version = viewOf(bytes).getUint16(0);
+  if (!versions.includes(version)) {
+    throw new PumiceError("LSM_UNSUPPORTED", { object, what: "unknown file version", expected: versions.join(" or "), found: version });
+  }
+  return { version, root: new FlatReader(object, bytes.subarray(2)).root() };
+}
+
+/** Reads a manifest of version 1 or 2. @throws LSM_CORRUPT, LSM_UNSUPPORTED */
+export function decodeManifest(bytes: Uint8Array, object: string): Manifest {
+  const { version, root } = openVersioned(bytes, object, [1, 2]);
+  const isV1 = version === 1;
+  // Version 2 has one vector more, before l0: what follows moves by one slot, and the URI gave up its own.
+  const slots = isV1 ? { l0: 8, runs: 9, tick: 10, checkpoints: 11, seq: 12 } : { l0: 9, runs: 10, tick: 11, checkpoints: 12, seq: 13 };
+  const lookup = isV1 ? undefined : sstTable(root.requiredTables(8), object);
+  const readSst = (table: FlatTable): SstRef => (lookup === undefined ? readSstV1(table, object) : readView(table, lookup, object));
+  const marker = root.table(7);
+  return {
+    externalDbs: (root.tables(1) ?? []).map((table) => readExternal(table, object)),
+    initialized: root.u8(2) === 1,
+    writerEpoch: root.u64(3),
+    compactorEpoch: root.u64(4),
+    replayAfterWalId: root.u64(5),
+    walIdLastSeen: root.u64(6),
+    l0LastCompacted: marker === undefined ? undefined : ulidFromHalves(readHalves(marker)),
+    l0: root.requiredTables(slots.l0).map(readSst),
+    runs: root.requiredTables(slots.runs).map((run) => ({ id: run.u32(0), ssts: run.requiredTables(1).map(readSst) })),
+    lastL0ClockTick: root.i64(slots.tick),
+    checkpoints: root.requiredTables(slots.checkpoints).map(readCheckpoint),
+    lastL0Seq: root.u64(slots.seq),
+    walStoreUri: isV1 ? root.string(13) : undefined,
+    recentSnapshotMinSeq: root.u64(14),
+    sequenceTracker: root.bytes(15)?.slice() ?? EMPTY_TRACKER,
+    segments: isV1 ? [] : (root.tables(16) ?? []).map((segment) => ({ prefix: segment.bytes(0)?.slice() ?? new Uint8Array(0) })),
+    segmentExtractor: isV1 ? undefined : root.string(17),
+    fileVersion: version,
+  };
+}
+
+function sstTable(tables: readonly FlatTable[], object: string): Map<Ulid, SstRef> {
+  const lookup = new Map<Ulid, SstRef>();
+  for (const table of tables) {
+    const sst = readSstV1(table, object, 2);
+    lookup.set(sst.id, sst);
+  }
+  return lookup;
+}
+
+function readView(table: FlatTable, lookup: ReadonlyMap<Ulid, SstRef>, object: string): SstRef {
+  const sst = lookup.get(ulidFromHalves(readHalves(table.requiredTable(1))));
+  if (sst === undefined) throw damaged({ object, what: "manifest uses an SST that it does not list" });
+  return { ...sst, viewId: ulidFromHalves(readHalves(table.requiredTable(0))), visibleRange: readRange(table.table(2), object) };
+}
+
+/** Writes an SST of a manifest of version 1 or a compactions file. */
+export function writeSst(writer: FlatWriter, sst: SstRef): FlatOffset {
+  const id = writeHalves(writer, ulidToHalves(sst.id));
+  const info = writeInfo(writer, sst.info);
+  const range = sst.visibleRange === undefined ? undefined : writeRange(writer, sst.visibleRange);
+  return writer.table([flatRef(0, id), flatRef(1, info), flatRef(2, range), flatOptionalU16(3, sst.formatVersion)]);
+}
+
+/** Reads an SST of a manifest or a compactions file; `versionSlot` is where its format version is (2 in version 2, without a range). */
+export function readSstV1(table: FlatTable, object: string, versionSlot: 2 | 3 = 3): SstRef {
+  const id = ulidFromHalves(readHalves(table.requiredTable(0)));
+  const range = versionSlot === 3 ? readRange(table.table(2), object) : undefined;
+  // A missing version means 1: the field is younger than the format.
+  return {
+    id,
+    viewId: id,
+    formatVersion: table.u16(versionSlot) ?? 1,
+    info: readInfo(table.requiredTable(1), object),
+    visibleRange: range,
+  };
+}
+
+/** Writes a ULID or UUID. */
+export function writeHalves(writer: FlatWriter, halves: Halves): FlatOffset {
+  return writer.table([flatU64(0, halves.high), flatU64(1, halves.low)]);
+}
+
+/** Reads a ULID or UUID. */
+export function readHalves(table: FlatTable): Halves {
+  return { high: table.u64Exact(0), low: table.u64Exact(1) };
+}
+
+const UNBOUNDED = 1;
+const INCLUDED = 2;
+const EXCLUDED = 3;
+
+function writeBound(writer: FlatWriter, key: Uint8Array | undefined, isInclusive: boolean): FlatOffset {
+  const bytes = key === undefined ? undefined : writer.bytes(key);
+  return writer.table([flatRef(0, bytes), flatU8(1, key === undefined ? UNBOUNDED : isInclusive ? INCLUDED : EXCLUDED)]);
+}
+
+/** Writes a range of keys. */
+export function writeRange(writer: FlatWriter, range: KeyRange): FlatOffset {
+  const start = writeBound(writer, range.start, range.startInclusive);
+  const end = writeBound(writer, range.end, range.endInclusive);
+  return writer.table([flatRef(0, start), flatRef(1, end)]);
+}
+
+function readBound(table: FlatTable, object: string): { key: Uint8Array | undefined; isInclusive: boolean } {
+  const kind = table.u8(1);
+  if (kind === UNBOUNDED) return { key: undefined, isInclusive: false };
+  const key = table.bytes(0)?.slice();
+  if (key === undefined || (kind !== INCLUDED && kind !== EXCLUDED))
+    throw damaged({ object, what: "unknown kind of key bound", found: kind });
+  return { key, isInclusive: kind === INCLUDED };
+}
+
+function readRange(table: FlatTable | undefined, object: string): KeyRange | undefined {
+  if (table === undefined) return undefined;
+  const start = readBound(table.requiredTable(0), object);
+  const end = readBound(table.requiredTable(1), object);
+  return { start: start.key, startInclusive: start.isInclusive, end: end.key, endInclusive: end.isInclusive };
+}
+
+function writeCheckpoint(writer: FlatWriter, checkpoint: Checkpoint): FlatOffset {
+  const id = writeHalves(writer, uuidToHalves(checkpoint.id));
+  const name = checkpoint.name === undefined ? undefined : writer.string(checkpoint.name);
+  return writer.table([
+    flatRef(0, id),
+    flatU64(1, checkpoint.manifestId),
+    flatU32(2, checkpoint.expireTimeS),
+    flatU32(3, checkpoint.createTimeS),
+    flatRef(6, name),
+  ]);
+}
+
+function readCheckpoint(table: FlatTable): Checkpoint {
+  return {
+    id: uuidFromHalves(readHalves(table.requiredTable(0))),
+    manifestId: table.u64(1),
+    expireTimeS: table.u32(2),
+    createTimeS: table.u32(3),
+    name: table.string(6),
+  };
+}
+
+function writeExternal(writer: FlatWriter, db: ExternalDb): FlatOffset {
+  const path = writer.string(db.path);
+  const source = writeHalves(writer, uuidToHalves(db.sourceCheckpointId));
+  const final = db.finalCheckpointId === undefined ? undefined : writeHalves(writer, uuidToHalves(db.finalCheckpointId));
+  const ssts = writer.refs(db.sstIds.map((id) => writeHalves(writer, ulidToHalves(id))));
+  return writer.table([flatRef(0, path), flatRef(1, source), flatRef(2, final), flatRef(3, ssts)]);
+}
+
+function readExternal(table: FlatTable, object: string): ExternalDb {
+  const path = table.bytes(0);
+  if (path === undefined) throw damaged({ object, what: "external store has no path" });
+  const final = table.table(2);
+  return {
+    path: fromUtf8(path),
+    sourceCheckpointId: uuidFromHalves(readHalves(table.requiredTable(1))),
+    finalCheckpointId: final === undefined ? undefined : uuidFromHalves(readHalves(final)),
+    sstIds: table.requiredTables(3).map((id) => ulidFromHalves(readHalves(id))),
+  };
+}

@@ -1,0 +1,56 @@
+/** Reading SST files: the footer, and a WAL object whole. Compacted SSTs are read piecewise, by the places in their info (store/table-store.ts). */
+import { viewOf } from "../../base/mod.ts";
+import { readBlock } from "./block-reader.ts";
+import { checkCrc, type Sealer } from "./compression.ts";
+import { damaged } from "./damage.ts";
+import { FlatReader } from "./flat-reader.ts";
+import type { Row } from "./row.ts";
+import { decodeIndex, readInfo, type SstInfo } from "./sst-info.ts";
+
+const TRAILER_BYTES = 10;
+
+/** What a footer says. */
+export interface SstFooter {
+  readonly info: SstInfo;
+  readonly formatVersion: number;
+}
+
+/** Reads the footer of a whole SST in memory. @throws LSM_CORRUPT, LSM_UNSUPPORTED */
+export function readFooter(bytes: Uint8Array, object: string, sealer: Sealer): SstFooter {
+  if (bytes.length < TRAILER_BYTES) throw damaged({ object, what: "SST is too short for its footer", found: bytes.length });
+  const view = viewOf(bytes);
+  const at = bytes.length - TRAILER_BYTES;
+  const formatVersion = view.getUint16(at + 8);
+  if (formatVersion !== 1 && formatVersion !== 2) {
+    throw damaged({
+      object,
+      what: "SST does not end with a known version; it may be cut short",
+      expected: "1 or 2",
+      found: formatVersion,
+      offset: at + 8,
+    });
+  }
+  const infoOffset = view.getUint32(at) * 0x1_0000_0000 + view.getUint32(at + 4);
+  if (infoOffset > at) throw damaged({ object, what: "SST's footer points outside it", offset: at, found: infoOffset });
+  const encoded = checkCrc(bytes.subarray(infoOffset, at), sealer.crc32, { object, offset: infoOffset });
+  return { info: readInfo(new FlatReader(object, encoded).root(), object), formatVersion };
+}
+
+/** Rows of a WAL object in order. A fence (an object of no bytes, or an SST without rows) has none. @throws LSM_CORRUPT, LSM_UNSUPPORTED */
+export function readWal(bytes: Uint8Array, object: string, sealer: Sealer): Row[] {
+  if (bytes.length === 0) return [];
+  const { info, formatVersion } = readFooter(bytes, object, sealer);
+  const sectionEnd = info.indexOffset + info.indexLength;
+  if (sectionEnd > bytes.length) throw damaged({ object, what: "index lies outside the object", offset: info.indexOffset });
+  const place = { object, offset: info.indexOffset };
+  const index = decodeIndex(sealer.unseal(bytes.subarray(info.indexOffset, sectionEnd), info.compression, place), object);
+  const rows: Row[] = [];
+  index.forEach((entry, i) => {
+    const end = index[i + 1]?.offset ?? info.filterOffset;
+    const origin = { object, offset: entry.offset };
+    if (end > info.indexOffset || end <= entry.offset) throw damaged({ ...origin, what: "block lies outside the data" });
+    const raw = sealer.unseal(bytes.subarray(entry.offset, end), info.compression, origin);
+    for (const row of readBlock(raw, formatVersion, origin).rows()) rows.push(row);
+  });
+  return rows;
+}
