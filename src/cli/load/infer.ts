@@ -1,0 +1,95 @@
+/**
+ * The types of a file's columns, from all of its records. A type is chosen only if no value loses anything by it: text with leading zeros,
+ * a plus sign, or more digits than a number holds stays TEXT. JSON strings are text whatever stands in them, because the file says so.
+ */
+import type { Cell } from "./record.ts";
+
+/** A declared type in SQLite. "" declares none: values stay as they are. */
+export type ColumnType = "INTEGER" | "REAL" | "TEXT" | "BOOLEAN" | "";
+
+const INTEGER = /^(?:0|-?[1-9]\d{0,18})$/;
+const REAL = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
+const INT64_MAX = 2n ** 63n - 1n;
+const INT64_MIN = -(2n ** 63n);
+
+/** How many values of a column were of which kind. */
+export class ColumnStatistics {
+  integers = 0;
+  reals = 0;
+  booleans = 0;
+  texts = 0;
+  nulls = 0;
+  /** Texts that could have been numbers. */
+  numericTexts = 0;
+  readonly #isTextNumeric: boolean;
+
+  /** `isTextNumeric`: text that reads as a number is one, as in CSV, where all is text. */
+  constructor(isTextNumeric: boolean) {
+    this.#isTextNumeric = isTextNumeric;
+  }
+
+  add(cell: Cell): void {
+    if (cell === null) this.nulls += 1;
+    else if (typeof cell === "boolean") this.booleans += 1;
+    else if (typeof cell === "string") this.#addText(cell);
+    else if (typeof cell === "number") this.#addKind(Number.isInteger(cell) ? "integer" : "real");
+    else this.#addKind(numericKind(cell.rawJSON) === "integer" ? "integer" : "real");
+  }
+
+  #addText(text: string): void {
+    const kind = numericKind(text);
+    if (kind === "text") this.texts += 1;
+    else if (this.#isTextNumeric) this.#addKind(kind);
+    else {
+      this.texts += 1;
+      this.numericTexts += 1;
+    }
+  }
+
+  #addKind(kind: "integer" | "real"): void {
+    if (kind === "integer") this.integers += 1;
+    else this.reals += 1;
+  }
+
+  get type(): ColumnType {
+    const numbers = this.integers + this.reals;
+    if (this.#isTextNumeric) return this.texts > 0 || numbers === 0 ? "TEXT" : this.reals > 0 ? "REAL" : "INTEGER";
+    const kinds = Number(numbers > 0) + Number(this.booleans > 0) + Number(this.texts > 0);
+    if (kinds > 1) return "";
+    if (numbers > 0) return this.reals > 0 ? "REAL" : "INTEGER";
+    return this.booleans > 0 ? "BOOLEAN" : "TEXT";
+  }
+
+  /** A remark for the reader of the table of types; "" if there is none. */
+  get remark(): string {
+    if (this.integers + this.reals + this.booleans + this.texts === 0) return "no value";
+    if (!this.#isTextNumeric && this.numericTexts === this.texts && this.texts > 0) return "numbers written as text";
+    return this.type === "" ? "values of several types, kept as they are" : "";
+  }
+}
+
+/** What `text` is if it is read as a number and must not lose anything. */
+export function numericKind(text: string): "integer" | "real" | "text" {
+  if (INTEGER.test(text)) {
+    if (text.length < 19) return "integer";
+    const value = BigInt(text);
+    return value <= INT64_MAX && value >= INT64_MIN ? "integer" : "text";
+  }
+  if (!REAL.test(text)) return "text";
+  // Without a point or exponent it is a whole number, beyond 64 bits or minus zero.
+  if (!/[.eE]/.test(text)) return "text";
+  const value = Number(text);
+  if (!Number.isFinite(value)) return "text";
+  const digits = text
+    .replace(/[eE].*$/, "")
+    .replaceAll(/[-.]/g, "")
+    .replace(/^0+/, "")
+    .replace(/0+$/, "");
+  if (digits.length <= 15) return value === 0 && digits !== "" ? "text" : "real";
+  return decimalOf(value) === digits ? "real" : "text";
+}
+
+/** The significant digits of the shortest decimal that reads back as `value`. */
+function decimalOf(value: number): string {
+  return String(Math.abs(value)).replace(/e.*$/, "").replace(".", "").replace(/^0+/, "").replace(/0+$/, "");
+}

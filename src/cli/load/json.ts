@@ -1,0 +1,235 @@
+/**
+ * JSON files of objects: one array of them, or one after another with or without line breaks between (NDJSON). The array is never held
+ * whole: the reader finds where each element ends by its brackets and quotes and parses that much. Columns are the keys in the order
+ * in which they first come; a key that a record lacks is NULL. Nested objects and arrays become their JSON text.
+ */
+import { isNotUtf8, RECORD_LENGTH_MAX, type Cell, type FileRecord, type RawNumber, type RecordReader } from "./record.ts";
+
+/** What stands at the top of the file. Undecided until its first character that is no space. */
+type Shape = "undecided" | "array" | "sequence" | "done";
+
+const SPACE = /[\s\uFEFF]/;
+
+/** Reads JSON. */
+export class JsonReader implements RecordReader {
+  readonly #isByLine: boolean;
+  readonly #columns: string[];
+  readonly #indexOf = new Map<string, number>();
+  #shape: Shape = "undecided";
+  #text = "";
+  /** Start of the element at hand, or where to look for the next one. */
+  #position = 0;
+  /** How far the element at hand has been scanned, and in what state. */
+  #scanned = 0;
+  #depth = 0;
+  #isInString = false;
+  #line = 1;
+  #number = 0;
+  /** In an array: true after an element, when a comma or the end must follow. */
+  #needsComma = false;
+
+  /** `columns`: names known beforehand, in order. With `isByLine` each line is a record (NDJSON), so that a broken one ends with its line. */
+  constructor(columns: readonly string[], isByLine: boolean) {
+    this.#isByLine = isByLine;
+    if (isByLine) this.#shape = "sequence";
+    this.#columns = [...columns];
+    for (const [index, name] of columns.entries()) this.#indexOf.set(name, index);
+  }
+
+  get columns(): readonly string[] {
+    return this.#columns;
+  }
+
+  push(text: string): FileRecord[] {
+    this.#text = this.#text.slice(this.#position) + text;
+    this.#scanned -= this.#position;
+    this.#position = 0;
+    const records: FileRecord[] = [];
+    while (this.#skipToElement(records)) {
+      const end = this.#findEnd();
+      if (end === undefined) {
+        if (this.#text.length - this.#position >= RECORD_LENGTH_MAX)
+          records.push(this.#giveUp("the record is too long: a bracket or quote that is never closed?"));
+        break;
+      }
+      records.push(this.#take(end));
+    }
+    return records;
+  }
+
+  end(): FileRecord[] {
+    const line = this.#line;
+    const records = this.push("\n");
+    const rest = this.#text.slice(this.#position).trim();
+    if (this.#shape === "array") {
+      this.#line = line;
+      records.push(this.#giveUp("the array is never closed: is the file cut off?"));
+    } else if (rest !== "" && this.#shape !== "done") records.push(this.#giveUp("the file ends inside a record: is it cut off?"));
+    return records;
+  }
+
+  /** Moves to the start of the next element. False if the text at hand holds none. */
+  #skipToElement(records: FileRecord[]): boolean {
+    if (this.#scanned > this.#position) return true;
+    for (; this.#position < this.#text.length; this.#position++) {
+      const character = this.#text[this.#position] as string;
+      if (character === "\n") this.#line += 1;
+      if (SPACE.test(character)) continue;
+      if (this.#shape === "done") {
+        records.push(this.#giveUp("text stands after the end of the array"));
+        return false;
+      }
+      if (this.#isPunctuation(character)) continue;
+      if (this.#shape === "array" && this.#needsComma) {
+        records.push(this.#giveUp("a comma is missing between records"));
+        return false;
+      }
+      this.#scanned = this.#position;
+      return true;
+    }
+    this.#scanned = this.#position;
+    return false;
+  }
+
+  /** Takes what opens, closes or separates elements at the top. */
+  #isPunctuation(character: string): boolean {
+    if (this.#shape === "undecided") {
+      this.#shape = character === "[" ? "array" : "sequence";
+      return character === "[";
+    }
+    if (this.#shape !== "array") return false;
+    if (character === "]") {
+      this.#shape = "done";
+      return true;
+    }
+    if (character !== "," || !this.#needsComma) return false;
+    this.#needsComma = false;
+    return true;
+  }
+
+  /** The end of the element at #position, or undefined if it lies beyond the text at hand. */
+  #findEnd(): number | undefined {
+    const text = this.#text;
+    if (this.#isByLine) return this.#findLineEnd();
+    let position = this.#scanned;
+    while (position < text.length) {
+      if (this.#isInString) {
+        position = this.#scanString(position);
+        if (this.#isInString) break;
+        continue;
+      }
+      const character = text[position] as string;
+      if (this.#depth === 0 && position > this.#position && isScalarEnd(character)) return position;
+      if (character === '"') this.#isInString = true;
+      else if (character === "{" || character === "[") this.#depth += 1;
+      else if (character === "}" || character === "]") {
+        this.#depth -= 1;
+        if (this.#depth <= 0) return position + 1;
+      }
+      position += 1;
+    }
+    this.#scanned = position;
+    return undefined;
+  }
+
+  #findLineEnd(): number | undefined {
+    const lineBreak = this.#text.indexOf("\n", this.#scanned);
+    if (lineBreak !== -1) return lineBreak;
+    this.#scanned = this.#text.length;
+    return undefined;
+  }
+
+  /** Scans to just behind the closing quote; to the end of the text, or to a backslash that ends it, if the quote lies beyond. */
+  #scanString(from: number): number {
+    const text = this.#text;
+    let position = from;
+    for (; position < text.length; position++) {
+      const character = text[position];
+      if (character === "\\") {
+        if (position + 1 === text.length) return position;
+        position += 1;
+      } else if (character === '"') {
+        this.#isInString = false;
+        return position + 1;
+      }
+    }
+    return position;
+  }
+
+  #take(end: number): FileRecord {
+    const raw = this.#text.slice(this.#position, end);
+    const line = this.#line;
+    for (let at = raw.indexOf("\n"); at !== -1; at = raw.indexOf("\n", at + 1)) this.#line += 1;
+    this.#position = end;
+    this.#scanned = end;
+    this.#depth = 0;
+    this.#needsComma = true;
+    this.#number += 1;
+    const number = this.#number;
+    if (isNotUtf8(raw)) return { ok: false, line, number, problem: "it is not UTF-8" };
+    const value = parse(raw);
+    if (value === undefined) return { ok: false, line, number, problem: `it is not JSON: ${shorten(raw)}` };
+    if (typeof value !== "object" || value === null || Array.isArray(value))
+      return { ok: false, line, number, problem: `it is no object: ${shorten(raw)}` };
+    return { ok: true, line, number, cells: this.#cellsOf(value as Readonly<Record<string, unknown>>) };
+  }
+
+  #cellsOf(value: Readonly<Record<string, unknown>>): Cell[] {
+    const cells: Cell[] = Array.from({ length: this.#columns.length }, () => null);
+    for (const [key, each] of Object.entries(value)) {
+      let index = this.#indexOf.get(key);
+      if (index === undefined) {
+        index = this.#columns.length;
+        this.#columns.push(key);
+        this.#indexOf.set(key, index);
+      }
+      cells[index] = cellOf(each);
+    }
+    return cells;
+  }
+
+  /** Nothing after this can be told apart. */
+  #giveUp(problem: string): FileRecord {
+    this.#number += 1;
+    this.#shape = "done";
+    this.#position = this.#text.length;
+    this.#scanned = this.#position;
+    return { ok: false, line: this.#line, number: this.#number, problem };
+  }
+}
+
+function isScalarEnd(character: string): boolean {
+  return character === "," || character === "]" || SPACE.test(character);
+}
+
+/** The value of JSON text, with long integers kept exact; undefined if it is none. */
+function parse(raw: string): unknown {
+  try {
+    if (!/\d{16}/.test(raw)) return JSON.parse(raw);
+    return ExactJson.parse(raw, keepLongNumbers);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+function keepLongNumbers(_key: string, value: unknown, context: { readonly source?: string }): unknown {
+  if (typeof value !== "number" || Number.isSafeInteger(value) || context.source === undefined) return value;
+  return /^-?\d+$/.test(context.source) ? ExactJson.rawJSON(context.source) : value;
+}
+
+/** Parts of ECMAScript's JSON that the compiler's library does not know yet. */
+const ExactJson = JSON as unknown as {
+  parse(text: string, reviver: typeof keepLongNumbers): unknown;
+  rawJSON(text: string): RawNumber;
+  isRawJSON(value: unknown): value is RawNumber;
+};
+
+function cellOf(value: unknown): Cell {
+  if (typeof value !== "object" || value === null) return value as Cell;
+  return ExactJson.isRawJSON(value) ? value : JSON.stringify(value);
+}
+
+function shorten(text: string): string {
+  return text.length <= 60 ? text : `${text.slice(0, 57)}...`;
+}

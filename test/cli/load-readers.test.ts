@@ -1,0 +1,235 @@
+/** The laws of the readers of CSV and JSON and of the types that are inferred. */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import * as fc from "fast-check";
+import { CsvReader, type CsvDialect } from "../../src/cli/load/csv.ts";
+import { ColumnStatistics, numericKind } from "../../src/cli/load/infer.ts";
+import { JsonReader } from "../../src/cli/load/json.ts";
+import type { Cell, FileRecord, RecordReader } from "../../src/cli/load/record.ts";
+import { TextSource } from "../../src/cli/load/source.ts";
+
+const DIALECT: CsvDialect = { delimiter: ",", nullText: "", columns: undefined };
+
+/** Feeds `text` in pieces that end at `cuts`. */
+function readAll(reader: RecordReader, text: string, cuts: readonly number[] = []): FileRecord[] {
+  let records: FileRecord[] = [];
+  let start = 0;
+  for (const end of [...cuts.filter((cut) => cut < text.length).toSorted((a, b) => a - b), text.length]) {
+    records = records.concat(reader.push(text.slice(start, end)));
+    start = end;
+  }
+  return records.concat(reader.end());
+}
+
+const cellsOf = (records: readonly FileRecord[]): (readonly Cell[] | string)[] =>
+  records.map((record) => (record.ok ? record.cells : `${record.line}: ${record.problem}`));
+const cuts = fc.array(fc.nat({ max: 200 }), { maxLength: 8 });
+const problemOf = (record: FileRecord | undefined): string =>
+  record === undefined || record.ok ? "" : `${record.line}: ${record.problem}`;
+const csv = (text: string, dialect: Partial<CsvDialect> = {}): FileRecord[] => readAll(new CsvReader({ ...DIALECT, ...dialect }), text);
+
+test("CSV: what RFC 4180 writes is read back, whatever the pieces in which it comes", () => {
+  const field = fc.option(fc.string({ unit: fc.constantFrom("a", "é", ",", '"', "\n", "\r\n", " ", "😀", ";"), maxLength: 6 }), {
+    nil: null,
+  });
+  const table = fc
+    .integer({ min: 1, max: 4 })
+    .chain((width) => fc.array(fc.array(field, { minLength: width, maxLength: width }), { minLength: 1, maxLength: 6 }));
+  fc.assert(
+    fc.property(table, fc.constantFrom("\n", "\r\n"), fc.boolean(), cuts, (rows, lineEnd, endsWithLine, at) => {
+      const names = (rows[0] ?? []).map((_, index) => `c${index}`);
+      const write = (cell: string | null): string => (cell === null ? "" : `"${cell.replaceAll('"', '""')}"`);
+      // A line that holds nothing but one NULL is blank, and a file can't end with it unless the line is closed.
+      const text =
+        [names, ...rows].map((row) => row.map(write).join(",")).join(lineEnd) + (endsWithLine || rows.at(-1)?.[0] === null ? lineEnd : "");
+      assert.deepEqual(cellsOf(readAll(new CsvReader(DIALECT), text, at)), rows);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("CSV: fields without quotes end at delimiters and line breaks, and quotes tell an empty text from NULL", () => {
+  assert.deepEqual(cellsOf(csv('a,b\n1,\n"",x y\r\n')), [
+    ["1", null],
+    ["", "x y"],
+  ]);
+  assert.deepEqual(cellsOf(csv("a;b\nNULL;\n", { delimiter: ";", nullText: "NULL" })), [[null, ""]]);
+  assert.deepEqual(cellsOf(csv("1,2", { columns: ["a", "b"] })), [["1", "2"]]);
+  assert.deepEqual(cellsOf(csv("a,b\n\n1,2\n\r\n3,4\n\n")), [
+    ["1", "2"],
+    ["3", "4"],
+  ]);
+  assert.deepEqual(cellsOf(csv("a\tb\n1\t2", { delimiter: "\t" })), [["1", "2"]]);
+});
+
+test("CSV: a broken record is named with its line, and the records around it are read", () => {
+  const text = 'a,b\n1,2\n3\n4,5,6\n7,x"y\n8,"z"w\n9,"multi\nline"\n10,11\n"open,12\n13,14\n';
+  const records = csv(text);
+  assert.deepEqual(cellsOf(records), [
+    ["1", "2"],
+    "3: it has 1 fields instead of 2",
+    "4: it has 3 fields instead of 2",
+    "5: a quote stands inside a field that does not begin with one",
+    "6: text stands after a closing quote",
+    ["9", "multi\nline"],
+    ["10", "11"],
+    "10: a quote is never closed",
+    ["13", "14"],
+  ]);
+  assert.deepEqual(
+    records.map((record) => record.line),
+    [2, 3, 4, 5, 6, 7, 9, 10, 11],
+  );
+  assert.deepEqual(
+    records.map((record) => record.number),
+    [1, 2, 3, 4, 5, 6, 7, 8, 9],
+  );
+});
+
+test("CSV: every line number and record number is the same whatever the pieces", () => {
+  const line = fc.constantFrom("1,2\n", '"a\nb",2\n', "x\n", '"open\n', 'a"b,1\n', "\n", "é,😀\r\n", '"q"r,1\n', "\uDFFF,1\n");
+  fc.assert(
+    fc.property(fc.array(line, { maxLength: 10 }), cuts, (lines, at) => {
+      const text = `a,b\n${lines.join("")}`;
+      assert.deepEqual(readAll(new CsvReader(DIALECT), text, at), csv(text));
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("CSV: a header that can't name columns says so", () => {
+  assert.match(problemOf(csv("a,,c\n")[0]), /^1: column 2 has no name; give names by --columns/);
+  assert.match(problemOf(csv("a,A\n")[0]), /^1: two columns are named "A"/);
+});
+
+const json = (
+  text: string,
+  at: readonly number[] = [],
+  isByLine = false,
+): { cells: (readonly Cell[] | string)[]; columns: readonly string[] } => {
+  const reader = new JsonReader([], isByLine);
+  return { cells: cellsOf(readAll(reader, text, at)), columns: reader.columns };
+};
+
+test("JSON: an array, a sequence and lines of objects give the same records, whatever the pieces", () => {
+  const value = fc.oneof(
+    fc.string({ unit: "binary" }),
+    fc.string({ unit: fc.constantFrom('"', "\\", "{", "}", "[", "]", ",", "\n") }),
+    fc.integer(),
+    fc.boolean(),
+    fc.constant(null),
+  );
+  const object = fc.dictionary(fc.constantFrom("a", "b", "c d", "é"), value);
+  fc.assert(
+    fc.property(fc.array(object, { maxLength: 6 }), fc.constantFrom(0, 2), cuts, (objects, indent, at) => {
+      const columns = [...new Set(objects.flatMap((each) => Object.keys(each)))];
+      const reader = new JsonReader(columns, false);
+      const array = cellsOf(readAll(reader, JSON.stringify(objects, null, indent), at));
+      const expected = objects.map((each) => columns.map((name) => each[name] ?? null));
+      assert.deepEqual(array, expected);
+      const sequence = objects.map((each) => JSON.stringify(each, null, indent)).join(indent === 0 ? "" : " \n");
+      assert.deepEqual(cellsOf(readAll(new JsonReader(columns, false), sequence, at)), expected);
+      const lines = objects.map((each) => `${JSON.stringify(each)}\n`).join("");
+      assert.deepEqual(cellsOf(readAll(new JsonReader(columns, true), lines, at)), expected);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("JSON: 64-bit integers keep every digit, nested values become their text, and absent keys NULL", () => {
+  const { cells, columns } = json('[{"a":9223372036854775807,"b":[1,{"c":9007199254740993}]},{"b":true,"d":0.1234567890123456789}]');
+  assert.deepEqual(columns, ["a", "b", "d"]);
+  assert.equal(JSON.stringify(cells), '[[9223372036854775807,"[1,{\\"c\\":9007199254740993}]"],[null,true,0.12345678901234568]]');
+});
+
+test("JSON: a broken record is named with its line, and the records around it are read where they can be told apart", () => {
+  assert.deepEqual(json('[{"a":1},\n{"a":},\n5,[1],{"a":2}]').cells, [
+    [1],
+    '2: it is not JSON: {"a":}',
+    "3: it is no object: 5",
+    "3: it is no object: [1]",
+    [2],
+  ]);
+  assert.deepEqual(json('{"a":1}\n{"a":\n{"a":3}\n', [], true).cells, [[1], '2: it is not JSON: {"a":', [3]]);
+  assert.deepEqual(json('[{"a":1},{"a":2}').cells, [[1], [2], "1: the array is never closed: is the file cut off?"]);
+  assert.deepEqual(json('{"a":1}{"a":"').cells, [[1], "1: the file ends inside a record: is it cut off?"]);
+  assert.deepEqual(json('[{"a":1}{"a":2}]').cells, [[1], "1: a comma is missing between records"]);
+  assert.deepEqual(json('[{"a":1}] x').cells, [[1], "1: text stands after the end of the array"]);
+  assert.deepEqual(json("[]").cells, []);
+  assert.deepEqual(json("").cells, []);
+});
+
+function typeOf(isTextNumeric: boolean, cells: readonly Cell[]): string {
+  const statistics = new ColumnStatistics(isTextNumeric);
+  for (const cell of cells) statistics.add(cell);
+  return statistics.type;
+}
+
+test("a type is inferred only if no value loses anything by it", () => {
+  assert.equal(typeOf(true, ["1", "-2", null, "9223372036854775807"]), "INTEGER");
+  assert.equal(typeOf(true, ["1", "2.5", "1e-3"]), "REAL");
+  for (const text of [
+    "007",
+    "+1",
+    "9223372036854775808",
+    "-0",
+    "1.",
+    ".5",
+    "0x10",
+    " 1",
+    "1e999",
+    "1e-999",
+    "0.12345678901234567890",
+    "NaN",
+    "Infinity",
+    "",
+    "1_000",
+  ]) {
+    assert.equal(typeOf(true, ["1", text]), "TEXT", text);
+  }
+  assert.equal(typeOf(false, ["1", "2"]), "TEXT");
+  assert.equal(typeOf(false, [1, 2]), "INTEGER");
+  assert.equal(typeOf(false, [1, 2.5]), "REAL");
+  assert.equal(typeOf(false, [true, null]), "BOOLEAN");
+  assert.equal(typeOf(false, [1, "a"]), "");
+  assert.equal(typeOf(true, [null]), "TEXT");
+});
+
+test("every number that JavaScript prints is read as a number", () => {
+  fc.assert(
+    fc.property(
+      fc.double({ noNaN: true, noDefaultInfinity: true }),
+      (value) => Object.is(value, -0) || numericKind(String(value)) !== "text" || !/[.e]/.test(String(value)),
+    ),
+  );
+  fc.assert(fc.property(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }), (value) => numericKind(String(value)) === "integer"));
+});
+
+test("a file's text is whole whatever its length, its hash is its bytes', and a line that is no UTF-8 breaks alone", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "pumice-source-"));
+  try {
+    const path = join(folder, "file");
+    const whole = "é😀a\n".repeat(150_000);
+    const bytes = Buffer.concat([Buffer.from("\uFEFF"), Buffer.from(whole), Buffer.from([0x41, 0xff, 0x0a]), Buffer.from("end�")]);
+    writeFileSync(path, bytes);
+    const source = new TextSource(path);
+    let text = "";
+    let last = 0;
+    for await (const piece of source.pieces()) {
+      text += piece.text;
+      last = piece.bytesRead;
+    }
+    assert.equal(text === `${whole}A\uDFFF\nend�`, true);
+    assert.equal(last, bytes.length);
+    assert.equal(source.digest(), createHash("sha256").update(bytes).digest("hex"));
+    const reader = new CsvReader({ ...DIALECT, columns: ["a"] });
+    const broken = readAll(reader, text).filter((record) => !record.ok);
+    assert.deepEqual(broken, [{ ok: false, line: 150_001, number: 150_001, problem: "it is not UTF-8" }]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
