@@ -1,2 +1,6 @@
-/** replica: see ARCHITECTURE.md, section 1. */
-export const ROOM = "unbuilt";
+/** replica: joins consensus, SQL and storage. See ARCHITECTURE.md, section 1. */
+export { RaftDriver } from "./driver.ts";
+export type { DriverOptions, DriverState } from "./driver.ts";
+export type { DriverPorts, LogBatch, LogPort, RoleChange } from "./driver-ports.ts";
+export { MemoryLog } from "./memory-log.ts";
+export type { MemoryLogOptions, OlderEntries, RecoveredLog } from "./memory-log.ts";
