@@ -1,0 +1,100 @@
+/** Reading the body of a request: whole and bounded, or as a stream. */
+import type { IncomingMessage } from "node:http";
+import type { Exchange } from "./exchange.ts";
+import { ClientGone, HttpError } from "./http-error.ts";
+
+/** The whole body. @throws HttpError 413 beyond the limit, ClientGone */
+export function collectBody(exchange: Exchange): Promise<Buffer> {
+  const { request } = exchange;
+  const limit = exchange.app.options.limits.maxBodyBytes;
+  const declared = request.headers["content-length"];
+  if (declared !== undefined && Number(declared) > limit) return Promise.reject(tooLarge(limit));
+  return collect(request, limit);
+}
+
+function collect(request: IncomingMessage, limit: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    let only: Buffer | undefined;
+    let several: Buffer[] | undefined;
+    let size = 0;
+    const onData = (chunk: Buffer): void => {
+      size += chunk.length;
+      if (size > limit) {
+        request.off("data", onData);
+        reject(tooLarge(limit));
+      } else if (only === undefined) {
+        only = chunk;
+      } else {
+        several ??= [only];
+        several.push(chunk);
+      }
+    };
+    request.on("data", onData);
+    request.on("end", () => {
+      resolve(several === undefined ? (only ?? NOTHING) : Buffer.concat(several, size));
+    });
+    request.on("error", () => {
+      reject(new ClientGone("the connection ended inside a request"));
+    });
+  });
+}
+
+const NOTHING = Buffer.alloc(0);
+
+function tooLarge(limit: number): HttpError {
+  return new HttpError(413, `request body too large: the limit is ${String(limit)} bytes (-http-max-body)`);
+}
+
+/** The first bytes of a body, and then all of it as a stream that is read only as fast as it is consumed. */
+export interface PeekedBody {
+  /** At least the wished number of bytes, unless the body is shorter. */
+  readonly head: Buffer;
+  /** The whole body, `head` included. To be consumed once. @throws ClientGone */
+  readonly stream: AsyncIterable<Uint8Array>;
+}
+
+/** Reads until `count` bytes are there. @throws ClientGone */
+export async function peekBody(request: IncomingMessage, count: number): Promise<PeekedBody> {
+  // Leaving the loop early must not destroy the socket: the answer still has to go out on it.
+  const iterator = request.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer>;
+  let head: Buffer = NOTHING;
+  while (head.length < count) {
+    const { value, done } = await next(iterator);
+    if (done === true) break;
+    head = head.length === 0 ? value : Buffer.concat([head, value]);
+  }
+  return { head, stream: rest(head, iterator) };
+}
+
+async function* rest(head: Buffer, iterator: AsyncIterator<Buffer>): AsyncGenerator<Uint8Array> {
+  try {
+    if (head.length > 0) yield head;
+    for (;;) {
+      const { value, done } = await next(iterator);
+      if (done === true) return;
+      yield value;
+    }
+  } finally {
+    await iterator.return?.();
+  }
+}
+
+async function next(iterator: AsyncIterator<Buffer>): Promise<IteratorResult<Buffer>> {
+  try {
+    return await iterator.next();
+  } catch {
+    throw new ClientGone("the connection ended inside a request");
+  }
+}
+
+/** All of a stream, bounded. @throws HttpError 413, ClientGone */
+export async function collectStream(stream: AsyncIterable<Uint8Array>, limit: number): Promise<Buffer> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of stream) {
+    size += part.length;
+    if (size > limit) throw tooLarge(limit);
+    parts.push(part);
+  }
+  return Buffer.concat(parts, size);
+}

@@ -1,0 +1,171 @@
+/**
+ * The connections of the server: how many there may be, how long a client may take to say what it wants, and how they end.
+ *
+ * Invariants: (1) never more than `maxConnections` sockets are served; (2) a request whose headers or body do not come in
+ * time is answered 408 and its connection closed, so a client that trickles holds nothing for long; (3) one timer for all
+ * connections, none per request.
+ */
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Counters } from "./counters.ts";
+import type { Limits } from "./options.ts";
+
+/** How often the connections are looked at, ms. */
+const SWEEP_MS = 500;
+
+/** How long a refused client may take to read why, ms. */
+const REFUSAL_MS = 1000;
+
+/** Beyond this many over the limit, connections are closed without a word. */
+const REFUSAL_ROOM = 64;
+
+/** What a connection is about. */
+interface Connection {
+  /** The last request that came; undefined before the first. */
+  request: IncomingMessage | undefined;
+  response: ServerResponse | undefined;
+  /** By performance.now(). */
+  startedMs: number;
+  /** The body may take long, as long as bytes keep coming. */
+  isStreamed: boolean;
+  bytesSeen: number;
+}
+
+/** Watches over the connections of one server. */
+export class Connections {
+  readonly #server: Server;
+  readonly #limits: Limits;
+  readonly #counters: Counters;
+  readonly #open = new Map<Socket, Connection>();
+  readonly #timer: NodeJS.Timeout;
+  #running = 0;
+  #onIdle: (() => void) | undefined;
+
+  constructor(server: Server, parts: { readonly limits: Limits; readonly counters: Counters; readonly isSecure: boolean }) {
+    const { limits } = parts;
+    this.#server = server;
+    this.#limits = limits;
+    this.#counters = parts.counters;
+    server.maxConnections = limits.maxConnections + REFUSAL_ROOM;
+    server.headersTimeout = limits.headerTimeoutMs;
+    server.requestTimeout = 0;
+    server.keepAliveTimeout = limits.idleTimeoutMs;
+    server.on(parts.isSecure ? "secureConnection" : "connection", (socket: Socket) => {
+      this.#accept(socket);
+    });
+    this.#timer = setInterval(() => {
+      this.#sweep();
+    }, SWEEP_MS);
+    this.#timer.unref();
+  }
+
+  /** Connections that are open. */
+  get count(): number {
+    return this.#open.size;
+  }
+
+  /** Notes that `request` has come. False if its connection was refused: then nothing must be done for it. */
+  begin(request: IncomingMessage, response: ServerResponse): boolean {
+    const connection = this.#open.get(request.socket);
+    if (connection === undefined) return false;
+    this.#running++;
+    response.once("close", this.#end);
+    connection.request = request;
+    connection.response = response;
+    connection.startedMs = performance.now();
+    connection.isStreamed = false;
+    return true;
+  }
+
+  /** The body of this request is streamed: only silence ends it. */
+  markStreamed(request: IncomingMessage): void {
+    const connection = this.#open.get(request.socket);
+    if (connection === undefined) return;
+    connection.isStreamed = true;
+    connection.bytesSeen = request.socket.bytesRead;
+  }
+
+  /** Stops accepting, lets requests that run finish, then closes what is left; no later than the close timeout. */
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => {
+      this.#server.close(() => {
+        resolve();
+      });
+    });
+    this.#server.closeIdleConnections();
+    if (this.#running > 0) await this.#drain();
+    clearInterval(this.#timer);
+    this.#server.closeAllConnections();
+    for (const socket of this.#open.keys()) socket.destroy();
+    await closed;
+  }
+
+  readonly #end = (): void => {
+    this.#running--;
+    if (this.#running === 0) this.#onIdle?.();
+  };
+
+  #drain(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, this.#limits.closeTimeoutMs);
+      this.#onIdle = () => {
+        clearTimeout(timer);
+        // The answers are handed to the sockets; let them out before the sockets are closed.
+        setImmediate(resolve);
+      };
+    });
+  }
+
+  #accept(socket: Socket): void {
+    if (this.#open.size >= this.#limits.maxConnections) this.#server.closeIdleConnections();
+    if (this.#open.size >= this.#limits.maxConnections) {
+      this.#counters.http.connections_refused++;
+      refuse(socket, 503, `too many connections: the limit is ${String(this.#limits.maxConnections)} (-http-max-conns)`);
+      return;
+    }
+    this.#counters.http.connections_accepted++;
+    this.#open.set(socket, { request: undefined, response: undefined, startedMs: 0, isStreamed: false, bytesSeen: 0 });
+    socket.once("close", () => {
+      this.#open.delete(socket);
+    });
+  }
+
+  #sweep(): void {
+    const now = performance.now();
+    for (const [socket, connection] of this.#open) {
+      const { request } = connection;
+      if (request === undefined || request.complete || now - connection.startedMs < this.#limits.bodyTimeoutMs) continue;
+      if (connection.isStreamed && socket.bytesRead !== connection.bytesSeen) {
+        connection.bytesSeen = socket.bytesRead;
+        connection.startedMs = now;
+        continue;
+      }
+      this.#counters.http.timeouts++;
+      if (connection.response?.headersSent === true) socket.destroy();
+      else refuse(socket, 408, "the body of the request did not come in time");
+    }
+  }
+}
+
+const REASONS: Readonly<Record<number, string>> = {
+  400: "Bad Request",
+  408: "Request Timeout",
+  413: "Content Too Large",
+  431: "Request Header Fields Too Large",
+  503: "Service Unavailable",
+};
+
+/** Answers below HTTP's request machinery, which has no request to answer here, and closes the connection. */
+export function refuse(socket: Socket, status: number, text: string): void {
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const head = `HTTP/1.1 ${String(status)} ${REASONS[status] ?? "Error"}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n`;
+  const retry = status === 503 ? "Retry-After: 1\r\n" : "";
+  socket.end(`${head}${retry}Content-Length: ${String(Buffer.byteLength(text) + 1)}\r\n\r\n${text}\n`);
+  // Not at once: a socket that is closed with unread bytes resets the connection, and the answer is lost.
+  setTimeout(() => {
+    socket.destroy();
+  }, REFUSAL_MS).unref();
+}

@@ -1,0 +1,106 @@
+/**
+ * One request and its answer. Each answer is sent in one piece with rqlite's headers; those of every answer (version, CORS,
+ * authentication) are made once and come first.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { App } from "./app.ts";
+import { encodeEnvelope, type Envelope } from "./envelope.ts";
+import { NO_PARAMS, type Params } from "./params.ts";
+import { prettyJson } from "./pretty.ts";
+
+/** Content type of every JSON answer. */
+export const JSON_TYPE = "application/json; charset=utf-8";
+
+/** Content type of errors and plain text. */
+export const TEXT_TYPE = "text/plain; charset=utf-8";
+
+/** An answer that is whole in memory. */
+export interface Answer {
+  readonly status: number;
+  /** Undefined: no content type, as an empty answer has. */
+  readonly type?: string | undefined;
+  readonly parts?: readonly (string | Uint8Array)[];
+  /** Further headers, name and value in turn. */
+  readonly headers?: readonly string[];
+}
+
+/** A request on its way through the server. */
+export class Exchange {
+  readonly app: App;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** When the headers had come, by performance.now(). */
+  readonly startedMs: number;
+  params: Params = NO_PARAMS;
+  #controller: AbortController | undefined;
+
+  constructor(app: App, request: IncomingMessage, response: ServerResponse) {
+    this.app = app;
+    this.request = request;
+    this.response = response;
+    this.startedMs = performance.now();
+  }
+
+  /** Aborts when the client goes away before its answer. Made on first use: most answers are sooner than anybody could leave. */
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      const controller = new AbortController();
+      this.#controller = controller;
+      this.response.once("close", () => {
+        if (!this.response.writableFinished) controller.abort();
+      });
+    }
+    return this.#controller.signal;
+  }
+
+  /** True once the headers of the answer are on their way. */
+  get isAnswered(): boolean {
+    return this.response.headersSent || this.response.destroyed;
+  }
+
+  send(answer: Answer): void {
+    const { status, type, parts = [], headers = [] } = answer;
+    let length = 0;
+    for (const part of parts) length += typeof part === "string" ? Buffer.byteLength(part) : part.length;
+    const all = [...this.app.commonHeaders, ...headers];
+    if (type !== undefined) all.push("Content-Type", type);
+    all.push("Content-Length", String(length));
+    this.response.writeHead(status, all);
+    if (parts.length <= 1) {
+      this.response.end(parts[0]);
+      return;
+    }
+    for (const part of parts) this.response.write(part);
+    this.response.end();
+  }
+
+  /** The answer of an endpoint under /db. `isServed` adds the header that names the node that did the work. */
+  sendEnvelope(envelope: Envelope, isServed = true): void {
+    const parts = encodeEnvelope(envelope, this.params.pretty);
+    this.send({ status: 200, type: JSON_TYPE, parts, headers: isServed ? this.servedBy() : [] });
+  }
+
+  /** Compact JSON text, indented if `pretty` was asked for. */
+  sendJson(json: string, status = 200): void {
+    this.send({ status, type: JSON_TYPE, parts: [this.params.pretty ? prettyJson(Buffer.from(json)) : json] });
+  }
+
+  /** An error as Go's http.Error writes it: plain text and a newline. */
+  sendError(status: number, text: string, headers: readonly string[] = []): void {
+    this.send({ status, type: TEXT_TYPE, parts: [`${text}\n`], headers: ["X-Content-Type-Options", "nosniff", ...headers] });
+  }
+
+  sendEmpty(status: number, headers: readonly string[] = []): void {
+    this.send({ status, headers });
+  }
+
+  /** X-RQLITE-SERVED-BY: the API address of the node that did the work. */
+  servedBy(): readonly string[] {
+    return ["X-RQLITE-SERVED-BY", this.app.advertisedAddress()];
+  }
+
+  /** Time since the headers had come, if the client asked for timings. */
+  elapsedMs(): number | undefined {
+    return this.params.timings ? performance.now() - this.startedMs : undefined;
+  }
+}

@@ -1,0 +1,41 @@
+/** What the handlers under /db share: the replica, the format that is asked for, and the answer for an outcome. */
+import { PumiceError } from "../../base/mod.ts";
+import type { Exchange } from "../exchange.ts";
+import type { Params } from "../params.ts";
+import type { Outcome, ReplicaPort, ResultFormat } from "../replica-port.ts";
+
+/** How long a client waits for anything that has no timeout of its own, ms. */
+export const DEFAULT_TIMEOUT_MS = 30_000;
+
+/** The replica. @throws SERVER_STORE_NOT_OPEN while it is being opened */
+export function openReplica(exchange: Exchange): ReplicaPort {
+  const replica = exchange.app.parts.replica();
+  if (replica === undefined) throw new PumiceError("SERVER_STORE_NOT_OPEN");
+  return replica;
+}
+
+/** True for `Content-Type: text/plain`, with any parameters: the body is one statement as it stands. */
+export function isPlainText(exchange: Exchange): boolean {
+  return exchange.request.headers["content-type"]?.startsWith("text/plain") === true;
+}
+
+/** How results are to be written. */
+export function formatOf(params: Params): ResultFormat {
+  return params.associative || params.blobArray || params.timings || params.qualifyColumns ? formatFrom(params) : PLAIN_FORMAT;
+}
+
+const PLAIN_FORMAT: ResultFormat = {};
+
+function formatFrom(params: Params): ResultFormat {
+  return { associative: params.associative, blobArray: params.blobArray, timings: params.timings };
+}
+
+/** Sends what came of a request. */
+export function sendOutcome(exchange: Exchange, outcome: Exclude<Outcome, { kind: "writes" }>): void {
+  const timeMs = exchange.elapsedMs();
+  if (outcome.kind === "error") {
+    exchange.sendEnvelope({ results: "", error: outcome.error, timeMs }, false);
+    return;
+  }
+  exchange.sendEnvelope({ results: outcome.results, timeMs, raftIndex: exchange.params.raftIndex ? outcome.raftIndex : undefined });
+}

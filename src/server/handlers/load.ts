@@ -1,0 +1,45 @@
+/** POST /db/load (a SQLite file, or SQL text) and POST /boot (a SQLite file): the upload is streamed, not held. */
+import { collectStream, peekBody } from "../body.ts";
+import type { Exchange } from "../exchange.ts";
+import { HttpError } from "../http-error.ts";
+import { openReplica, sendOutcome } from "./database.ts";
+
+/** The first bytes of every SQLite file. Source: sqlite.org, "Database File Format", 1.3.1. */
+const SQLITE_MAGIC = Buffer.from("SQLite format 3\0", "latin1");
+
+/** Replaces the database by the SQLite file in the body, or runs the SQL text in it as one script, wholly or not at all. */
+export async function handleLoad(exchange: Exchange): Promise<void> {
+  const { app, request } = exchange;
+  app.counters.http.loads++;
+  app.markStreamed(request);
+  const body = await peekBody(request, SQLITE_MAGIC.length);
+  const replica = openReplica(exchange);
+  if (isSqlite(body.head)) {
+    await replica.load(body.stream, { signal: exchange.signal });
+    app.parts.log("http: a SQLite file was loaded");
+    exchange.sendEnvelope({ results: "", timeMs: exchange.elapsedMs() });
+    return;
+  }
+  const text = await collectStream(body.stream, app.options.limits.maxBodyBytes);
+  if (text.length === 0) throw new HttpError(400, "no statements");
+  const statements = [{ sql: text.toString("utf8") }];
+  const outcome = await replica.write({ kind: "execute", statements, transaction: true, script: true, format: { timings: exchange.params.timings } });
+  if (outcome.kind === "writes") throw new TypeError("a write was answered as a read");
+  sendOutcome(exchange, outcome);
+}
+
+/** As a load of a SQLite file, and nothing else is taken. */
+export async function handleBoot(exchange: Exchange): Promise<void> {
+  const { app, request } = exchange;
+  app.counters.http.boot++;
+  app.markStreamed(request);
+  const body = await peekBody(request, SQLITE_MAGIC.length);
+  if (!isSqlite(body.head)) throw new HttpError(400, "invalid SQLite data");
+  await openReplica(exchange).load(body.stream, { signal: exchange.signal });
+  app.parts.log("http: the node was booted from a SQLite file");
+  exchange.sendEmpty(200);
+}
+
+function isSqlite(head: Buffer): boolean {
+  return head.subarray(0, SQLITE_MAGIC.length).equals(SQLITE_MAGIC);
+}

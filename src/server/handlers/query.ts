@@ -1,0 +1,45 @@
+/** GET and POST /db/query: statements that read. */
+import { collectBody } from "../body.ts";
+import type { Exchange } from "../exchange.ts";
+import { HttpError } from "../http-error.ts";
+import type { ReadRequest, Statement } from "../replica-port.ts";
+import { parseStatements } from "../statements.ts";
+import { formatOf, isPlainText, openReplica, sendOutcome } from "./database.ts";
+
+/** Reads at the level that is asked for and answers with the rows. */
+export async function handleQuery(exchange: Exchange): Promise<void> {
+  const { app } = exchange;
+  app.counters.http.queries++;
+  const statements = await queryStatements(exchange);
+  app.counters.http.query_stmts_rx += statements.length;
+  const outcome = await openReplica(exchange).read(readRequest(exchange, statements), { signal: exchange.signal });
+  if (outcome.kind === "writes") throw new TypeError("a read was answered as a write");
+  sendOutcome(exchange, outcome);
+}
+
+/** The statements of a request that reads: `q` of a GET, the body of a POST. @throws HttpError */
+export async function queryStatements(exchange: Exchange): Promise<Statement[]> {
+  if (exchange.request.method === "GET") {
+    const { q } = exchange.params;
+    if (q === undefined) throw new HttpError(400, "query not specified");
+    return [{ sql: q }];
+  }
+  const body = await collectBody(exchange);
+  if (isPlainText(exchange)) return [{ sql: body.toString("utf8") }];
+  return parseStatements(body, exchange.app.options.limits.maxStatements);
+}
+
+/** What the replica is asked for. */
+export function readRequest(exchange: Exchange, statements: readonly Statement[]): ReadRequest {
+  const { params } = exchange;
+  return {
+    statements,
+    level: params.level,
+    freshnessMs: params.freshnessMs,
+    freshnessStrict: params.freshnessStrict,
+    linearizableTimeoutMs: params.linearizableTimeoutMs,
+    dbTimeoutMs: params.dbTimeoutMs,
+    transaction: params.transaction,
+    format: formatOf(params),
+  };
+}

@@ -1,0 +1,27 @@
+/** POST /db/request: reads and writes in one list. A list that only reads does not go through the log. */
+import { collectBody } from "../body.ts";
+import type { Exchange } from "../exchange.ts";
+import { parseStatements } from "../statements.ts";
+import { formatOf, openReplica, sendOutcome } from "./database.ts";
+import { readRequest } from "./query.ts";
+
+/** Runs the statements of the body in order; result i belongs to statement i. */
+export async function handleRequest(exchange: Exchange): Promise<void> {
+  const { app, params } = exchange;
+  app.counters.http.requests++;
+  const statements = parseStatements(await collectBody(exchange), app.options.limits.maxStatements);
+  app.counters.http.request_stmts_rx += statements.length;
+  const replica = openReplica(exchange);
+  let outcome = await replica.read({ ...readRequest(exchange, statements), orWrite: true }, { signal: exchange.signal });
+  if (outcome.kind === "writes") {
+    outcome = await replica.write({
+      kind: "request",
+      statements,
+      transaction: params.transaction,
+      dbTimeoutMs: params.dbTimeoutMs,
+      format: formatOf(params),
+    });
+  }
+  if (outcome.kind === "writes") throw new TypeError("a write was answered as a read");
+  sendOutcome(exchange, outcome);
+}

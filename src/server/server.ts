@@ -1,0 +1,239 @@
+/**
+ * The HTTP server of a node. Each request passes the same checks in rqlite's order: query string (400), route (404), permission
+ * (401), method (405); then its handler.
+ */
+import { readFileSync } from "node:fs";
+import { createServer, type IncomingMessage, type Server, type ServerOptions as HttpOptions, type ServerResponse } from "node:http";
+import { createServer as createSecureServer, Server as HttpsServer } from "node:https";
+import type { AddressInfo, Socket } from "node:net";
+import { PumiceError } from "../base/mod.ts";
+import { type App, commonHeaders } from "./app.ts";
+import { Credentials } from "./auth.ts";
+import { Connections, refuse } from "./connections.ts";
+import { createCounters } from "./counters.ts";
+import { Exchange } from "./exchange.ts";
+import { sendFault } from "./faults.ts";
+import { type ServerOptions, type ServerParts, validateOptions } from "./options.ts";
+import { NO_PARAMS, parseParams } from "./params.ts";
+import { WriteQueue } from "./queue.ts";
+import { findRoute, type Route } from "./routes.ts";
+import { CertificateReloader, readSecureContext } from "./tls.ts";
+
+/** A server that listens. */
+export interface RunningServer {
+  /** `host:port` where it listens. */
+  readonly address: string;
+  /** `http://host:port` or `https://host:port`. */
+  readonly url: string;
+  /**
+   * Stops accepting, lets requests that run finish, writes what is queued, then closes; each within the close timeout. To be
+   * called before the replica is closed. Idempotent.
+   */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts the server. It answers from now on, also while the store is not open yet.
+ * @throws SERVER_LISTEN if the address cannot be used, SERVER_AUTH_FILE, SERVER_TLS_FILE
+ */
+export async function startServer(options: ServerOptions, parts: ServerParts): Promise<RunningServer> {
+  validateOptions(options);
+  const server = new HttpService(options, parts);
+  await server.listen();
+  return server;
+}
+
+class HttpService implements RunningServer {
+  readonly #app: App;
+  readonly #server: Server;
+  readonly #connections: Connections;
+  readonly #reloader: CertificateReloader | undefined;
+  #address = "";
+  #closed: Promise<void> | undefined;
+
+  constructor(options: ServerOptions, parts: ServerParts) {
+    const counters = createCounters();
+    this.#app = {
+      options,
+      parts,
+      counters,
+      queue: new WriteQueue(options.queue, { replica: parts.replica, counters, log: parts.log }),
+      credentials: options.authFile === undefined ? undefined : readCredentials(options.authFile),
+      commonHeaders: commonHeaders(options, parts.node.version),
+      advertisedAddress: () => options.advertisedAddress ?? this.#address,
+      connectionCount: () => this.#connections.count,
+      markStreamed: (request) => {
+        this.#connections.markStreamed(request);
+      },
+      startedMs: Date.now(),
+    };
+    this.#server = create(options);
+    this.#connections = new Connections(this.#server, { limits: options.limits, counters, isSecure: options.tls !== undefined });
+    if (options.tls !== undefined && this.#server instanceof HttpsServer) {
+      this.#reloader = new CertificateReloader(this.#server, options.tls, { counters, log: parts.log });
+    }
+    this.#server.on("request", this.#onRequest);
+    this.#server.on("checkContinue", this.#onCheckContinue);
+    this.#server.on("clientError", this.#onClientError);
+  }
+
+  get address(): string {
+    return this.#address;
+  }
+
+  get url(): string {
+    return `${this.#app.options.tls === undefined ? "http" : "https"}://${this.#address}`;
+  }
+
+  listen(): Promise<void> {
+    const { host, port } = this.#app.options;
+    return new Promise((resolve, reject) => {
+      const fail = (error: Error): void => {
+        reject(new PumiceError("SERVER_LISTEN", { address: `${host}:${String(port)}`, problem: error.message }, error));
+      };
+      this.#server.once("error", fail);
+      this.#server.listen({ host, port, backlog: 1024 }, () => {
+        this.#server.off("error", fail);
+        this.#server.on("error", (error) => {
+          this.#app.parts.log(`http: the listener failed: ${error.message}`);
+        });
+        const bound = this.#server.address() as AddressInfo;
+        const shown = host.includes(":") ? `[${host}]` : host;
+        this.#address = `${shown}:${String(bound.port)}`;
+        resolve();
+      });
+    });
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    this.#reloader?.stop();
+    // Queued writes go out at once, so that requests which wait for them can be answered.
+    const flushed = this.#app.queue.close(this.#app.options.limits.closeTimeoutMs);
+    await this.#connections.close();
+    await flushed;
+  }
+
+  readonly #onRequest = (request: IncomingMessage, response: ServerResponse): void => {
+    if (!this.#connections.begin(request, response)) return;
+    if (this.#closed !== undefined) response.shouldKeepAlive = false;
+    const exchange = new Exchange(this.#app, request, response);
+    const route = admit(exchange);
+    if (route !== undefined) void serve(route, exchange);
+  };
+
+  readonly #onCheckContinue = (request: IncomingMessage, response: ServerResponse): void => {
+    const length = Number(request.headers["content-length"] ?? 0);
+    // A client that asks first is told before it sends; handlers of streams have no such limit and say so by their path.
+    if (length <= this.#app.options.limits.maxBodyBytes || isStreamPath(request.url)) response.writeContinue();
+    this.#onRequest(request, response);
+  };
+
+  readonly #onClientError = (error: NodeJS.ErrnoException, socket: Socket): void => {
+    const { http } = this.#app.counters;
+    if (error.code === "ECONNRESET" || error.code === "EPIPE") {
+      socket.destroy();
+    } else if (error.code === "HPE_HEADER_OVERFLOW") {
+      http.bad_requests++;
+      refuse(socket, 431, "the headers of the request are too large: the limit is 16384 bytes");
+    } else if (error.code === "ERR_HTTP_REQUEST_TIMEOUT") {
+      http.timeouts++;
+      refuse(socket, 408, "the headers of the request did not come in time (-http-header-timeout)");
+    } else {
+      http.bad_requests++;
+      refuse(socket, 400, "this is not HTTP/1.1 as RFC 9112 has it");
+    }
+  };
+}
+
+function create(options: ServerOptions): Server {
+  const http: HttpOptions = { connectionsCheckingInterval: 500, keepAlive: true, keepAliveInitialDelay: 30_000, noDelay: true };
+  if (options.tls === undefined) return createServer(http);
+  const { verifyClient } = options.tls;
+  return createSecureServer({ ...http, ...readSecureContext(options.tls), requestCert: verifyClient, rejectUnauthorized: verifyClient, ALPNProtocols: ["http/1.1"] });
+}
+
+function readCredentials(path: string): Credentials {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    throw new PumiceError("SERVER_AUTH_FILE", { path, problem: error instanceof Error ? error.message : "it cannot be read" }, error);
+  }
+  return Credentials.parse(text, path);
+}
+
+function isStreamPath(url: string | undefined): boolean {
+  return url !== undefined && (url.startsWith("/db/load") || url.startsWith("/boot"));
+}
+
+/** Passes a request through the checks. The route that takes it, or undefined once it has been answered. */
+function admit(exchange: Exchange): Route | undefined {
+  const { app, request } = exchange;
+  const method = request.method ?? "";
+  if (method === "OPTIONS") {
+    exchange.sendEmpty(200);
+    return undefined;
+  }
+  const { path, query } = splitTarget(request.url ?? "");
+  const params = query === "" ? NO_PARAMS : parseParams(query);
+  if (typeof params === "string") {
+    app.counters.http.bad_requests++;
+    exchange.sendError(400, params);
+    return undefined;
+  }
+  exchange.params = params;
+  const route = findRoute(path);
+  if (route === undefined) {
+    exchange.sendEmpty(404);
+    return undefined;
+  }
+  if (app.credentials !== undefined && !isAllowed(app, app.credentials, { route, authorization: request.headers.authorization })) {
+    exchange.sendEmpty(401);
+    return undefined;
+  }
+  if (route.methods !== undefined && !route.methods.includes(method)) {
+    exchange.sendEmpty(405, ["Allow", route.methods.join(", ")]);
+    return undefined;
+  }
+  return route;
+}
+
+function isAllowed(app: App, credentials: Credentials, by: { readonly route: Route; readonly authorization: string | undefined }): boolean {
+  if (by.route.permissions.length === 0) return true;
+  const allowed = by.route.permissions.every((permission) => credentials.allows(by.authorization, permission));
+  if (allowed) app.counters.http.auth_ok++;
+  else app.counters.http.auth_fail++;
+  return allowed;
+}
+
+/** Path and query of a request target; an absolute one, as proxies send it, loses its origin. */
+function splitTarget(target: string): { readonly path: string; readonly query: string } {
+  const question = target.indexOf("?");
+  const query = question < 0 ? "" : target.slice(question + 1);
+  let path = question < 0 ? target : target.slice(0, question);
+  if (!path.startsWith("/")) path = path.replace(/^https?:\/\/[^/]*/i, "");
+  if (path.includes("%")) path = decodePath(path);
+  return { path, query };
+}
+
+/** A path with a broken escape matches no route. */
+function decodePath(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return "%";
+  }
+}
+
+async function serve(route: Route, exchange: Exchange): Promise<void> {
+  try {
+    await route.handle(exchange);
+  } catch (error) {
+    sendFault(exchange, error, route.faults);
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * The bodies of requests: a JSON array whose elements are SQL text, or arrays of SQL text and parameters, positional ones and objects
+ * of named ones mixed at will. The texts of errors are rqlite's.
+ */
+import { NumberRangeError, parseExactJson, Real } from "./exact-json.ts";
+import { HttpError } from "./http-error.ts";
+import type { SqlParam, SqlValue, Statement } from "./replica-port.ts";
+
+/** The statements of a JSON body. @throws HttpError 400 for a body that is none, 413 if there are more than `limit` statements. */
+export function parseStatements(body: Buffer, limit: number): Statement[] {
+  if (body.length === 0) throw new HttpError(400, "no statements");
+  const parsed = parseBody(body.toString("utf8"));
+  if (parsed === null) throw new HttpError(400, "no statements");
+  if (!Array.isArray(parsed)) throw new HttpError(400, "invalid request");
+  const elements = parsed as readonly unknown[];
+  if (elements.length === 0) throw new HttpError(400, "no statements");
+  if (elements.length > limit) {
+    throw new HttpError(413, `too many statements: ${String(elements.length)}, the limit is ${String(limit)} (-http-max-statements)`);
+  }
+  const statements: Statement[] = [];
+  for (const element of elements) statements.push(parseStatement(element));
+  return statements;
+}
+
+function parseBody(text: string): unknown {
+  try {
+    return parseExactJson(text);
+  } catch (error) {
+    if (error instanceof NumberRangeError) throw new HttpError(400, error.message);
+    // The parser's own text is not passed on: it quotes the body.
+    throw new HttpError(400, "invalid JSON body");
+  }
+}
+
+function parseStatement(element: unknown): Statement {
+  if (typeof element === "string") return { sql: element };
+  if (!Array.isArray(element)) throw new HttpError(400, "invalid request");
+  const items = element as readonly unknown[];
+  if (items.length === 0) throw new HttpError(400, "no statements");
+  const sql = items[0];
+  if (typeof sql !== "string") throw new HttpError(400, "invalid request");
+  if (items.length === 1) return { sql };
+  const params: SqlParam[] = [];
+  for (let i = 1; i < items.length; i++) addParams(params, items[i]);
+  return { sql, params };
+}
+
+function addParams(params: SqlParam[], item: unknown): void {
+  if (typeof item === "object" && item !== null && !Array.isArray(item) && !(item instanceof Real)) {
+    for (const [name, value] of Object.entries(item)) params.push({ name, value: toSqlValue(value) });
+  } else {
+    params.push(toSqlValue(item));
+  }
+}
+
+/** What SQLite is given for a JSON value. @throws HttpError 400 */
+function toSqlValue(value: unknown): SqlValue {
+  switch (typeof value) {
+    case "string":
+      return toTextOrBlob(value);
+    case "number":
+      return Number.isInteger(value) ? BigInt(value) : value;
+    case "bigint":
+    case "boolean":
+      return value;
+    default:
+      if (value === null) return null;
+      if (value instanceof Real) return value.value;
+      if (Array.isArray(value)) return toBlob(value);
+      throw new HttpError(400, "unsupported type: a parameter is an object inside of another");
+  }
+}
+
+const HEX_BLOB = /^[xX]'((?:[0-9a-fA-F]{2})*)'$/;
+
+/** A string that reads as a blob literal of SQL is a blob. */
+function toTextOrBlob(text: string): string | Uint8Array {
+  if (!text.includes("'")) return text;
+  const match = HEX_BLOB.exec(text.trim());
+  return match === null ? text : new Uint8Array(Buffer.from(match[1] as string, "hex"));
+}
+
+function toBlob(values: readonly unknown[]): Uint8Array {
+  const bytes = new Uint8Array(values.length);
+  for (const [index, value] of values.entries()) {
+    if (typeof value !== "number" || !Number.isInteger(value) || value < 0 || value > 255) {
+      throw new HttpError(400, "unsupported type: an array must hold integers from 0 to 255, the bytes of a blob");
+    }
+    bytes[index] = value;
+  }
+  return bytes;
+}
