@@ -61,6 +61,10 @@ export const ERRORS = {
   SQL_CLOSED: { kind: "closed", text: "database is closed" },
   // replica
   // server
+  SERVER_LISTEN: { kind: "unavailable", text: "the HTTP address cannot be used" },
+  SERVER_AUTH_FILE: { kind: "invalid", text: "the credentials file cannot be used" },
+  SERVER_TLS_FILE: { kind: "invalid", text: "the files for HTTPS cannot be used" },
+  SERVER_STORE_NOT_OPEN: { kind: "unavailable", text: "store not open" },
   // cli
 } as const satisfies Record<string, ErrorEntry>;
 

@@ -97,16 +97,28 @@ function parseArray(text: string, path: string): readonly unknown[] {
   return entries;
 }
 
-function parseUser(entry: unknown, at: { readonly path: string; readonly index: number }): { readonly username: string; readonly user: User } {
+function parseUser(
+  entry: unknown,
+  at: { readonly path: string; readonly index: number },
+): { readonly username: string; readonly user: User } {
   if (typeof entry !== "object" || entry === null) throw bad(at.path, { entry: at.index, problem: "each entry must be an object" });
-  const { username, password = "", perms = [] } = entry as { readonly username?: unknown; readonly password?: unknown; readonly perms?: unknown };
-  if (typeof username !== "string" || username === "") throw bad(at.path, { entry: at.index, problem: "username must be a non-empty string" });
+  const {
+    username,
+    password = "",
+    perms = [],
+  } = entry as { readonly username?: unknown; readonly password?: unknown; readonly perms?: unknown };
+  if (typeof username !== "string" || username === "")
+    throw bad(at.path, { entry: at.index, problem: "username must be a non-empty string" });
   if (typeof password !== "string") throw bad(at.path, { entry: at.index, username, problem: "password must be a string" });
   if (!Array.isArray(perms)) throw bad(at.path, { entry: at.index, username, problem: "perms must be an array" });
   const known: ReadonlySet<unknown> = new Set(PERMISSIONS);
   for (const permission of perms as readonly unknown[]) {
     if (!known.has(permission)) {
-      throw bad(at.path, { entry: at.index, username, problem: `unknown permission ${JSON.stringify(permission)}, use one of ${PERMISSIONS.join(" ")}` });
+      throw bad(at.path, {
+        entry: at.index,
+        username,
+        problem: `unknown permission ${JSON.stringify(permission)}, use one of ${PERMISSIONS.join(" ")}`,
+      });
     }
   }
   return { username, user: { passwordDigest: digest(password), permissions: new Set(perms as readonly Permission[]) } };

@@ -4,12 +4,12 @@
  */
 import { goSeconds, goString } from "./go-json.ts";
 import { prettyJson } from "./pretty.ts";
-import type { Json } from "./replica-port.ts";
+import type { ResultText } from "../sql/mod.ts";
 
 /** What one answer says. */
 export interface Envelope {
   /** What stands between the brackets of `results`. */
-  readonly results: Json;
+  readonly results: ResultText;
   readonly error?: string | undefined;
   /** How long it took, if asked for. */
   readonly timeMs?: number | undefined;
@@ -40,11 +40,11 @@ function encodeTail(envelope: Envelope): string {
   return `${tail}}`;
 }
 
-function join(results: Json, tail: string): Uint8Array {
+function join(results: ResultText, tail: string): Uint8Array {
   if (typeof results === "string") return Buffer.from(HEAD + results + tail);
   const head = HEAD.length;
   const whole = Buffer.allocUnsafe(head + results.length + Buffer.byteLength(tail));
-  whole.latin1Write(HEAD, 0);
+  whole.write(HEAD, 0, "latin1");
   whole.set(results, head);
   whole.write(tail, head + results.length);
   return whole;

@@ -64,7 +64,8 @@ export class Exchange {
     for (const part of parts) length += typeof part === "string" ? Buffer.byteLength(part) : part.length;
     const all = [...this.app.commonHeaders, ...headers];
     if (type !== undefined) all.push("Content-Type", type);
-    all.push("Content-Length", String(length));
+    // 304 stands for a body that was sent before: its length would be that body's.
+    if (status !== 304) all.push("Content-Length", String(length));
     this.response.writeHead(status, all);
     if (parts.length <= 1) {
       this.response.end(parts[0]);

@@ -24,7 +24,9 @@ export function sendFault(exchange: Exchange, error: unknown, style: FaultStyle)
     sendPumiceError(exchange, error, style);
   } else {
     exchange.app.counters.http.panics++;
-    exchange.app.parts.log(`http: a request failed inside the server: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+    exchange.app.parts.log(
+      `http: a request failed inside the server: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+    );
     exchange.sendError(500, "internal error: see the log of the node");
   }
 }
@@ -56,7 +58,16 @@ function sendPumiceError(exchange: Exchange, error: PumiceError, style: FaultSty
 function refuseBody(exchange: Exchange, error: HttpError): void {
   const { request, response } = exchange;
   const text = `${error.message}\n`;
-  const headers = ["Content-Type", TEXT_TYPE, "X-Content-Type-Options", "nosniff", "Content-Length", String(Buffer.byteLength(text)), "Connection", "close"];
+  const headers = [
+    "Content-Type",
+    TEXT_TYPE,
+    "X-Content-Type-Options",
+    "nosniff",
+    "Content-Length",
+    String(Buffer.byteLength(text)),
+    "Connection",
+    "close",
+  ];
   response.writeHead(error.status, [...exchange.app.commonHeaders, ...headers]);
   response.write(text);
   let seen = 0;

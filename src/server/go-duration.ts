@@ -1,45 +1,4 @@
-/** Durations in Go's syntax, as rqlite's clients and operators write them: `300ms`, `1.5h`, `2h45m`, `-1s`, `0`. */
-
-const NS_PER_UNIT: ReadonlyMap<string, number> = new Map([
-  ["ns", 1],
-  ["us", 1e3],
-  ["\u00b5s", 1e3],
-  ["\u03bcs", 1e3],
-  ["ms", 1e6],
-  ["s", 1e9],
-  ["m", 60e9],
-  ["h", 3600e9],
-]);
-
-/** A number, then a unit. The number has a digit on at least one side of its point. */
-const PART = /(\d+\.?\d*|\.\d+)([^\d.]+)/y;
-
-/** Go's durations are 64-bit counts of nanoseconds; a longer one is an error there, and so it is here. */
-const MAX_NS = 2 ** 63;
-
-const NS_PER_MS = 1e6;
-
-/** Milliseconds, with fractions, or undefined if `text` is no duration. Source: Go, package time, ParseDuration. */
-export function parseGoDuration(text: string): number | undefined {
-  const negative = text.startsWith("-");
-  const body = negative || text.startsWith("+") ? text.slice(1) : text;
-  if (body === "0") return 0;
-  if (body === "") return undefined;
-  let ns = 0;
-  PART.lastIndex = 0;
-  while (PART.lastIndex < body.length) {
-    const part = PART.exec(body);
-    const unit = part === null ? undefined : NS_PER_UNIT.get(part[2] as string);
-    if (part === null || unit === undefined) {
-      PART.lastIndex = 0;
-      return undefined;
-    }
-    ns += Number(part[1]) * unit;
-  }
-  PART.lastIndex = 0;
-  if (ns >= MAX_NS) return undefined;
-  return (negative ? -ns : ns) / NS_PER_MS;
-}
+/** Printing durations as Go does: rqlite's `time_s` of /nodes and the settings of /status. Reading them is base's. */
 
 /** `ns` nanoseconds (a non-negative integer) as Go prints a duration: `0s`, `21.1µs`, `1.5ms`, `2h45m0s`. */
 export function formatGoDuration(ns: number): string {

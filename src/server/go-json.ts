@@ -16,7 +16,14 @@ export function goSeconds(ms: number): string {
   return String(Math.round(ms * 1e6) / 1e9);
 }
 
-/** Any JSON value with Go's string escapes. Objects keep the order of their keys; members that are undefined are left out. */
+/** Any JSON value with Go's string escapes and every digit of a bigint. Objects keep the order of their keys; undefined members are left out. */
 export function goJson(value: unknown): string {
-  return JSON.stringify(value).replace(HTML_SIGNIFICANT, escapeCode);
+  return JSON.stringify(value, exactInteger).replace(HTML_SIGNIFICANT, escapeCode);
+}
+
+/** ECMAScript 2026, in Node since 22; not yet in TypeScript's library. */
+const { rawJSON } = JSON as unknown as { readonly rawJSON: (text: string) => unknown };
+
+function exactInteger(_key: string, value: unknown): unknown {
+  return typeof value === "bigint" ? rawJSON(String(value)) : value;
 }

@@ -1,2 +1,3 @@
-/** server: see ARCHITECTURE.md, section 1. */
-export const ROOM = "unbuilt";
+/** server: rqlite's HTTP API in front of a replica. See docs/http-api.md. */
+export * from "./options.ts";
+export { type RunningServer, startServer } from "./server.ts";

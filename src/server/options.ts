@@ -46,7 +46,13 @@ export interface QueueOptions {
 }
 
 /** The queue by default. */
-export const DEFAULT_QUEUE: QueueOptions = { capacity: 1024, capacityBytes: 64 * 1024 * 1024, batchSize: 128, timeoutMs: 50, transaction: false };
+export const DEFAULT_QUEUE: QueueOptions = {
+  capacity: 1024,
+  capacityBytes: 64 * 1024 * 1024,
+  batchSize: 128,
+  timeoutMs: 50,
+  transaction: false,
+};
 
 /** Files for HTTPS, in PEM. They are read again when they change. */
 export interface TlsOptions {
@@ -97,5 +103,6 @@ export interface ServerParts {
 export function validateOptions(options: ServerOptions): void {
   for (const value of Object.values(options.limits)) assert(Number.isFinite(value) && value > 0, "a limit of the server is positive");
   const { capacity, capacityBytes, batchSize, timeoutMs } = options.queue;
-  for (const value of [capacity, capacityBytes, batchSize, timeoutMs]) assert(Number.isFinite(value) && value > 0, "a bound of the queue is positive");
+  for (const value of [capacity, capacityBytes, batchSize, timeoutMs])
+    assert(Number.isFinite(value) && value > 0, "a bound of the queue is positive");
 }

@@ -1,5 +1,5 @@
 /** The query parameters of a request. Keys are case-sensitive, the first of equal keys counts, a flag counts by its presence alone. */
-import { parseGoDuration } from "./go-duration.ts";
+import { parseDuration } from "../base/mod.ts";
 import { parseQueryString } from "./query-string.ts";
 
 /** Read consistency, as it is asked for. */
@@ -67,7 +67,20 @@ const FLAGS: ReadonlyMap<string, FlagName> = new Map([
   ["sync", "sync"],
 ]);
 
-const VALUED = new Set(["timeout", "freshness", "db_timeout", "linearizable_timeout", "retries", "trailing_logs", "q", "key", "ver", "level", "fmt", "tables"]);
+const VALUED = new Set([
+  "timeout",
+  "freshness",
+  "db_timeout",
+  "linearizable_timeout",
+  "retries",
+  "trailing_logs",
+  "q",
+  "key",
+  "ver",
+  "level",
+  "fmt",
+  "tables",
+]);
 
 const LEVELS: ReadonlySet<string> = new Set<LevelParam>(["none", "weak", "linearizable", "strong", "auto"]);
 
@@ -90,7 +103,7 @@ function takeValues(params: Params, values: ReadonlyMap<string, string>): string
   for (const key of ["timeout", "freshness", "db_timeout", "linearizable_timeout"] as const) {
     const text = values.get(key);
     if (text === undefined) continue;
-    const ms = parseGoDuration(text);
+    const ms = parseDuration(text);
     if (ms === undefined) return `${key} is not a valid duration`;
     setDuration(params, key, ms);
   }

@@ -40,7 +40,10 @@ function unescapeQuery(text: string): string | { readonly error: string } {
     return decodeURIComponent(spaced);
   } catch {
     // Escapes that are no UTF-8: keep what is text, as a Go string would, with the replacement character for the rest.
-    const bytes = Buffer.from(spaced.replace(/%([0-9a-fA-F]{2})|[^%]+/g, (part, hex: string | undefined) => hex ?? Buffer.from(part).toString("hex")), "hex");
+    const bytes = Buffer.from(
+      spaced.replace(/%([0-9a-fA-F]{2})|[^%]+/g, (part, hex: string | undefined) => hex ?? Buffer.from(part).toString("hex")),
+      "hex",
+    );
     return bytes.toString("utf8");
   }
 }

@@ -9,7 +9,8 @@ import { isPumiceError } from "../base/mod.ts";
 import type { Counters } from "./counters.ts";
 import type { LogLine, QueueOptions } from "./options.ts";
 import { errorOfResult, splitElements } from "./result-slices.ts";
-import type { Outcome, ReplicaPort, ResultFormat, Statement } from "./replica-port.ts";
+import type { ResultFormat, Statement } from "../sql/mod.ts";
+import type { Outcome, ReplicaPort } from "./replica-port.ts";
 
 /** What became of a queued request. */
 export interface QueueOutcome {
@@ -25,6 +26,7 @@ export interface QueuedRequest {
   readonly statements: readonly Statement[];
   readonly sizeBytes: number;
   readonly format: ResultFormat;
+  readonly timings: boolean;
   readonly dbTimeoutMs: number | undefined;
   readonly settle: (outcome: QueueOutcome) => void;
 }
@@ -44,6 +46,9 @@ export interface QueueParts {
   readonly counters: Counters;
   readonly log: LogLine;
 }
+
+/** The error of a statement that found the work of its entry used up. */
+const BUDGET_ERROR = "execute timeout";
 
 /** So many errors are kept for /status. */
 const ERRORS_KEPT = 32;
@@ -107,6 +112,7 @@ export class QueueWriter {
         dbTimeoutMs: like.dbTimeoutMs,
         requestId,
         format: like.format,
+        timings: like.timings,
       });
       if (outcome.kind !== "again") return outcome;
       if (this.#givenUp !== undefined) return { kind: "error", error: `${this.#givenUp}: ${outcome.why}` };
@@ -124,7 +130,9 @@ export class QueueWriter {
       return await replica.write(request);
     } catch (error) {
       if (!isPumiceError(error)) {
-        this.#parts.log(`queue: a batch failed inside the node: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+        this.#parts.log(
+          `queue: a batch failed inside the node: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+        );
         return { kind: "error", error: "internal error: see the log of the node" };
       }
       if (error.kind === "not-leader") http.queued_executions_not_leader++;
@@ -146,16 +154,28 @@ export class QueueWriter {
     if (this.#options.transaction && requests.length > 1) {
       const failed = elements.findIndex((element) => errorOfResult(element) !== undefined);
       if (failed >= 0) {
-        await this.#takeOut(requests, elements, failed);
+        const error = errorOfResult(elements[failed] as string);
+        await (error === BUDGET_ERROR ? this.#refused(requests, error) : this.#takeOut(requests, elements, failed));
         return;
       }
     }
     let start = 0;
     for (const request of requests) {
       const end = start + request.statements.length;
-      this.#settle(request, { results: elements.slice(start, end).join(","), raftIndex });
+      const own = elements.slice(start, end);
+      const starved = requests.length === 1 ? -1 : own.findIndex((element) => errorOfResult(element) === BUDGET_ERROR);
+      if (starved < 0) this.#settle(request, { results: own.join(","), raftIndex });
+      else await this.#finishAlone(request, own.slice(0, starved));
       start = end;
     }
+  }
+
+  /** The entry's budget of work ran out, perhaps by another request's doing: the statements that did not run get an entry of their own. */
+  #finishAlone(request: QueuedRequest, before: readonly string[]): Promise<void> {
+    const settle = (outcome: QueueOutcome): void => {
+      request.settle({ ...outcome, results: [...before, outcome.results].filter((part) => part !== "").join(",") });
+    };
+    return this.write([{ ...request, statements: request.statements.slice(before.length), settle }]);
   }
 
   /** A statement of a transaction failed and everything was undone: its request fails alone, the others are written again. */

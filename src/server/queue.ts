@@ -15,7 +15,7 @@ import type { QueueOptions } from "./options.ts";
 import { type QueuedRequest, type QueueOutcome, type QueueParts, QueueWriter } from "./queue-writer.ts";
 
 /** A request for the queue. */
-export type NewRequest = Pick<QueuedRequest, "statements" | "sizeBytes" | "format" | "dbTimeoutMs">;
+export type NewRequest = Pick<QueuedRequest, "statements" | "sizeBytes" | "format" | "timings" | "dbTimeoutMs">;
 
 /** A request that the queue has taken. */
 export interface Accepted {
@@ -203,7 +203,7 @@ function sharesEntry(left: QueuedRequest, right: QueuedRequest): boolean {
     left.dbTimeoutMs === right.dbTimeoutMs &&
     left.format.associative === right.format.associative &&
     left.format.blobArray === right.format.blobArray &&
-    left.format.timings === right.format.timings
+    left.timings === right.timings
   );
 }
 

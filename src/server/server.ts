@@ -154,7 +154,13 @@ function create(options: ServerOptions): Server {
   const http: HttpOptions = { connectionsCheckingInterval: 500, keepAlive: true, keepAliveInitialDelay: 30_000, noDelay: true };
   if (options.tls === undefined) return createServer(http);
   const { verifyClient } = options.tls;
-  return createSecureServer({ ...http, ...readSecureContext(options.tls), requestCert: verifyClient, rejectUnauthorized: verifyClient, ALPNProtocols: ["http/1.1"] });
+  return createSecureServer({
+    ...http,
+    ...readSecureContext(options.tls),
+    requestCert: verifyClient,
+    rejectUnauthorized: verifyClient,
+    ALPNProtocols: ["http/1.1"],
+  });
 }
 
 function readCredentials(path: string): Credentials {

@@ -4,7 +4,7 @@
  */
 import { NumberRangeError, parseExactJson, Real } from "./exact-json.ts";
 import { HttpError } from "./http-error.ts";
-import type { SqlParam, SqlValue, Statement } from "./replica-port.ts";
+import type { SqlParam, SqlValue, Statement } from "../sql/mod.ts";
 
 /** The statements of a JSON body. @throws HttpError 400 for a body that is none, 413 if there are more than `limit` statements. */
 export function parseStatements(body: Buffer, limit: number): Statement[] {
@@ -55,20 +55,12 @@ function addParams(params: SqlParam[], item: unknown): void {
 
 /** What SQLite is given for a JSON value. @throws HttpError 400 */
 function toSqlValue(value: unknown): SqlValue {
-  switch (typeof value) {
-    case "string":
-      return toTextOrBlob(value);
-    case "number":
-      return Number.isInteger(value) ? BigInt(value) : value;
-    case "bigint":
-    case "boolean":
-      return value;
-    default:
-      if (value === null) return null;
-      if (value instanceof Real) return value.value;
-      if (Array.isArray(value)) return toBlob(value);
-      throw new HttpError(400, "unsupported type: a parameter is an object inside of another");
-  }
+  if (typeof value === "string") return toTextOrBlob(value);
+  if (typeof value === "number") return Number.isInteger(value) ? BigInt(value) : value;
+  if (typeof value === "bigint" || typeof value === "boolean" || value === null) return value;
+  if (value instanceof Real) return value.value;
+  if (Array.isArray(value)) return toBlob(value);
+  throw new HttpError(400, "unsupported type: a parameter is an object inside of another");
 }
 
 const HEX_BLOB = /^[xX]'((?:[0-9a-fA-F]{2})*)'$/;

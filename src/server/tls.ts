@@ -14,12 +14,20 @@ const RELOAD_MS = 2000;
 
 /** What TLS is made of. @throws SERVER_TLS_FILE if a file cannot be read or used, naming it. */
 export function readSecureContext(options: TlsOptions): SecureContextOptions {
-  const context: SecureContextOptions = { minVersion: "TLSv1.2", cert: read(options.certFile, "-http-cert"), key: read(options.keyFile, "-http-key") };
+  const context: SecureContextOptions = {
+    minVersion: "TLSv1.2",
+    cert: read(options.certFile, "-http-cert"),
+    key: read(options.keyFile, "-http-key"),
+  };
   if (options.caFile !== undefined) context.ca = read(options.caFile, "-http-ca-cert");
   try {
     createSecureContext(context);
   } catch (error) {
-    throw new PumiceError("SERVER_TLS_FILE", { cert: options.certFile, key: options.keyFile, problem: "certificate and key cannot be used together" }, error);
+    throw new PumiceError(
+      "SERVER_TLS_FILE",
+      { cert: options.certFile, key: options.keyFile, problem: "certificate and key cannot be used together" },
+      error,
+    );
   }
   return context;
 }

@@ -2,7 +2,8 @@
 import { PumiceError } from "../../base/mod.ts";
 import type { Exchange } from "../exchange.ts";
 import type { Params } from "../params.ts";
-import type { Outcome, ReplicaPort, ResultFormat } from "../replica-port.ts";
+import type { ResultFormat } from "../../sql/mod.ts";
+import type { Outcome, ReplicaPort } from "../replica-port.ts";
 
 /** How long a client waits for anything that has no timeout of its own, ms. */
 export const DEFAULT_TIMEOUT_MS = 30_000;
@@ -21,14 +22,10 @@ export function isPlainText(exchange: Exchange): boolean {
 
 /** How results are to be written. */
 export function formatOf(params: Params): ResultFormat {
-  return params.associative || params.blobArray || params.timings || params.qualifyColumns ? formatFrom(params) : PLAIN_FORMAT;
+  return params.associative || params.blobArray ? { associative: params.associative, blobArray: params.blobArray } : PLAIN_FORMAT;
 }
 
 const PLAIN_FORMAT: ResultFormat = {};
-
-function formatFrom(params: Params): ResultFormat {
-  return { associative: params.associative, blobArray: params.blobArray, timings: params.timings };
-}
 
 /** Sends what came of a request. */
 export function sendOutcome(exchange: Exchange, outcome: Exclude<Outcome, { kind: "writes" }>): void {

@@ -5,7 +5,7 @@ import { HttpError } from "../http-error.ts";
 import type { QueueOutcome } from "../queue-writer.ts";
 import { isBlankSql } from "../sql-text.ts";
 import { parseStatements } from "../statements.ts";
-import type { Statement } from "../replica-port.ts";
+import type { Statement } from "../../sql/mod.ts";
 import { DEFAULT_TIMEOUT_MS, formatOf, isPlainText, openReplica, sendOutcome } from "./database.ts";
 
 /** Writes the statements of the body and answers with their results, or at once if the write is queued. */
@@ -25,6 +25,7 @@ export async function handleExecute(exchange: Exchange): Promise<void> {
     transaction: params.transaction,
     dbTimeoutMs: params.dbTimeoutMs,
     format: formatOf(params),
+    timings: params.timings,
   });
   if (outcome.kind === "writes") throw new TypeError("a write was answered as a read");
   sendOutcome(exchange, outcome);
@@ -50,6 +51,7 @@ async function enqueue(exchange: Exchange, body: Buffer): Promise<void> {
       statements: statements.filter((statement) => !isBlankSql(statement.sql)),
       sizeBytes: body.length,
       format: params.wait ? formatOf(params) : {},
+      timings: params.wait && params.timings,
       dbTimeoutMs: params.dbTimeoutMs,
     },
     deadlineMs,
@@ -81,9 +83,12 @@ const MAX_EMPTY = 64;
 /** The outcome, or undefined if it takes longer. */
 function withDeadline(done: Promise<QueueOutcome>, ms: number): Promise<QueueOutcome | undefined> {
   return new Promise((resolve) => {
-    const timer = setTimeout(() => {
-      resolve(undefined);
-    }, Math.max(ms, 0));
+    const timer = setTimeout(
+      () => {
+        resolve(undefined);
+      },
+      Math.max(ms, 0),
+    );
     void done.then((outcome) => {
       clearTimeout(timer);
       resolve(outcome);

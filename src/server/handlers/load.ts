@@ -23,7 +23,13 @@ export async function handleLoad(exchange: Exchange): Promise<void> {
   const text = await collectStream(body.stream, app.options.limits.maxBodyBytes);
   if (text.length === 0) throw new HttpError(400, "no statements");
   const statements = [{ sql: text.toString("utf8") }];
-  const outcome = await replica.write({ kind: "execute", statements, transaction: true, script: true, format: { timings: exchange.params.timings } });
+  const outcome = await replica.write({
+    kind: "execute",
+    statements,
+    transaction: true,
+    script: true,
+    timings: exchange.params.timings,
+  });
   if (outcome.kind === "writes") throw new TypeError("a write was answered as a read");
   sendOutcome(exchange, outcome);
 }

@@ -2,7 +2,8 @@
 import { collectBody } from "../body.ts";
 import type { Exchange } from "../exchange.ts";
 import { HttpError } from "../http-error.ts";
-import type { ReadRequest, Statement } from "../replica-port.ts";
+import type { Statement } from "../../sql/mod.ts";
+import type { ReadRequest } from "../replica-port.ts";
 import { parseStatements } from "../statements.ts";
 import { formatOf, isPlainText, openReplica, sendOutcome } from "./database.ts";
 
@@ -41,5 +42,6 @@ export function readRequest(exchange: Exchange, statements: readonly Statement[]
     dbTimeoutMs: params.dbTimeoutMs,
     transaction: params.transaction,
     format: formatOf(params),
+    timings: params.timings,
   };
 }

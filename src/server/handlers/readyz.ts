@@ -36,9 +36,15 @@ async function check(exchange: Exchange): Promise<Answer> {
   return { status: 200, text: `${text}\n[+]db ok` };
 }
 
-async function readOnce(exchange: Exchange, replica: NonNullable<ReturnType<Exchange["app"]["parts"]["replica"]>>): Promise<string | undefined> {
+async function readOnce(
+  exchange: Exchange,
+  replica: NonNullable<ReturnType<Exchange["app"]["parts"]["replica"]>>,
+): Promise<string | undefined> {
   try {
-    const outcome = await replica.read({ statements: [{ sql: "SELECT 1" }], level: "none", transaction: false, format: {} }, { signal: exchange.signal });
+    const outcome = await replica.read(
+      { statements: [{ sql: "SELECT 1" }], level: "none", transaction: false, format: {} },
+      { signal: exchange.signal },
+    );
     return outcome.kind === "error" ? outcome.error : undefined;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);

@@ -20,6 +20,7 @@ export async function handleRequest(exchange: Exchange): Promise<void> {
       transaction: params.transaction,
       dbTimeoutMs: params.dbTimeoutMs,
       format: formatOf(params),
+      timings: params.timings,
     });
   }
   if (outcome.kind === "writes") throw new TypeError("a write was answered as a read");

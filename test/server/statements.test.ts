@@ -1,0 +1,106 @@
+/** The laws of request bodies. Accepted and refused shapes are those of rqlite's request parser. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { HttpError } from "../../src/server/http-error.ts";
+import { isBlankSql } from "../../src/server/sql-text.ts";
+import { parseStatements } from "../../src/server/statements.ts";
+
+const parse = (body: string) => parseStatements(Buffer.from(body), 1000);
+
+test("every form of a statement that rqlite takes is taken", () => {
+  assert.deepEqual(parse('["SELECT 1"]'), [{ sql: "SELECT 1" }]);
+  assert.deepEqual(parse(' [ "a" , "b" ]\n'), [{ sql: "a" }, { sql: "b" }]);
+  assert.deepEqual(parse('[["s"]]'), [{ sql: "s" }]);
+  assert.deepEqual(parse('[["s", "x", 5, -6, 1.5, 1.0, true, false, null]]'), [
+    { sql: "s", params: ["x", 5n, -6n, 1.5, 1, true, false, null] },
+  ]);
+  assert.deepEqual(parse('[["s1"],["s2", 9223372036854775807]]'), [{ sql: "s1" }, { sql: "s2", params: [9223372036854775807n] }]);
+  assert.deepEqual(parse('[["s", {"bar": 3, "qux": "x", "baz": 3.1457}]]'), [
+    {
+      sql: "s",
+      params: [
+        { name: "bar", value: 3n },
+        { name: "qux", value: "x" },
+        { name: "baz", value: 3.1457 },
+      ],
+    },
+  ]);
+  assert.deepEqual(parse('[["s", 1, {"a": 2}, 3]]'), [{ sql: "s", params: [1n, { name: "a", value: 2n }, 3n] }]);
+  assert.deepEqual(parse('[["SELECT * FROM foo"],"SELECT * FROM bar"]'), [{ sql: "SELECT * FROM foo" }, { sql: "SELECT * FROM bar" }]);
+});
+
+test("a blob literal in a string and an array of bytes are blobs; what only looks alike is text", () => {
+  const bytes = new Uint8Array([1, 2, 255]);
+  assert.deepEqual(parse(`[["s", "x'0102fF'", " X'0102FF' ", [1,2,255], []]]`), [
+    { sql: "s", params: [bytes, bytes, bytes, new Uint8Array(0)] },
+  ]);
+  assert.deepEqual(parse(`[["s", {"b": [1,2,255]}, "x''"]]`), [{ sql: "s", params: [{ name: "b", value: bytes }, new Uint8Array(0)] }]);
+  for (const text of ["x'010'", "x'01zz'", "y'01'", "x'01", "it's", "'"]) {
+    assert.deepEqual(parse(JSON.stringify([["s", text]])), [{ sql: "s", params: [text] }]);
+  }
+});
+
+test("a body of another shape is refused with rqlite's text", () => {
+  const refused: readonly (readonly [string, string])[] = [
+    ["", "no statements"],
+    ["[]", "no statements"],
+    ["null", "no statements"],
+    ["[[]]", "no statements"],
+    ['{"a":1}', "invalid request"],
+    ['"SELECT 1"', "invalid request"],
+    ["1", "invalid request"],
+    ["[1]", "invalid request"],
+    ["[null]", "invalid request"],
+    ["[[1]]", "invalid request"],
+    ['[[1,"x",2]]', "invalid request"],
+    ["[", "invalid JSON body"],
+    ['["SELECT 1"', "invalid JSON body"],
+    ['[["s", 1]', "invalid JSON body"],
+    ['["SELECT 1"]["SELECT 2"]', "invalid JSON body"],
+    ["SELECT 1", "invalid JSON body"],
+    ['[["s", 01]]', "invalid JSON body"],
+    ['[["s", 1e999]]', "number out of range: 1e999"],
+  ];
+  for (const [body, text] of refused) {
+    assert.throws(
+      () => parse(body),
+      (error) => error instanceof HttpError && error.status === 400 && error.message === text,
+      `${body} -> ${text}`,
+    );
+  }
+  for (const body of [
+    '[["s","p",[7889,2,3]]]',
+    '[["s","p",[-4,2,3]]]',
+    '[["s",[1.5]]]',
+    '[["s",[1.0]]]',
+    '[["s",["a"]]]',
+    '[["s",{"a":{"b":1}}]]',
+  ]) {
+    assert.throws(
+      () => parse(body),
+      (error) => error instanceof HttpError && error.status === 400 && error.message.startsWith("unsupported type"),
+      body,
+    );
+  }
+});
+
+test("more statements than the limit are refused, and the text names the limit and its flag", () => {
+  assert.equal(parseStatements(Buffer.from('["a","b"]'), 2).length, 2);
+  assert.throws(
+    () => parseStatements(Buffer.from('["a","b","c"]'), 2),
+    (error) => error instanceof HttpError && error.status === 413 && /3, the limit is 2 \(-http-max-statements\)/.test(error.message),
+  );
+});
+
+test("text that is not UTF-8 is mended as Go mends it, and a deep nest of brackets is an error and no crash", () => {
+  assert.deepEqual(parseStatements(Buffer.from([0x5b, 0x22, 0xff, 0x22, 0x5d]), 9), [{ sql: "\ufffd" }]);
+  assert.throws(() => parse("[".repeat(1_000_000)), HttpError);
+  assert.throws(() => parse(`${"[".repeat(200_000)}1.0${"]".repeat(200_000)}`), HttpError);
+});
+
+test("SQL without a statement is told from SQL with one", () => {
+  for (const sql of ["", " \t\n\f\r", ";", " ; ;", "-- x", "-- x\n;", "/* x */", "/* x", "/**/ -- y\n /*z*/;"])
+    assert.ok(isBlankSql(sql), JSON.stringify(sql));
+  for (const sql of ["SELECT 1", ";SELECT 1", "-- x\nSELECT 1", "/* x */ a", "-", "/", "/*", "\v"])
+    assert.ok(!isBlankSql(sql), JSON.stringify(sql));
+});
