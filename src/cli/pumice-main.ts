@@ -8,6 +8,13 @@ interface Command {
 }
 
 const COMMANDS: Readonly<Record<string, Command>> = {
+  load: {
+    summary: "send a CSV, JSON, SQL or SQLite file to a node",
+    run: async (args) => {
+      const { runLoad } = await import("./load/command.ts");
+      return runLoad(args);
+    },
+  },
   help: { summary: "print this help", run: () => print(commandHelp()) },
   version: { summary: "print the version", run: () => print(versionLine("pumice")) },
 };

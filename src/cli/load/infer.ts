@@ -37,6 +37,11 @@ export class ColumnStatistics {
   }
 
   #addText(text: string): void {
+    // A column that is text already needs no closer look.
+    if (this.#isTextNumeric ? this.texts > 0 : this.numericTexts < this.texts) {
+      this.texts += 1;
+      return;
+    }
     const kind = numericKind(text);
     if (kind === "text") this.texts += 1;
     else if (this.#isTextNumeric) this.#addKind(kind);

@@ -175,17 +175,26 @@ export class JsonReader implements RecordReader {
   }
 
   #cellsOf(value: Readonly<Record<string, unknown>>): Cell[] {
-    const cells: Cell[] = Array.from({ length: this.#columns.length }, () => null);
-    for (const [key, each] of Object.entries(value)) {
-      let index = this.#indexOf.get(key);
-      if (index === undefined) {
-        index = this.#columns.length;
-        this.#columns.push(key);
-        this.#indexOf.set(key, index);
-      }
-      cells[index] = cellOf(each);
+    const keys = Object.keys(value);
+    const cells: Cell[] = [];
+    // Most records have all keys in the same order: then the cells are simply pushed.
+    let index = 0;
+    for (; index < keys.length && keys[index] === this.#columns[index]; index++) cells.push(cellOf(value[keys[index] as string]));
+    if (index === keys.length && index === this.#columns.length) return cells;
+    for (let rest = index; rest < this.#columns.length; rest++) cells.push(null);
+    for (; index < keys.length; index++) {
+      const key = keys[index] as string;
+      cells[this.#columnOf(key)] = cellOf(value[key]);
     }
     return cells;
+  }
+
+  /** The index of a column, which is added if it is new. */
+  #columnOf(key: string): number {
+    const known = this.#indexOf.get(key);
+    if (known !== undefined) return known;
+    this.#indexOf.set(key, this.#columns.length);
+    return this.#columns.push(key) - 1;
   }
 
   /** Nothing after this can be told apart. */

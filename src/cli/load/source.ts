@@ -1,6 +1,5 @@
-/** The bytes of a file as text in pieces, with their hash on the way. Bytes that are no UTF-8 come out marked, line by line. */
+/** The bytes of a file as text in pieces. Bytes that are no UTF-8 come out marked, line by line. */
 import { isUtf8 } from "node:buffer";
-import { createHash, type Hash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { NOT_UTF8 } from "./record.ts";
 
@@ -12,36 +11,20 @@ export interface Piece {
   readonly bytesRead: number;
 }
 
-/** Reads a file once. */
-export class TextSource {
-  readonly #hash: Hash = createHash("sha256");
-  readonly #path: string;
-
-  constructor(path: string) {
-    this.#path = path;
+/** The text of the file at `path`, in order and without a byte order mark. Memory: one piece. */
+export async function* readPieces(path: string): AsyncGenerator<Piece> {
+  let rest: Buffer = Buffer.alloc(0);
+  let bytesRead = 0;
+  for await (const chunk of createReadStream(path, { highWaterMark: CHUNK_BYTES }) as AsyncIterable<Buffer>) {
+    const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+    const end = bytes.length - incompleteTail(bytes);
+    rest = bytes.subarray(end);
+    const isFirst = bytesRead === 0;
+    bytesRead += chunk.length;
+    const text = decode(bytes.subarray(0, end));
+    yield { text: isFirst && text.startsWith("\uFEFF") ? text.slice(1) : text, bytesRead };
   }
-
-  /** The file's text in order. Memory: one piece. */
-  async *pieces(): AsyncGenerator<Piece> {
-    let rest: Buffer = Buffer.alloc(0);
-    let bytesRead = 0;
-    for await (const chunk of createReadStream(this.#path, { highWaterMark: CHUNK_BYTES }) as AsyncIterable<Buffer>) {
-      this.#hash.update(chunk);
-      const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
-      const end = bytes.length - incompleteTail(bytes);
-      rest = bytes.subarray(end);
-      const isFirst = bytesRead === 0;
-      bytesRead += chunk.length;
-      const text = decode(bytes.subarray(0, end));
-      yield { text: isFirst && text.startsWith("\uFEFF") ? text.slice(1) : text, bytesRead };
-    }
-    if (rest.length > 0) yield { text: decode(rest), bytesRead };
-  }
-
-  /** SHA-256 in hexadecimal of all that was read. Once only, after the last piece. */
-  digest(): string {
-    return this.#hash.digest("hex");
-  }
+  if (rest.length > 0) yield { text: decode(rest), bytesRead };
 }
 
 /** How many bytes at the end begin a character whose other bytes are yet to come. */
