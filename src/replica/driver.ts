@@ -23,6 +23,7 @@ import {
   type ProposeOutcome,
   type RaftOptions,
   type Ready,
+  type Role,
   type Status,
   type Trace,
 } from "../raft/mod.ts";
@@ -71,6 +72,7 @@ export class RaftDriver {
   private batchCount = 0;
   /** Batches that wait for the state machine: a snapshot is not restored under entries that are still being applied (C8, C9). */
   private readonly parked: LogBatch[] = [];
+  /** What the log has acknowledged. */
   private durable: HardState;
   /** The last batch that changes the term or the vote. */
   private termBatch = 0;
@@ -87,7 +89,7 @@ export class RaftDriver {
   constructor(state: DriverState, options: DriverOptions, ports: DriverPorts) {
     const commit = Math.max(state.hardState.commit, state.applied, state.compacted.index);
     this.log = new MemoryLog(state, { maxBytes: options.maxLogBytes, older: options.older, snapshot: () => ports.latestSnapshot() });
-    // What was applied was committed; the note of that may have been lost, what it speaks of may not (invariant 5).
+    // What was applied or compacted was committed; the note of that may have been lost, what it speaks of may not (C5).
     assert(commit <= this.log.lastIndex(), "the log holds everything that was committed or applied");
     assert(state.applied >= state.compacted.index, "what was compacted was applied");
     this.durable = { ...state.hardState, commit };
@@ -175,6 +177,41 @@ export class RaftDriver {
     return this.durable;
   }
 
+  get role(): Role {
+    return this.node.raft.role;
+  }
+
+  get term(): number {
+    return this.node.term;
+  }
+
+  /** Who leads, or 0. */
+  get lead(): number {
+    return this.node.raft.lead;
+  }
+
+  get commitIndex(): number {
+    return this.node.raft.log.committed;
+  }
+
+  get appliedIndex(): number {
+    return this.node.appliedIndex;
+  }
+
+  get lastIndex(): number {
+    return this.node.raft.log.lastIndex();
+  }
+
+  /** The members as of `appliedIndex`. */
+  get members(): ConfState {
+    return this.node.confState();
+  }
+
+  /** The term of the log at `index`, durable or not; undefined if it was compacted or is beyond the end. */
+  termAt(index: number): number | undefined {
+    return this.node.raft.log.term(index);
+  }
+
   /** Takes what the core wants done and has it done, until there is nothing left that can be done now. */
   pump(): void {
     while (this.node.hasReady()) this.take(this.node.ready());
@@ -221,7 +258,7 @@ export class RaftDriver {
 
   /** Gives the log what is to be made durable. What needs nothing but earlier batches is complete when they are. */
   private handOver(ready: Ready, held: readonly Message[]): void {
-    const { number, hardState, snapshot, entries, mustSync } = ready;
+    const { number, hardState, snapshot, entries } = ready;
     const isBatch = isBatchOf(ready);
     if (!isBatch && held.length === 0 && ready.afterPersist.length === 0) return;
     this.inFlight.push({ ready, held });
@@ -234,7 +271,7 @@ export class RaftDriver {
       this.handedCommit = hardState.commit;
     }
     this.batchCount++;
-    this.parked.push({ number, hardState, snapshot, entries, mustSync });
+    this.parked.push({ number, hardState, snapshot, entries, mustSync: isSynced(ready) });
     this.appendParked();
   }
 
@@ -326,6 +363,11 @@ export class RaftDriver {
 /** Names of reads: 2^20 epochs, one drawn per incarnation, of 2^32 reads each. */
 const READ_EPOCHS = 0x10_0000;
 const READS_PER_EPOCH = 0x1_0000_0000;
+
+/** A snapshot is acknowledged to its sender: it is as durable as entries are. */
+function isSynced(ready: Ready): boolean {
+  return ready.mustSync || ready.snapshot !== undefined;
+}
 
 function isBatchOf(ready: Ready): boolean {
   return ready.hardState !== undefined || ready.snapshot !== undefined || ready.entries.length > 0;
