@@ -60,6 +60,12 @@ export const ERRORS = {
   SQL_BACKUP: { kind: "unavailable", text: "backup failed" },
   SQL_CLOSED: { kind: "closed", text: "database is closed" },
   // replica
+  LOG_CORRUPT: { kind: "corrupt", text: "log is damaged" },
+  LOG_MISSING: { kind: "corrupt", text: "a segment of the log is missing" },
+  LOG_VERSION: { kind: "invalid", text: "log was written by a newer version" },
+  LOG_FULL: { kind: "unavailable", text: "no space for the log" },
+  LOG_FAILED: { kind: "closed", text: "log failed and acknowledges nothing until the process restarts" },
+  LOG_CLOSED: { kind: "closed", text: "log is closed" },
   // server
   SERVER_LISTEN: { kind: "unavailable", text: "the HTTP address cannot be used" },
   SERVER_AUTH_FILE: { kind: "invalid", text: "the credentials file cannot be used" },

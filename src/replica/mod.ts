@@ -4,3 +4,4 @@ export type { DriverOptions, DriverState } from "./driver.ts";
 export type { DriverPorts, LogBatch, LogPort, RoleChange } from "./driver-ports.ts";
 export { MemoryLog } from "./memory-log.ts";
 export type { MemoryLogOptions, OlderEntries, RecoveredLog } from "./memory-log.ts";
+export * from "./log/mod.ts";

@@ -1,0 +1,143 @@
+/** Walks the frames of one segment's file, forward, checking each: the one reader of the format. */
+import { getU64, viewOf, type Crc32, type File } from "../../base/mod.ts";
+import { COMMIT_FRAME_BYTES, COMMIT_PAYLOAD_BYTES, FRAME_HEADER_BYTES, FRAME_MAGIC, FrameType, frameBytes, frameSeed } from "./format.ts";
+
+/** Read at once, unless a frame is longer. */
+const WINDOW_BYTES = 256 * 1024;
+
+/** What a cursor reads. */
+export interface CursorSource {
+  readonly file: File;
+  readonly segmentSeed: number;
+  readonly crc32: Crc32;
+  /** Nothing is read from here on. */
+  readonly end: number;
+}
+
+/** A position before a frame: its offset, and the checksum that it must name as that of the frame before it. */
+export interface CursorStart {
+  readonly offset: number;
+  /** Undefined: any. The first frame of a segment may follow what was dropped. */
+  readonly previous: number | undefined;
+}
+
+/** Reads one frame after the other. After `next` returned true, the fields are those of the frame that it passed. */
+export class FrameCursor {
+  /** Of the next frame. */
+  offset: number;
+  /** The checksum of the last frame passed: what the next one must name. */
+  previous: number | undefined;
+  type = 0;
+  flags = 0;
+  index = 0;
+  term = 0;
+  /** Of the frame passed. */
+  start = 0;
+  /** The payload of the frame passed. Valid until next(). */
+  payload: Uint8Array = new Uint8Array(0);
+  /** Why `next` returned false. */
+  problem = "";
+
+  readonly #source: CursorSource;
+  #window = new Uint8Array(0);
+  #view = viewOf(this.#window);
+  #windowStart = 0;
+
+  constructor(source: CursorSource, start: CursorStart) {
+    this.#source = source;
+    this.offset = start.offset;
+    this.previous = start.previous;
+  }
+
+  /** Passes the next frame if it is valid; else says what is wrong in `problem` and stays. */
+  next(): boolean {
+    if (!this.#fill(FRAME_HEADER_BYTES)) return this.#fail("the file ends");
+    let at = this.offset - this.#windowStart;
+    if (this.#view.getUint16(at + 8, true) !== FRAME_MAGIC) return this.#fail("no frame begins here");
+    const length = this.#view.getUint32(at + 12, true);
+    const size = frameBytes(length);
+    if (!this.#fill(size)) return this.#fail("the frame is cut off");
+    at = this.offset - this.#windowStart;
+    const view = this.#view;
+    const crc = view.getUint32(at, true);
+    const seed = frameSeed(this.#source.segmentSeed, this.offset);
+    if (this.#source.crc32(this.#window.subarray(at + 4, at + size), seed) !== crc) return this.#fail("the checksum is wrong");
+    if (this.previous !== undefined && view.getUint32(at + 4, true) !== this.previous) return this.#fail("it follows another frame");
+    const index = getU64(view, at + 16);
+    const term = getU64(view, at + 24);
+    if (index === undefined || term === undefined) return this.#fail("an integer is too large");
+    this.type = view.getUint8(at + 10);
+    this.flags = view.getUint8(at + 11);
+    this.index = index;
+    this.term = term;
+    this.start = this.offset;
+    this.payload = this.#window.subarray(at + FRAME_HEADER_BYTES, at + FRAME_HEADER_BYTES + length);
+    this.previous = crc;
+    this.offset += size;
+    return true;
+  }
+
+  /** The checksum that the frame passed names as that of the frame before it. */
+  named(): number {
+    return this.#view.getUint32(this.start - this.#windowStart + 4, true);
+  }
+
+  #fail(problem: string): false {
+    this.problem = problem;
+    return false;
+  }
+
+  /** True if `size` bytes from the offset on are in the window, which is moved there if need be. */
+  #fill(size: number): boolean {
+    if (this.offset + size > this.#source.end) return false;
+    const have = this.#windowStart + this.#window.length;
+    if (this.offset >= this.#windowStart && this.offset + size <= have) return true;
+    const wanted = Math.min(Math.max(size, WINDOW_BYTES), this.#source.end - this.offset);
+    const fresh = new Uint8Array(wanted);
+    this.#window = fresh.subarray(0, readAll(this.#source.file, fresh, this.offset));
+    this.#view = viewOf(this.#window);
+    this.#windowStart = this.offset;
+    return size <= this.#window.length;
+  }
+}
+
+/**
+ * The offset of a valid commit frame of a batch that begins after `offset`; undefined if there is none. A batch is written only once
+ * the one before it is durable: such a frame proves that what stood at `offset` was durable.
+ */
+export function findLaterBatch(source: CursorSource, offset: number): number | undefined {
+  const step = WINDOW_BYTES - COMMIT_FRAME_BYTES;
+  const window = new Uint8Array(WINDOW_BYTES);
+  for (let start = offset; start < source.end; start += step) {
+    const filled = readAll(source.file, window.subarray(0, Math.min(WINDOW_BYTES, source.end - start)), start);
+    const found = findCommit(source, window.subarray(0, filled), start, offset);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function findCommit(source: CursorSource, window: Uint8Array, windowStart: number, after: number): number | undefined {
+  const view = viewOf(window);
+  const last = window.length - COMMIT_FRAME_BYTES;
+  // Magic, type and flags of a commit frame, as one little-endian word.
+  const word = FRAME_MAGIC | (FrameType.commit << 16);
+  for (let at = 0; at <= last; at += 8) {
+    if (view.getUint32(at + 8, true) !== word || view.getUint32(at + 12, true) !== COMMIT_PAYLOAD_BYTES) continue;
+    const batch = getU64(view, at + FRAME_HEADER_BYTES);
+    if (batch === undefined || batch <= after) continue;
+    const seed = frameSeed(source.segmentSeed, windowStart + at);
+    if (source.crc32(window.subarray(at + 4, at + COMMIT_FRAME_BYTES), seed) === view.getUint32(at, true)) return windowStart + at;
+  }
+  return undefined;
+}
+
+/** Reads until `target` is full or the file ends. */
+function readAll(file: File, target: Uint8Array, position: number): number {
+  let done = 0;
+  while (done < target.length) {
+    const count = file.read(target.subarray(done), position + done);
+    if (count === 0) break;
+    done += count;
+  }
+  return done;
+}

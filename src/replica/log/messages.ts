@@ -1,0 +1,49 @@
+/** What the log's client and its thread say to each other. */
+import { PumiceError, type ErrorCode, type ErrorDetails } from "../../base/mod.ts";
+import type { PackedBatch, PackedEntries } from "./pack.ts";
+import type { ReadRange } from "./reader.ts";
+import type { LogPosition, LogState } from "./types.ts";
+
+/** To the thread. `id` names the answer. */
+export type LogRequest =
+  | { readonly kind: "append"; readonly batch: PackedBatch }
+  | { readonly kind: "read"; readonly id: number; readonly range: ReadRange }
+  | { readonly kind: "compact"; readonly id: number; readonly to: LogPosition }
+  | { readonly kind: "rewind"; readonly id: number }
+  | { readonly kind: "close"; readonly id: number };
+
+/** From the thread. */
+export type LogReply =
+  | { readonly kind: "opened"; readonly state: LogState }
+  /** All batches up to this number are durable. */
+  | { readonly kind: "persisted"; readonly number: number }
+  /** This batch and all after it are as if never given, until a rewind. */
+  | { readonly kind: "refused"; readonly number: number; readonly error: PackedError }
+  /** The log did not open, or it failed: nothing will be acknowledged any more. */
+  | { readonly kind: "failed"; readonly error: PackedError }
+  | { readonly kind: "answer"; readonly id: number; readonly answer: LogAnswer }
+  | { readonly kind: "error"; readonly id: number; readonly error: PackedError };
+
+/** What a request with an id gets. */
+export type LogAnswer =
+  | { readonly kind: "entries"; readonly entries: PackedEntries }
+  | { readonly kind: "again" }
+  | { readonly kind: "compacted" }
+  | { readonly kind: "done" }
+  | { readonly kind: "state"; readonly state: LogState };
+
+/** An error, as it crosses. */
+export interface PackedError {
+  readonly code: ErrorCode;
+  readonly details: ErrorDetails;
+}
+
+/** Packs an error of the table; any other is a bug of ours and ends the thread. */
+export function packError(error: unknown): PackedError {
+  if (!(error instanceof PumiceError)) throw error;
+  return { code: error.code, details: error.details };
+}
+
+export function unpackError(packed: PackedError): PumiceError {
+  return new PumiceError(packed.code, packed.details);
+}
