@@ -1,5 +1,26 @@
-import type { ResultFormat, Statement } from "./command.ts";
+/**
+ * Reads: one read-only connection on a thread of its own. Requests that wait together share one read transaction, begun after the last
+ * of them arrived, so that each sees everything that was applied before it was asked.
+ *
+ * 1. The connection is opened read-only and the authorizer lets nothing but reads through; SQLite's own word decides what writes.
+ * 2. A deadline interrupts the statement by SQLite's progress handler, wherever it stands; so does `InterruptSwitch` on another thread.
+ * 3. Rows become text one by one; what is longer than the limit is cut off with an error.
+ */
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { type FileSystem, fromUtf8, PumiceError, utf8 } from "../base/mod.ts";
+import type { BackupOptions, DumpOptions } from "./backup-options.ts";
+import { writeBackup } from "./backup.ts";
+import { type FilledFormat, fillFormat } from "./column-plan.ts";
+import type { ResultFormat, SqlParam, Statement } from "./command.ts";
+import { Connection, loadExtension, type Prepared } from "./connection.ts";
+import { dumpText } from "./dump.ts";
+import { isSingle } from "./entry-runner.ts";
+import { bind, type BoundParams } from "./params.ts";
+import { readErrorJson, writeRows } from "./result-json.ts";
 import type { ReadResult } from "./results.ts";
+import { isInterrupt, isSqliteError, machineError } from "./sqlite-error.ts";
+import { readStatus, type SqliteStatus } from "./status.ts";
+import { TextBuffer, TextTooLong } from "./text-buffer.ts";
 
 /** A read of one or more statements. */
 export interface ReadRequest {
@@ -11,27 +32,282 @@ export interface ReadRequest {
   readonly timings?: boolean | undefined;
   /** Milliseconds from the start of the request's run after which it is interrupted. Default none. */
   readonly deadlineMs?: number | undefined;
-  /** Bytes of result text at most; more is an error of the statement. Default 1 GiB. */
+  /** Bytes of result text at most; more is an error of the statement. Default `RESULT_BYTES_DEFAULT`. */
   readonly resultBytesMax?: number | undefined;
   /** If a statement writes or cannot be prepared, run nothing and answer `writes: true`. For `/db/request`. */
   readonly unlessWrite?: boolean | undefined;
 }
 
-/** What `/status` shows under `store.sqlite3`. */
-export interface SqliteStatus {
-  readonly version: string;
-  readonly compileOptions: readonly string[];
-  /** Name to value, as text, of the connection asked. */
-  readonly pragmas: Readonly<Record<string, string>>;
-  readonly pageSizeBytes: number;
-  readonly pageCount: number;
-  readonly walBytes: number;
+/** What opens a reader. */
+export interface ReaderOptions {
+  /** The database file, opened by a state machine before. */
+  readonly path: string;
+  readonly extensionPath: string;
+  readonly foreignKeys?: boolean | undefined;
+  /** Milliseconds from base's Clock, for timings only. */
+  readonly monotonic: () => number;
+  /** For the files of backups, never for the database file. */
+  readonly files: FileSystem;
+}
+
+/** Bytes of result text of one request, unless it says otherwise. */
+export const RESULT_BYTES_DEFAULT = 1024 * 1024 * 1024;
+
+const READ_ONLY_TEXT = "attempt to change database via query operation";
+const TOO_LARGE_TEXT = "result is larger than the limit; ask for fewer rows or raise the limit";
+/** rqlite's text. */
+const TIMEOUT_TEXT = "query timeout";
+const INTERRUPTED_TEXT = "query interrupted";
+
+/** Why a statement was interrupted: pumice_stop(). */
+const STOP_DEADLINE = 2n;
+
+/** A request under way. */
+interface Run {
+  readonly request: ReadRequest;
+  readonly format: FilledFormat;
+  readonly out: TextBuffer;
+}
+
+/** A request that is an error as a whole. */
+class RequestRefused extends Error {
+  override readonly name = "RequestRefused";
 }
 
 /** A read-only connection: synchronous, lives on a reader thread. */
-export interface ReaderApi {
-  /** Runs the requests in one read transaction, begun after the call. `done` is called for each, in order. */
-  readMany(requests: readonly ReadRequest[], done: (position: number, result: ReadResult) => void): void;
+export class Reader {
+  /** For `InterruptSwitch.interrupt`. */
   readonly interruptHandle: number;
-  close(): void;
+  readonly #options: ReaderOptions;
+  readonly #connection: Connection;
+  readonly #begin: StatementSync;
+  readonly #commit: StatementSync;
+  readonly #schemaVersion: StatementSync;
+  readonly #deadline: StatementSync;
+  readonly #stop: StatementSync;
+  #schema = -1n;
+  #isClosed = false;
+
+  /** @throws SQL_VERSION, SQL_EXTENSION, SQL_CORRUPT, SQL_MACHINE */
+  static open(options: ReaderOptions): Reader {
+    try {
+      return new Reader(options);
+    } catch (error) {
+      throw isSqliteError(error) ? machineError(error, "open a reader") : error;
+    }
+  }
+
+  private constructor(options: ReaderOptions) {
+    const { path, extensionPath, foreignKeys = false } = options;
+    this.#options = options;
+    this.#connection = new Connection({ path, extensionPath, foreignKeys, isReader: true });
+    const own = (sql: string): StatementSync => this.#connection.own(sql);
+    this.#begin = own("BEGIN");
+    this.#commit = own("COMMIT");
+    this.#schemaVersion = own("PRAGMA schema_version");
+    this.#deadline = own("SELECT pumice_deadline(?)");
+    this.#stop = own("SELECT pumice_stop()");
+    this.interruptHandle = Number(own("SELECT pumice_handle()").get()?.[0] ?? -1);
+  }
+
+  /** Runs the requests in one read transaction, begun after the call. `done` is called for each, in order. @throws SQL_CLOSED */
+  readMany(requests: readonly ReadRequest[], done: (position: number, result: ReadResult) => void): void {
+    this.#assertOpen();
+    try {
+      this.#begin.run();
+      this.#checkSchema();
+    } catch (error) {
+      this.#endTransaction();
+      if (!isSqliteError(error)) throw error;
+      for (let i = 0; i < requests.length; i++) done(i, { results: "", error: error.message });
+      return;
+    }
+    try {
+      for (let i = 0; i < requests.length; i++) done(i, this.#readOne(requests[i] as ReadRequest));
+    } finally {
+      this.#endTransaction();
+    }
+  }
+
+  #endTransaction(): void {
+    if (this.#connection.isTransaction) this.#commit.run();
+  }
+
+  /** Pins the snapshot. Columns of prepared statements are those of the schema that they were prepared with. */
+  #checkSchema(): void {
+    const version = this.#schemaVersion.get()?.[0];
+    if (version === this.#schema) return;
+    this.#schema = version as bigint;
+    this.#connection.forgetStatements();
+  }
+
+  #readOne(request: ReadRequest): ReadResult {
+    const { deadlineMs = 0, resultBytesMax = RESULT_BYTES_DEFAULT } = request;
+    if (request.unlessWrite === true && this.#writes(request.statements)) return { results: "", writes: true };
+    const run: Run = { request, format: fillFormat(request.format), out: new TextBuffer(resultBytesMax) };
+    this.#deadline.get(deadlineMs);
+    try {
+      for (const { sql, params } of request.statements) {
+        const isGood = this.#readText(run, sql, params ?? []);
+        if (!isGood && request.transaction === true) break;
+      }
+      return { results: run.out.finish() };
+    } catch (error) {
+      if (error instanceof RequestRefused) return { results: "", error: error.message };
+      if (error instanceof TextTooLong) return { results: readErrorJson(TOO_LARGE_TEXT, run.format) };
+      throw error;
+    }
+  }
+
+  /** True unless each statement only reads. */
+  #writes(statements: readonly Statement[]): boolean {
+    try {
+      return statements.some(({ sql }) => {
+        // Several in one text: the log decides, one after the other.
+        if (!isSingle(sql)) return true;
+        const prepared = this.#connection.prepare(sql, "read");
+        return prepared !== undefined && !prepared.isReadOnly;
+      });
+    } catch (error) {
+      if (isSqliteError(error)) return true;
+      throw error;
+    }
+  }
+
+  /** True if no statement of the text failed. Its result is that of its last statement, or of the one that failed. */
+  #readText(run: Run, sql: string, params: readonly SqlParam[]): boolean {
+    const before = run.out.mark();
+    if (isSingle(sql)) return this.#readPiece(run, sql, { params, start: 0 }) !== undefined;
+    const bytes = utf8(sql);
+    this.#connection.setScript(sql);
+    let start = 0;
+    let used = 0;
+    try {
+      while (start < bytes.length) {
+        const tail = this.#connection.scriptTail(start, "read") ?? bytes.length;
+        const piece = fromUtf8(bytes.subarray(start, tail));
+        if (piece.trim() !== "") {
+          run.out.cutBack(before);
+          const count = this.#readPiece(run, piece, { params, start: used });
+          if (count === undefined) return false;
+          used += count;
+        }
+        if (tail <= start) break;
+        start = tail;
+      }
+      return true;
+    } finally {
+      this.#connection.setScript(undefined);
+    }
+  }
+
+  /** The number of parameters that the statement took, or undefined if it failed. */
+  #readPiece(run: Run, sql: string, args: { readonly params: readonly SqlParam[]; readonly start: number }): number | undefined {
+    const { out } = run;
+    const mark = out.mark();
+    try {
+      const prepared = this.#connection.prepare(sql, "read");
+      if (prepared === undefined) return 0;
+      if (!out.isEmpty) out.add(",");
+      if (!prepared.isReadOnly) return this.#fail(run, READ_ONLY_TEXT);
+      const binding = bind(prepared, args.params, args.start);
+      if (binding.error !== undefined) return this.#fail(run, binding.error);
+      return this.#readPrepared(run, prepared, binding.params) ? prepared.paramCount : undefined;
+    } catch (error) {
+      const text = this.#explain(error);
+      if (text === undefined) throw error;
+      out.cutBack(mark);
+      if (!out.isEmpty) out.add(",");
+      return this.#fail(run, text);
+    }
+  }
+
+  #fail(run: Run, text: string): undefined {
+    run.out.add(readErrorJson(text, run.format));
+  }
+
+  #readPrepared(run: Run, prepared: Prepared, params: BoundParams): boolean {
+    const { out, format, request } = run;
+    const started = request.timings === true ? this.#options.monotonic() : 0;
+    const seconds = request.timings === true ? (): number => (this.#options.monotonic() - started) / 1000 : undefined;
+    let isGood = true;
+    this.#connection.running("read", () => {
+      if (prepared.columns.length === 0) {
+        prepared.statement.run(...params);
+        out.add("{}");
+        return;
+      }
+      const rows = prepared.statement.iterate(...params);
+      writeRows(out, rows, { columns: prepared.columns, format, seconds }, (error) => {
+        isGood = false;
+        // From here on the statements are ours.
+        this.#connection.authorizer.mode = "own";
+        return this.#explain(error);
+      });
+    });
+    return isGood;
+  }
+
+  /** The text of an error that is a result; undefined for any other. @throws RequestRefused */
+  #explain(error: unknown): string | undefined {
+    if (error instanceof TextTooLong) return TOO_LARGE_TEXT;
+    if (!isSqliteError(error)) return undefined;
+    if (isInterrupt(error)) return this.#stop.get()?.[0] === STOP_DEADLINE ? TIMEOUT_TEXT : INTERRUPTED_TEXT;
+    const { refusal } = this.#connection.authorizer;
+    if (refusal?.scope === "request") throw new RequestRefused(refusal.text);
+    return refusal?.text ?? error.message;
+  }
+
+  /** Writes a whole, standalone copy of the database to `target`, which must not exist. @throws SQL_BACKUP */
+  backup(target: string, options: BackupOptions): void {
+    this.#assertOpen();
+    const { path, extensionPath, files } = this.#options;
+    writeBackup({ path, extensionPath, files, target, options });
+  }
+
+  /** The database as SQL text, in pieces, of one snapshot. On a connection of its own, so that reads go on between the pieces. */
+  dump(options: DumpOptions): Generator<string, void, undefined> {
+    this.#assertOpen();
+    const { path, extensionPath } = this.#options;
+    return dumpText({ path, extensionPath, options });
+  }
+
+  status(walBytes: number): SqliteStatus {
+    this.#assertOpen();
+    return readStatus(this.#connection, walBytes);
+  }
+
+  /** Idempotent. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#connection.close();
+  }
+
+  #assertOpen(): void {
+    if (this.#isClosed) throw new PumiceError("SQL_CLOSED");
+  }
+}
+
+/** Interrupts reads that run on other threads of this process. */
+export class InterruptSwitch {
+  readonly #database: DatabaseSync;
+  readonly #interrupt: StatementSync;
+
+  /** @throws SQL_EXTENSION */
+  constructor(extensionPath: string) {
+    loadExtension(extensionPath);
+    this.#database = new DatabaseSync(":memory:", { allowExtension: true });
+    this.#database.loadExtension(extensionPath);
+    this.#interrupt = this.#database.prepare("SELECT pumice_interrupt(?)");
+  }
+
+  /** Interrupts what runs on the reader of that handle, within about a thousand VM steps. Nothing happens if nothing runs. */
+  interrupt(handle: number): void {
+    this.#interrupt.get(handle);
+  }
+
+  close(): void {
+    this.#database.close();
+  }
 }

@@ -1,5 +1,24 @@
-import type { FileSystem } from "../base/mod.ts";
+/**
+ * The database as a deterministic state machine: the same entries give the same database and the same results, however they are
+ * batched, on every replica and after every restart. Synchronous; lives on the apply thread.
+ *
+ * 1. All entries of a call are applied in one SQLite transaction, which also holds the applied index and term.
+ * 2. If one of them cannot live in a shared transaction, the transaction is rolled back and each entry is applied alone.
+ * 3. An error that only this machine got is thrown and never becomes a result; after it nothing more is applied.
+ */
+import type { StatementSync } from "node:sqlite";
+import { assert, type File, type FileSystem, isPumiceError, PumiceError } from "../base/mod.ts";
+import type { Command, LoadCommitCommand, SqlCommand } from "./command.ts";
+import { decodeCommand } from "./command-codec.ts";
+import { Connection } from "./connection.ts";
+import { Broken, EntryRunner, grantedSteps, isSingle, type RunControl, type RunWanted } from "./entry-runner.ts";
+import { replaceDatabase } from "./load.ts";
+import { errorJson } from "./result-json.ts";
 import type { EntryResult, ResultWanted } from "./results.ts";
+import { Sessions } from "./sessions.ts";
+import { isCommitRefused, isMachineError, isSqliteError, machineError } from "./sqlite-error.ts";
+import { StateTable } from "./state-table.ts";
+import { readStatus, type SqliteStatus } from "./status.ts";
 
 /** The last entry that the database file holds. Index 0: none. */
 export interface Applied {
@@ -44,14 +63,345 @@ export interface CheckpointResult {
   readonly durableIndex: number;
 }
 
-/** The database as a deterministic state machine: synchronous, lives on the apply thread. */
-export interface StateMachineApi {
-  readonly applied: Applied;
-  /** Applies entries in the order of their indexes. @throws SQL_MACHINE, SQL_CORRUPT: only this machine failed; close and stop the node. */
-  apply(entries: readonly ApplyEntry[]): EntryResult[];
-  checkpoint(mode: CheckpointMode): CheckpointResult;
-  walBytes(): number;
-  close(): void;
+/** Everything that belongs to one open apply connection. */
+interface Open {
+  readonly connection: Connection;
+  readonly table: StateTable;
+  readonly sessions: Sessions;
+  readonly runner: EntryRunner;
+  readonly begin: StatementSync;
+  readonly commit: StatementSync;
 }
 
-export type StateMachineOpen = (options: StateMachineOptions) => StateMachineApi;
+const NO_SKIPS: ReadonlyMap<number, string> = new Map();
+const NOTHING: EntryResult = { results: "" };
+const VACUUM_ALONE_TEXT = "VACUUM must be the only statement of its request, without the transaction flag";
+
+/** The state machine of one database file. */
+export class StateMachine {
+  readonly #options: StateMachineOptions;
+  #open: Open;
+  #applied: Applied;
+  #durableIndex = 0;
+  #failure: PumiceError | undefined;
+  #isClosed = false;
+  #wal: File | undefined;
+
+  /** @throws SQL_VERSION, SQL_EXTENSION, SQL_STATE, SQL_CORRUPT, SQL_MACHINE */
+  static open(options: StateMachineOptions): StateMachine {
+    return new StateMachine(options);
+  }
+
+  private constructor(options: StateMachineOptions) {
+    this.#options = options;
+    this.#open = openConnection(options);
+    this.#applied = this.#open.table.applied();
+  }
+
+  /** The last entry that the file holds. */
+  get applied(): Applied {
+    return this.#applied;
+  }
+
+  /**
+   * Applies committed entries, in the order of their indexes, each exactly once.
+   * @throws SQL_MACHINE, SQL_CORRUPT (stop the node), SQL_COMMAND_FORMAT, SQL_ORDER, SQL_CLOSED
+   */
+  apply(entries: readonly ApplyEntry[]): EntryResult[] {
+    this.#assertUsable();
+    this.#checkOrder(entries);
+    if (entries.length === 0) return [];
+    try {
+      return this.#applyTogether(entries) ?? entries.map((entry) => this.#applyAlone(entry));
+    } catch (error) {
+      throw this.#fail(error, "apply");
+    }
+  }
+
+  #checkOrder(entries: readonly ApplyEntry[]): void {
+    let { index, term } = this.#applied;
+    for (const entry of entries) {
+      if (entry.index !== index + 1 || entry.term < term) {
+        throw new PumiceError("SQL_ORDER", { applied: index, appliedTerm: term, index: entry.index, term: entry.term });
+      }
+      ({ index, term } = entry);
+    }
+  }
+
+  /** All in one transaction; undefined, with nothing applied, if they have to be applied one by one. */
+  #applyTogether(entries: readonly ApplyEntry[]): EntryResult[] | undefined {
+    const { table, sessions, runner, begin, commit } = this.#open;
+    const results: EntryResult[] = [];
+    begin.run();
+    try {
+      for (const entry of entries) results.push(this.#runShared(entry));
+      const last = entries[entries.length - 1] as ApplyEntry;
+      runner.leave();
+      table.setApplied(last);
+      commit.run();
+      sessions.commit();
+      this.#applied = { index: last.index, term: last.term };
+      return results;
+    } catch (error) {
+      runner.leave();
+      if (!(error instanceof Broken) && !(isSqliteError(error) && isCommitRefused(error))) throw error;
+      this.#rollback();
+      return undefined;
+    }
+  }
+
+  #runShared(entry: ApplyEntry): EntryResult {
+    if (entry.data.length === 0) return NOTHING;
+    const command = decodeCommand(entry.data);
+    // Half of the budget: what needs more is decided by applyAlone, on a connection without a past.
+    if (isSql(command))
+      return this.#runSql(entry, command, { isAlone: false, steps: grantedSteps(command) / 2, failed: NO_SKIPS, spentAt: Infinity });
+    // It replaces the database in a transaction of its own.
+    if (command.kind === "load-commit") throw new Broken({ kind: "vacuum", unit: 0 });
+    if (command.kind === "load-chunk") this.#open.table.putChunk(command.load, command.number, command.bytes);
+    else this.#open.table.deleteChunks(command.load);
+    return NOTHING;
+  }
+
+  #runSql(entry: ApplyEntry, command: SqlCommand, control: RunControl): EntryResult {
+    const { sessions, runner } = this.#open;
+    const { requestId } = command;
+    const known = requestId === undefined ? undefined : sessions.known(requestId);
+    if (known !== undefined) return known;
+    const wanted = wantedOf(entry, command);
+    // A pure read changes nothing: where nobody asked for its rows there is nothing to do.
+    if (command.kind === "query" && !wanted.text) return NOTHING;
+    const result = runner.run(command, control, wanted);
+    if (requestId !== undefined) sessions.remember(requestId, entry.index, result);
+    return result;
+  }
+
+  #rollback(): void {
+    const { connection, sessions, runner } = this.#open;
+    if (connection.isTransaction) connection.exec("ROLLBACK");
+    connection.forgetStatements();
+    sessions.rollback();
+    runner.forgetFlags();
+  }
+
+  /**
+   * One entry in a transaction of its own. A statement that ends the transaction is noted with its error, and the entry is run again
+   * without it: the others are units of their own, and their random streams and the time do not depend on it.
+   *
+   * The budget: steps are not counted alike on a connection with a past (the schema is loaded already, FTS5 has read its settings,
+   * statements are prepared), so such a connection only lets an entry pass that needs less than half. Any other is decided on a
+   * connection just opened, where the count is the same everywhere. Before that, what was noted is forgotten, so that what happens
+   * there depends on the entry and the database alone.
+   */
+  #applyAlone(entry: ApplyEntry): EntryResult {
+    if (entry.data.length === 0) return this.#finishAlone(entry, NOTHING);
+    const command = decodeCommand(entry.data);
+    if (command.kind === "load-commit") return this.#load(entry, command);
+    const failed = new Map<number, string>();
+    let spentAt = Infinity;
+    let isFresh = false;
+    for (;;) {
+      if (isFresh) this.#reopen();
+      const { begin, runner } = this.#open;
+      begin.run();
+      try {
+        const steps = isFresh ? grantedSteps(command) : grantedSteps(command) / 2;
+        const result = isSql(command) ? this.#runSql(entry, command, { isAlone: true, steps, failed, spentAt }) : this.#runShared(entry);
+        runner.leave();
+        return this.#commitAlone(entry, result);
+      } catch (error) {
+        runner.leave();
+        if (!(error instanceof Broken)) throw error;
+        this.#rollback();
+        const { reason } = error;
+        if (reason.kind === "refused")
+          return this.#finishAlone(entry, this.#remembered(entry, command, { results: "", error: reason.text }));
+        if (reason.kind === "vacuum" && isOnlyStatement(command)) return this.#vacuum(entry, command);
+        if (reason.kind === "vacuum") failed.set(reason.unit, VACUUM_ALONE_TEXT);
+        else if (reason.kind === "ended") failed.set(reason.unit, reason.text);
+        else if (isFresh) spentAt = reason.unit;
+        else {
+          isFresh = true;
+          failed.clear();
+        }
+      }
+    }
+  }
+
+  /** Commits the transaction under way with the applied index. */
+  #commitAlone(entry: ApplyEntry, result: EntryResult): EntryResult {
+    const { table, sessions, commit } = this.#open;
+    table.setApplied(entry);
+    commit.run();
+    sessions.commit();
+    this.#applied = { index: entry.index, term: entry.term };
+    return result;
+  }
+
+  #finishAlone(entry: ApplyEntry, result: EntryResult | (() => EntryResult)): EntryResult {
+    this.#open.begin.run();
+    return this.#commitAlone(entry, typeof result === "function" ? result() : result);
+  }
+
+  /** The result, stored under its request id when it is asked for, in the transaction under way then. */
+  #remembered(entry: ApplyEntry, command: Command, result: EntryResult): () => EntryResult {
+    return () => {
+      if (isSql(command) && command.requestId !== undefined) this.#open.sessions.remember(command.requestId, entry.index, result);
+      return result;
+    };
+  }
+
+  /**
+   * VACUUM runs in no transaction. It is harmless when a crash before the applied index makes it run again: what it does to the file is
+   * a function of the rows. It needs no budget: it ends by itself.
+   */
+  #vacuum(entry: ApplyEntry, command: SqlCommand): EntryResult {
+    const { connection, runner } = this.#open;
+    const sql = command.statements[0]?.sql ?? "";
+    let result: EntryResult = { results: "{}" };
+    try {
+      const prepared = connection.prepare(sql, "write");
+      if (prepared !== undefined) connection.running("vacuum", () => prepared.statement.run());
+    } catch (error) {
+      if (!isSqliteError(error) || isMachineError(error, runner.isDiskFull)) throw error;
+      result = { results: errorJson(connection.authorizer.refusal?.text ?? error.message) };
+    }
+    connection.forgetStatements();
+    return this.#finishAlone(entry, this.#remembered(entry, command, result));
+  }
+
+  #load(entry: ApplyEntry, command: LoadCommitCommand): EntryResult {
+    const { table, sessions } = this.#open;
+    const { path, extensionPath, files } = this.#options;
+    const error = replaceDatabase({ path, extensionPath, files, table, sessions, entry, command });
+    if (error === undefined) {
+      this.#reopen();
+      this.#applied = this.#open.table.applied();
+      assert(this.#applied.index === entry.index, "a loaded database holds the index of its entry");
+      return { results: "" };
+    }
+    return this.#finishAlone(entry, () => {
+      this.#open.table.deleteChunks(command.load);
+      return { results: "", error };
+    });
+  }
+
+  #reopen(): void {
+    this.#open.connection.close();
+    this.#open = openConnection(this.#options);
+  }
+
+  /**
+   * Moves frames of the WAL into the main file as far as readers allow; waits for nobody. Only between two calls of `apply`.
+   * @throws SQL_MACHINE, SQL_CORRUPT
+   */
+  checkpoint(mode: CheckpointMode): CheckpointResult {
+    this.#assertUsable();
+    try {
+      const { connection } = this.#open;
+      connection.exec("PRAGMA busy_timeout = 0");
+      let row = checkpointRow(connection, "PASSIVE");
+      if (mode === "truncate" && row.logFrames === row.checkpointedFrames) row = checkpointRow(connection, "TRUNCATE");
+      connection.exec(`PRAGMA busy_timeout = ${LOCK_TIMEOUT_MS}`);
+      this.#makeDurable(row);
+      return { ...row, durableIndex: this.#durableIndex };
+    } catch (error) {
+      throw this.#fail(error, "checkpoint");
+    }
+  }
+
+  /** A whole checkpoint has synced the main file. After a partial one the WAL itself is synced: either way all entries are safe. */
+  #makeDurable(row: { readonly logFrames: number; readonly checkpointedFrames: number }): void {
+    if (row.logFrames !== row.checkpointedFrames) this.#walFile()?.datasync();
+    this.#durableIndex = this.#applied.index;
+  }
+
+  /** Bytes of the `-wal` file. */
+  walBytes(): number {
+    return this.#walFile()?.size() ?? 0;
+  }
+
+  /** Kept open: it is never replaced while a connection is open. Closing it drops no lock of SQLite's, as closing the main file would. */
+  #walFile(): File | undefined {
+    const path = `${this.#options.path}-wal`;
+    if (this.#wal === undefined && this.#options.files.exists(path)) this.#wal = this.#options.files.open(path, "write");
+    return this.#wal;
+  }
+
+  /** What `/status` shows of this connection. */
+  status(): SqliteStatus {
+    this.#assertUsable();
+    return readStatus(this.#open.connection, this.walBytes());
+  }
+
+  /** Idempotent. Makes no checkpoint. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#wal?.close();
+    this.#open.connection.close();
+  }
+
+  #assertUsable(): void {
+    if (this.#isClosed) throw new PumiceError("SQL_CLOSED");
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  #fail(error: unknown, where: string): unknown {
+    if (!isSqliteError(error) && !isPumiceError(error)) return error;
+    this.#failure = machineError(error, where);
+    return this.#failure;
+  }
+}
+
+/** Milliseconds that the writer waits for the lock of a foreign process before it gives up. */
+const LOCK_TIMEOUT_MS = 5000;
+
+function openConnection(options: StateMachineOptions): Open {
+  const { path, extensionPath, foreignKeys = false, monotonic } = options;
+  let connection: Connection | undefined;
+  try {
+    connection = new Connection({ path, extensionPath, foreignKeys, isReader: false });
+    const mode = connection.text("PRAGMA journal_mode = WAL");
+    if (mode !== "wal") throw new PumiceError("SQL_MACHINE", { where: "open", journalMode: mode });
+    connection.exec(`PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0; PRAGMA busy_timeout = ${LOCK_TIMEOUT_MS}`);
+    const table = new StateTable(connection);
+    const runner = new EntryRunner(connection, { foreignKeys, monotonic });
+    // Loads the schema: outside of every budget.
+    connection.text("SELECT count(*) FROM sqlite_schema");
+    return {
+      connection,
+      table,
+      sessions: new Sessions(table),
+      runner,
+      begin: connection.own("BEGIN IMMEDIATE"),
+      commit: connection.own("COMMIT"),
+    };
+  } catch (error) {
+    connection?.close();
+    throw isSqliteError(error) ? machineError(error, "open") : error;
+  }
+}
+
+function checkpointRow(connection: Connection, mode: string): { busy: boolean; logFrames: number; checkpointedFrames: number } {
+  const row = connection.own(`PRAGMA wal_checkpoint(${mode})`).get();
+  const logFrames = Number(row?.[1]);
+  const checkpointedFrames = Number(row?.[2]);
+  return { busy: row?.[0] !== 0n || logFrames !== checkpointedFrames, logFrames, checkpointedFrames };
+}
+
+/** An outcome that is stored carries no timings: they differ between replicas. */
+function wantedOf(entry: ApplyEntry, command: SqlCommand): RunWanted {
+  const isStored = command.requestId !== undefined;
+  return { text: isStored || entry.want !== undefined, timings: !isStored && entry.want?.timings === true };
+}
+
+function isSql(command: Command): command is SqlCommand {
+  return command.kind === "execute" || command.kind === "request" || command.kind === "query";
+}
+
+function isOnlyStatement(command: Command): command is SqlCommand {
+  if (!isSql(command) || command.kind === "query" || command.transaction === true || command.script === true) return false;
+  const [only, ...others] = command.statements;
+  return only !== undefined && others.length === 0 && isSingle(only.sql);
+}

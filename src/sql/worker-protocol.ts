@@ -7,7 +7,8 @@
  */
 import type { ErrorCode, ErrorDetails } from "../base/mod.ts";
 import type { BackupOptions, DumpOptions } from "./backup-options.ts";
-import type { ReadRequest, SqliteStatus } from "./reader.ts";
+import type { ReadRequest } from "./reader.ts";
+import type { SqliteStatus } from "./status.ts";
 import type { EntryResult, ReadResult } from "./results.ts";
 import type { Applied, ApplyEntry, CheckpointMode, CheckpointResult } from "./state-machine.ts";
 
@@ -39,7 +40,7 @@ export type ApplyRequest =
 export type ApplyResponse =
   | { readonly kind: "opened"; readonly applied: Applied; readonly sqliteVersion: string; readonly walBytes: number }
   | { readonly kind: "applied"; readonly results: readonly EntryResult[]; readonly applied: Applied; readonly walBytes: number }
-  | { readonly kind: "checkpointed"; readonly checkpoint: CheckpointResult }
+  | { readonly kind: "checkpointed"; readonly checkpoint: CheckpointResult; readonly walBytes: number }
   | { readonly kind: "status"; readonly status: SqliteStatus }
   | { readonly kind: "closed" }
   | { readonly kind: "fatal"; readonly error: WireError };

@@ -1,0 +1,172 @@
+/**
+ * What a user's SQL may do: decided by SQLite's authorizer, which sees what a statement does wherever it stands in the text, in a view
+ * or in a trigger. No rule here looks at SQL text.
+ *
+ * 1. Own statements (our BEGIN, the state table, VACUUM's inside) run in a mode of their own: setting an authorizer expires prepared
+ *    statements, so it is set once per connection and the mode is a field.
+ * 2. A refusal is kept in `refusal` with the text for the client; SQLite itself only says "not authorized".
+ * 3. Statements are prepared again by SQLite while they run, when the schema has changed: the same rules apply then.
+ */
+import { pragmaDecision } from "./pragmas.ts";
+
+/** The internal table: index and term of the last applied entry, outcomes by request id, pieces of loads. Never in a backup. */
+export const STATE_TABLE = "_pumice";
+
+/**
+ * Whose statements: `own`: ours. `vacuum`: what VACUUM does inside. `write`: a user's, in an entry of the log. `script`: the same, of a
+ * dump. `read`: a user's, on a reader.
+ */
+export type AuthorizerMode = "own" | "vacuum" | "write" | "script" | "read";
+
+/** Why a statement was refused: an error of the statement, or of the whole request. */
+export interface Refusal {
+  readonly scope: "statement" | "request";
+  readonly text: string;
+}
+
+/** SQLite's answers. */
+const OK = 0;
+const DENY = 1;
+const IGNORE = 2;
+
+/** SQLite's action codes, as far as they are told apart here. */
+const CREATE_TABLE = 2;
+const CREATE_TEMP_INDEX = 3;
+const CREATE_TEMP_VIEW = 6;
+const CREATE_VIEW = 8;
+const DELETE = 9;
+const DROP_TEMP_INDEX = 12;
+const DROP_TEMP_VIEW = 15;
+const DROP_VIEW = 17;
+const INSERT = 18;
+const PRAGMA = 19;
+const READ = 20;
+const SELECT = 21;
+const TRANSACTION = 22;
+const UPDATE = 23;
+const ATTACH = 24;
+const DETACH = 25;
+const ALTER_TABLE = 26;
+const REINDEX = 27;
+const ANALYZE = 28;
+const CREATE_VTABLE = 29;
+const DROP_VTABLE = 30;
+const FUNCTION = 31;
+const SAVEPOINT = 32;
+
+const TRANSACTION_TEXT =
+  "BEGIN, COMMIT, ROLLBACK, SAVEPOINT and RELEASE are not allowed: send the statements in one request with the transaction flag";
+const ATTACH_TEXT = "ATTACH, DETACH and VACUUM INTO are not allowed: there is one database; use /db/backup for a copy";
+const TEMP_TEXT = "temporary tables, views, triggers and indexes are not allowed: they would be lost at a restart; use ordinary ones";
+
+/** Modules of virtual tables whose content is a function of what was written to them. */
+const MODULES = new Set(["fts3", "fts4", "fts5", "fts5vocab", "fts4aux", "fts3tokenize", "rtree", "rtree_i32", "geopoly"]);
+
+/** Tables that show pages, files or the connection: not the same on every replica, or a way around the other rules. */
+const MACHINE_TABLES = new Set(["sqlite_dbpage", "dbstat", "sqlite_stmt", "bytecode", "tables_used"]);
+
+/** Functions that load code, or that replace a tokenizer by an address. */
+const FUNCTIONS_REFUSED = new Set(["load_extension", "fts3_tokenizer"]);
+
+/** The policy of one connection. */
+export class Authorizer {
+  mode: AuthorizerMode = "own";
+  /** The first refusal since `begin`. */
+  refusal: Refusal | undefined;
+  /** Since `begin`: a statement changes the schema, so prepared statements and their columns are out of date after it. */
+  changesSchema = false;
+  /** Since `begin`: a script said `PRAGMA foreign_keys=OFF`. */
+  defersForeignKeys = false;
+
+  /** Before a statement is prepared or run. */
+  begin(): void {
+    this.refusal = undefined;
+    this.changesSchema = false;
+  }
+
+  /** SQLite's callback. */
+  readonly decide = (action: number, first: string | null, second: string | null): number => {
+    if (this.mode === "own") return OK;
+    if (this.mode === "vacuum") return action === ATTACH && first !== "" ? this.#refuse(ATTACH_TEXT) : OK;
+    switch (action) {
+      case SELECT:
+        return OK;
+      case READ:
+      case INSERT:
+      case UPDATE:
+      case DELETE:
+        return this.#table(first);
+      case FUNCTION:
+        return this.#function(second);
+      case PRAGMA:
+        return this.#pragma(first, second);
+      case TRANSACTION:
+        return this.mode === "script" && (first === "BEGIN" || first === "COMMIT") ? IGNORE : this.#refuse(TRANSACTION_TEXT);
+      case SAVEPOINT:
+        // FTS3 and FTS4 use one of this name inside their own commands.
+        return this.running && second === "fts3" ? OK : this.#refuse(TRANSACTION_TEXT);
+      case ATTACH:
+      case DETACH:
+        return this.#refuse(ATTACH_TEXT);
+      default:
+        return this.#schema(action, first, second);
+    }
+  };
+
+  /** True while a statement runs, false while one is prepared: only SQLite's own modules prepare statements of their own then. */
+  running = false;
+
+  #schema(action: number, first: string | null, second: string | null): number {
+    if ((action >= CREATE_TEMP_INDEX && action <= CREATE_TEMP_VIEW) || (action >= DROP_TEMP_INDEX && action <= DROP_TEMP_VIEW)) {
+      return this.#refuse(TEMP_TEXT);
+    }
+    if (action === ANALYZE && isStateTable(first)) return IGNORE;
+    const changes = (action >= 1 && action <= DROP_VIEW) || action === ALTER_TABLE || action === CREATE_VTABLE || action === DROP_VTABLE;
+    if (!changes && action !== ANALYZE && action !== REINDEX) return OK;
+    this.changesSchema = true;
+    if (action === CREATE_VTABLE && !MODULES.has((second ?? "").toLowerCase())) {
+      return this.#refuse(`virtual tables of module ${second ?? ""} are not allowed: their content is not the same on every node`);
+    }
+    if (isStateTable(first) && action !== CREATE_TABLE && action !== CREATE_VIEW) return this.#refuse(stateTableText());
+    return isStateTable(second) ? this.#refuse(stateTableText()) : OK;
+  }
+
+  #table(name: string | null): number {
+    if (name === null || name.length < 6) return OK;
+    if (isStateTable(name)) return this.#refuse(stateTableText());
+    const isMachine = MACHINE_TABLES.has(name.toLowerCase());
+    if (!isMachine || (this.mode === "read" && name.toLowerCase() === "dbstat")) return OK;
+    return this.#refuse(`table ${name} is not allowed here: it shows the inside of one machine's file`);
+  }
+
+  #function(name: string | null): number {
+    if (name === null) return OK;
+    const lower = name.toLowerCase();
+    if (FUNCTIONS_REFUSED.has(lower) || lower.startsWith("pumice_")) return this.#refuse(`function ${name}() is not allowed`);
+    return OK;
+  }
+
+  #pragma(name: string | null, argument: string | null): number {
+    const decision = pragmaDecision((name ?? "").toLowerCase(), argument, this.mode);
+    if (decision.kind === "allow") return OK;
+    if (decision.kind === "ignore") {
+      if (decision.defersForeignKeys) this.defersForeignKeys = true;
+      return IGNORE;
+    }
+    this.refusal ??= decision.refusal;
+    return DENY;
+  }
+
+  #refuse(text: string): number {
+    this.refusal ??= { scope: "statement", text };
+    return DENY;
+  }
+}
+
+function isStateTable(name: string | null): boolean {
+  return name !== null && name.length === STATE_TABLE.length && name.toLowerCase() === STATE_TABLE;
+}
+
+function stateTableText(): string {
+  return `table ${STATE_TABLE} is Pumice's own`;
+}

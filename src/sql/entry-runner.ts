@@ -1,0 +1,363 @@
+/**
+ * Runs the statements of one entry inside a transaction that the state machine has opened, perhaps with other entries in it.
+ *
+ * An entry's outcome never depends on its batch:
+ *
+ * 1. Time, seed, counters and budget begin anew with `pumice_enter`; each statement has a random stream of its own (its number).
+ * 2. Without the transaction flag a statement is a unit. SQLite undoes a statement that fails; no savepoint of ours is needed for that.
+ *    With foreign keys a statement stands in a savepoint, because a deferred violation must fail it and shows only after it.
+ * 3. With the flag all statements are one unit, in a savepoint.
+ * 4. What cannot be undone inside a shared transaction ends it: `Broken` is thrown and the entry is applied alone (alone.ts).
+ */
+import type { StatementSync } from "node:sqlite";
+import { assert, fromUtf8, utf8 } from "../base/mod.ts";
+import type { AuthorizerMode } from "./authorizer.ts";
+import { type FilledFormat, fillFormat } from "./column-plan.ts";
+import type { SqlCommand, SqlParam } from "./command.ts";
+import { STEPS_MIN } from "./command.ts";
+import type { Connection, Prepared } from "./connection.ts";
+import { bind, type BoundParams } from "./params.ts";
+import { errorJson, execJson, readErrorJson, writeRows } from "./result-json.ts";
+import type { EntryResult } from "./results.ts";
+import { isInterrupt, isMachineError, isSqliteError, isVacuumInTransaction, machineError, type SqliteError } from "./sqlite-error.ts";
+import { TextBuffer, TextTooLong } from "./text-buffer.ts";
+
+/** Result text of one entry at most. FROZEN: it decides stored outcomes. */
+const RESULT_BYTES_MAX = 256 * 1024 * 1024;
+
+/** Bits of pumice_flags(). */
+const FLAG_DEFERRED_FK = 1;
+const FLAG_ROWID_MAX = 2;
+
+const FK_TEXT = "FOREIGN KEY constraint failed";
+const ROWID_TEXT = "rowid 9223372036854775807 is not allowed: SQLite would choose the following ones at random";
+const READ_ONLY_TEXT = "attempt to change database via query operation";
+const TOO_LONG_TEXT = "results are too large";
+
+/**
+ * Why an entry cannot go on in this transaction. `ended`: statement `unit` failed with `text` and took the transaction with it, or has to.
+ * `interrupted`: the budget is spent. `refused`: the whole request is an error. `vacuum`: it is a VACUUM.
+ */
+export type BrokenReason =
+  | { readonly kind: "ended"; readonly unit: number; readonly text: string }
+  | { readonly kind: "interrupted"; readonly unit: number }
+  | { readonly kind: "refused"; readonly text: string }
+  | { readonly kind: "vacuum"; readonly unit: number };
+
+/** Thrown out of an entry that cannot go on in this transaction. */
+export class Broken extends Error {
+  override readonly name = "Broken";
+  readonly reason: BrokenReason;
+
+  constructor(reason: BrokenReason) {
+    super(reason.kind);
+    this.reason = reason;
+  }
+}
+
+/** How an entry is run. */
+export interface RunControl {
+  /** False: the entry shares its transaction, and runs with half its budget; see alone.ts. */
+  readonly isAlone: boolean;
+  /** The VM steps that are granted. */
+  readonly steps: number;
+  /** Units that are known to end the transaction, with their error: not run again. */
+  readonly failed: ReadonlyMap<number, string>;
+  /** The first unit for which the budget does not suffice: it and those after it are not run. */
+  readonly spentAt: number;
+}
+
+/** What is to be told of an entry. */
+export interface RunWanted {
+  readonly text: boolean;
+  readonly timings: boolean;
+}
+
+/** The steps granted to an entry. */
+export function grantedSteps(command: { readonly steps: number }): number {
+  return Math.max(command.steps, STEPS_MIN);
+}
+
+interface RunState {
+  readonly command: SqlCommand;
+  readonly control: RunControl;
+  readonly wanted: RunWanted;
+  readonly format: FilledFormat;
+  readonly out: TextBuffer;
+  readonly mode: AuthorizerMode;
+  unit: number;
+  /** The unit of the entry is the entry: transaction or script. */
+  readonly isOneUnit: boolean;
+}
+
+/** Runs entries on one connection. */
+export class EntryRunner {
+  readonly #connection: Connection;
+  readonly #foreignKeys: boolean;
+  readonly #monotonic: () => number;
+  readonly #enter: StatementSync;
+  readonly #counters: StatementSync;
+  readonly #leave: StatementSync;
+  readonly #unit: StatementSync;
+  readonly #flags: StatementSync;
+  readonly #diskFull: StatementSync;
+  readonly #savepoint: StatementSync;
+  readonly #release: StatementSync;
+  readonly #rollbackTo: StatementSync;
+
+  constructor(connection: Connection, options: { readonly foreignKeys: boolean; readonly monotonic: () => number }) {
+    this.#connection = connection;
+    this.#foreignKeys = options.foreignKeys;
+    this.#monotonic = options.monotonic;
+    this.#enter = connection.own("DELETE FROM _pumice WHERE k = pumice_enter(?, ?, ?)");
+    this.#counters = connection.own("DELETE FROM _pumice WHERE k = pumice_counters()");
+    this.#leave = connection.own("SELECT pumice_leave()");
+    this.#unit = connection.own("SELECT pumice_unit(?)");
+    this.#flags = connection.own("SELECT pumice_flags(?)");
+    this.#diskFull = connection.own("SELECT pumice_disk_full()");
+    this.#savepoint = connection.own("SAVEPOINT pumice_unit");
+    this.#release = connection.own("RELEASE pumice_unit");
+    this.#rollbackTo = connection.own("ROLLBACK TO pumice_unit");
+  }
+
+  /** True if the disk was full since the last question. */
+  readonly isDiskFull = (): boolean => this.#diskFull.get()?.[0] === 1n;
+
+  /** Clears the thread's clock: no entry is under way. */
+  leave(): void {
+    this.#leave.get();
+  }
+
+  /** Forgets what a transaction that was rolled back has left behind. */
+  forgetFlags(): void {
+    this.#flags.get(1);
+  }
+
+  /** The outcome of the entry. @throws Broken, SQL_MACHINE, SQL_CORRUPT */
+  run(command: SqlCommand, control: RunControl, wanted: RunWanted): EntryResult {
+    const state: RunState = {
+      command,
+      control,
+      wanted,
+      format: fillFormat(command.format),
+      out: new TextBuffer(RESULT_BYTES_MAX),
+      mode: command.script === true ? "script" : "write",
+      unit: 0,
+      isOneUnit: command.transaction === true || command.script === true,
+    };
+    this.#enter.run(command.timeMs, BigInt.asIntN(64, command.seed), control.steps);
+    const error = state.isOneUnit ? this.#runOneUnit(state) : this.#runEach(state);
+    if (error !== undefined) return { results: "", error };
+    return wanted.text ? { results: finishText(state.out) } : { results: "" };
+  }
+
+  #runEach(state: RunState): undefined {
+    for (const { sql, params } of state.command.statements) {
+      if (!state.out.isEmpty) state.out.add(",");
+      this.#runText(state, sql, params ?? []);
+    }
+  }
+
+  /** All or nothing; a text if it is nothing although no statement failed. */
+  #runOneUnit(state: RunState): string | undefined {
+    const { authorizer } = this.#connection;
+    authorizer.defersForeignKeys = false;
+    this.#savepoint.run();
+    let isGood = true;
+    for (const { sql, params } of state.command.statements) {
+      if (!state.out.isEmpty) state.out.add(",");
+      isGood = this.#runText(state, sql, params ?? []);
+      if (!isGood) break;
+    }
+    const isPending = isGood && this.#foreignKeys && this.#takeFlags(state) !== 0;
+    if (!isGood || isPending) this.#undo();
+    this.#release.run();
+    if (authorizer.defersForeignKeys) this.#connection.exec("PRAGMA defer_foreign_keys = OFF");
+    return isPending ? FK_TEXT : undefined;
+  }
+
+  #undo(): void {
+    this.#rollbackTo.run();
+    this.#connection.forgetStatements();
+  }
+
+  /** One text: usually one statement. True if none failed. Its result is that of its last statement, or of the one that failed. */
+  #runText(state: RunState, sql: string, params: readonly SqlParam[]): boolean {
+    if (isSingle(sql)) return this.#runPiece(state, sql, { params, start: 0 }) !== undefined;
+    const bytes = utf8(sql);
+    const before = state.out.mark();
+    this.#connection.setScript(sql);
+    try {
+      let start = 0;
+      let used = 0;
+      while (start < bytes.length) {
+        const tail = this.#tail(state, start) ?? bytes.length;
+        const piece = fromUtf8(bytes.subarray(start, tail));
+        if (!isBlank(piece)) {
+          state.out.cutBack(before);
+          const count = this.#runPiece(state, piece, { params, start: used });
+          if (count === undefined) return false;
+          used += count;
+        }
+        if (tail <= start) break;
+        start = tail;
+      }
+      return true;
+    } finally {
+      this.#connection.setScript(undefined);
+    }
+  }
+
+  #tail(state: RunState, start: number): number | undefined {
+    try {
+      return this.#connection.scriptTail(start, state.mode);
+    } catch (error) {
+      throw machineError(error, "split");
+    }
+  }
+
+  /** One statement. The number of parameters that it took, or undefined if it failed; its result or error is written either way. */
+  #runPiece(state: RunState, sql: string, args: { readonly params: readonly SqlParam[]; readonly start: number }): number | undefined {
+    const unit = state.unit++;
+    const mark = state.out.mark();
+    try {
+      const { control } = state;
+      const known = unit >= control.spentAt ? timeoutText(state.command.kind) : control.failed.get(unit);
+      if (known !== undefined) {
+        this.#counters.run();
+        return this.#fail(state, known);
+      }
+      const prepared = this.#connection.prepare(sql, state.mode);
+      if (prepared === undefined) return 0;
+      if (state.command.kind === "query" && !prepared.isReadOnly) return this.#fail(state, READ_ONLY_TEXT);
+      const binding = bind(prepared, args.params, args.start);
+      if (binding.error !== undefined) return this.#fail(state, binding.error);
+      if (unit > 0) this.#unit.get(unit);
+      return this.#runPrepared(state, unit, { prepared, params: binding.params }) ? prepared.paramCount : undefined;
+    } catch (error) {
+      const text = this.#explain(error, unit);
+      // Whether or not the row is still there: a shared transaction cannot tell, so an entry alone must not either.
+      if ((this.#takeFlags(state) & FLAG_ROWID_MAX) !== 0) throw new Broken({ kind: "ended", unit, text: ROWID_TEXT });
+      state.out.cutBack(mark);
+      return this.#fail(state, text);
+    }
+  }
+
+  #fail(state: RunState, text: string): undefined {
+    if (state.wanted.text) {
+      state.out.add(state.command.kind === "query" ? readErrorJson(text, state.format) : errorJson(text));
+    }
+  }
+
+  /** True if it succeeded. Errors of SQLite are thrown. */
+  #runPrepared(state: RunState, unit: number, bound: BoundStatement): boolean {
+    const { prepared } = bound;
+    const isInSavepoint = this.#foreignKeys && !state.isOneUnit && !prepared.isReadOnly;
+    if (isInSavepoint) this.#savepoint.run();
+    const mark = state.out.mark();
+    try {
+      this.#step(state, bound);
+    } catch (error) {
+      if (isInSavepoint && this.#connection.isTransaction) this.#release.run();
+      throw error;
+    } finally {
+      if (prepared.changesSchema) this.#connection.forgetStatements();
+    }
+    if (!isInSavepoint && !state.control.isAlone) return true;
+    const flags = this.#takeFlags(state);
+    if ((flags & FLAG_ROWID_MAX) !== 0) throw new Broken({ kind: "ended", unit, text: ROWID_TEXT });
+    if (!isInSavepoint) return true;
+    const isPending = (flags & FLAG_DEFERRED_FK) !== 0;
+    if (isPending) {
+      this.#undo();
+      state.out.cutBack(mark);
+      this.#fail(state, FK_TEXT);
+    }
+    this.#release.run();
+    return !isPending;
+  }
+
+  /** The flags. In a shared transaction the rowid's is left to the commit hook, which cannot tell whose row it was. */
+  #takeFlags(state: RunState): number {
+    const flags = Number(this.#flags.get(state.control.isAlone ? 1 : 0)?.[0]);
+    return state.control.isAlone ? flags : flags & FLAG_DEFERRED_FK;
+  }
+
+  #step(state: RunState, { prepared, params }: BoundStatement): void {
+    const { wanted, format, out, command, mode } = state;
+    const started = wanted.timings ? this.#monotonic() : 0;
+    const seconds = wanted.timings ? (): number => (this.#monotonic() - started) / 1000 : undefined;
+    const isQuery = command.kind === "query";
+    const isRead = isQuery || (command.kind === "request" && prepared.isReadOnly);
+    this.#connection.running(mode, () => {
+      if (prepared.columns.length > 0 && (isRead || !prepared.isReadOnly || prepared.isExplain)) {
+        // A read is stepped to its end whether or not its rows are wanted: an error may come late, and budgets count every step.
+        const rows = prepared.statement.iterate(...params);
+        if (wanted.text) writeRows(out, rows, { columns: prepared.columns, format, seconds }, explainTooLong);
+        else exhaust(rows);
+        return;
+      }
+      const counts = prepared.statement.run(...params);
+      if (wanted.text) out.add(isRead ? "{}" : execJson(counts, format, seconds?.()));
+    });
+    if (command.script === true && this.#connection.authorizer.defersForeignKeys) this.#connection.exec("PRAGMA defer_foreign_keys = ON");
+  }
+
+  /** The text of an error that is a result. @throws what is none. */
+  #explain(error: unknown, unit: number): string {
+    if (!isSqliteError(error)) throw error;
+    if (isMachineError(error, this.isDiskFull)) throw machineError(error, "apply");
+    if (isInterrupt(error)) throw new Broken({ kind: "interrupted", unit });
+    if (isVacuumInTransaction(error)) throw new Broken({ kind: "vacuum", unit });
+    const { refusal } = this.#connection.authorizer;
+    if (refusal?.scope === "request") throw new Broken({ kind: "refused", text: refusal.text });
+    const text = refusal?.text ?? errorText(error);
+    if (!this.#connection.isTransaction) throw new Broken({ kind: "ended", unit, text });
+    return text;
+  }
+}
+
+interface BoundStatement {
+  readonly prepared: Prepared;
+  readonly params: BoundParams;
+}
+
+/** SQLite's text, with what to do where SQLite's alone would not help. */
+export function errorText(error: SqliteError): string {
+  if (error.message === "local time unavailable")
+    return "local time unavailable: writes know UTC only, because nodes may stand in different zones";
+  return error.message;
+}
+
+/** rqlite's texts. */
+function timeoutText(kind: SqlCommand["kind"]): string {
+  return kind === "query" ? "query timeout" : "execute timeout";
+}
+
+function exhaust(rows: Iterable<unknown>): void {
+  const iterator = rows[Symbol.iterator]();
+  while (iterator.next().done !== true);
+}
+
+function explainTooLong(error: unknown): string | undefined {
+  return error instanceof TextTooLong ? TOO_LONG_TEXT : undefined;
+}
+
+function finishText(out: TextBuffer): EntryResult["results"] {
+  try {
+    return out.finish();
+  } catch (error) {
+    assert(error instanceof TextTooLong, "only the limit ends a text");
+    return errorJson(TOO_LONG_TEXT);
+  }
+}
+
+/** True if the text cannot hold a second statement: no semicolon, but for one at its end. Others are split by SQLite. */
+export function isSingle(sql: string): boolean {
+  const semicolon = sql.indexOf(";");
+  return semicolon < 0 || isBlank(sql.slice(semicolon + 1));
+}
+
+function isBlank(text: string): boolean {
+  return text.trim() === "";
+}

@@ -1,0 +1,71 @@
+/*
+** pumice.h: what the files of the extension share.
+**
+** One `Context` per connection. The clock is per thread, because SQLite's VFS is not told which connection asks for the time: a
+** thread that applies an entry sets it, runs the entry, and clears it again.
+*/
+#ifndef PUMICE_H
+#define PUMICE_H
+
+#include "sqlite3ext.h"
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* The progress handler is called once per so many VM steps. FROZEN: the outcome of an exceeded budget depends on it. */
+#define PUMICE_STEPS_PER_CALL 1000
+
+/* Why a statement was interrupted. */
+#define PUMICE_STOP_NONE 0
+#define PUMICE_STOP_BUDGET 1
+#define PUMICE_STOP_DEADLINE 2
+#define PUMICE_STOP_INTERRUPT 3
+
+/* Bits of pumice_flags(). */
+#define PUMICE_FLAG_DEFERRED_FK 1
+#define PUMICE_FLAG_ROWID_MAX 2
+
+typedef struct Context Context;
+struct Context {
+  sqlite3 *db;
+  /* The entry under way. Outside of an entry random() is SQLite's own kind. */
+  int inEntry;
+  sqlite3_int64 totalChangesBase;
+  /* Calls of the progress handler that are left; negative: spent. Only counted in an entry. */
+  sqlite3_int64 callsLeft;
+  /* A row took the largest rowid, after which SQLite would choose rowids at random. */
+  int rowidMaxSeen;
+  /* The random stream: key material, the next block's number, the current block and how much of it is used. */
+  uint64_t seed;
+  uint64_t unit;
+  uint64_t block;
+  unsigned char bytes[64];
+  int used;
+  /* Reads: CLOCK_MONOTONIC nanoseconds, 0 for none; the slot that other threads set to interrupt; the reason of the last stop. */
+  int64_t deadlineNs;
+  int slot;
+  int stop;
+  /* The script being split: a copy of its text, terminated by a zero byte. */
+  char *script;
+  sqlite3_int64 scriptBytes;
+};
+
+/* clock-vfs.c */
+int pumiceRegisterVfs(void);
+void pumiceSetClock(sqlite3_int64 unixMs);
+void pumiceClearClock(void);
+int pumiceTakeDiskFull(void);
+
+/* Each registers its functions on ctx->db; SQLITE_OK or an error. */
+int pumiceRegisterRandom(Context *ctx);
+int pumiceRegisterLimits(Context *ctx);
+int pumiceRegisterScript(Context *ctx);
+int pumiceRegisterCopy(Context *ctx);
+
+/* random.c: begins the stream of (seed, unit). */
+void pumiceSeed(Context *ctx, uint64_t seed, uint64_t unit);
+
+/* limits.c: gives up the interrupt slot. */
+void pumiceReleaseSlot(Context *ctx);
+
+#endif
