@@ -65,6 +65,11 @@ const MODULES = new Set(["fts3", "fts4", "fts5", "fts5vocab", "fts4aux", "fts3to
 /** Tables that show pages, files or the connection: not the same on every replica, or a way around the other rules. */
 const MACHINE_TABLES = new Set(["sqlite_dbpage", "dbstat", "sqlite_stmt", "bytecode", "tables_used"]);
 
+const PRAGMA_PREFIX = "pragma_";
+
+/** What FTS and R-Tree ask inside their own work: to size their nodes, and to notice other writers. */
+const MODULE_PRAGMAS = new Set(["page_size", "data_version"]);
+
 /** Functions that load code, or that replace a tokenizer by an address. */
 const FUNCTIONS_REFUSED = new Set(["load_extension", "fts3_tokenizer"]);
 
@@ -78,9 +83,13 @@ export class Authorizer {
   /** Since `begin`: a script said `PRAGMA foreign_keys=OFF`. */
   defersForeignKeys = false;
 
-  /** Before a statement is prepared or run. */
+  /** Since `begin`: an allowed PRAGMA. SQLite does not count some of those as reading that could set something with an argument. */
+  isPragma = false;
+
+  /** Before a statement is prepared. */
   begin(): void {
     this.refusal = undefined;
+    this.isPragma = false;
     this.changesSchema = false;
   }
 
@@ -134,6 +143,8 @@ export class Authorizer {
   #table(name: string | null): number {
     if (name === null || name.length < 6) return OK;
     if (isStateTable(name)) return this.#refuse(stateTableText());
+    // The table of a PRAGMA prepares it only when it runs; what it is, is known now.
+    if (name.startsWith(PRAGMA_PREFIX)) return this.#pragma(name.slice(PRAGMA_PREFIX.length), null);
     const isMachine = MACHINE_TABLES.has(name.toLowerCase());
     if (!isMachine || (this.mode === "read" && name.toLowerCase() === "dbstat")) return OK;
     return this.#refuse(`table ${name} is not allowed here: it shows the inside of one machine's file`);
@@ -147,8 +158,12 @@ export class Authorizer {
   }
 
   #pragma(name: string | null, argument: string | null): number {
+    if (this.running && argument === null && name !== null && MODULE_PRAGMAS.has(name.toLowerCase())) return OK;
     const decision = pragmaDecision((name ?? "").toLowerCase(), argument, this.mode);
-    if (decision.kind === "allow") return OK;
+    if (decision.kind === "allow") {
+      this.isPragma = true;
+      return OK;
+    }
     if (decision.kind === "ignore") {
       if (decision.defersForeignKeys) this.defersForeignKeys = true;
       return IGNORE;

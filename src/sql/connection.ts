@@ -21,7 +21,7 @@ const READER_LOCK_TIMEOUT_MS = 5000;
 export interface Prepared {
   readonly sql: string;
   readonly statement: StatementSync;
-  /** SQLite's own word for it: changes nothing in the file. */
+  /** Changes nothing in the file, by SQLite's own word. */
   readonly isReadOnly: boolean;
   readonly isExplain: boolean;
   readonly changesSchema: boolean;
@@ -157,7 +157,7 @@ export class Connection {
     this.authorizer.begin();
     const statement = this.#prepareAs(sql, mode);
     if (statement === undefined) return undefined;
-    const prepared = this.#describeStatement(sql, statement);
+    const prepared = this.#describeStatement(sql, statement, mode);
     if (mode !== "script") this.#cache.set(sql, prepared);
     return prepared;
   }
@@ -175,16 +175,19 @@ export class Connection {
     }
   }
 
-  #describeStatement(sql: string, statement: StatementSync): Prepared {
+  #describeStatement(sql: string, statement: StatementSync, mode: AuthorizerMode): Prepared {
     const bits = this.#describe.get(sql)?.[0];
     assert(typeof bits === "bigint", "a statement just prepared is found by its text");
     const description = Number(bits);
     const paramCount = description >> 2;
+    const isExplain = (description & 2) !== 0;
+    // Of PRAGMAs a reader is only allowed those that read.
+    const isRead = (description & 1) !== 0 || isExplain || (mode === "read" && this.authorizer.isPragma);
     return {
       sql,
       statement,
-      isReadOnly: (description & 1) !== 0,
-      isExplain: (description & 2) !== 0,
+      isReadOnly: isRead,
+      isExplain,
       changesSchema: this.authorizer.changesSchema,
       paramCount,
       paramNames: this.#paramNames(sql, paramCount),
