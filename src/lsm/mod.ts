@@ -1,2 +1,28 @@
 /** lsm: the storage engine on object storage, in SlateDB's files. See ARCHITECTURE.md, sections 1 and 5. */
-export * from "./format/manifest.ts";
+export { type CompactionFilter } from "./compaction/executor.ts";
+export { type CompactorStats } from "./compaction/compactor.ts";
+export { WriteBatch, type PutOptions, type Ttl } from "./db/batch.ts";
+export { type CheckpointOptions } from "./db/checkpoints.ts";
+export { Db, type FlushKind, type WaitOptions } from "./db/db.ts";
+export { type MergeOperator } from "./db/merge-operator.ts";
+export { NOT_CACHED, type GetOptions, type ScanBounds, type ScanOptions } from "./db/reads.ts";
+export { Scan, type KeyValue } from "./db/scan.ts";
+export {
+  COMPACTOR_DEFAULTS,
+  GC_DEFAULTS,
+  LSM_DEFAULTS,
+  type CompactorSettings,
+  type GcSettings,
+  type LsmComponents,
+  type LsmOptions,
+  type LsmSettings,
+  type Profile,
+} from "./db/settings.ts";
+export { Snapshot } from "./db/snapshot.ts";
+export { type DbStatus } from "./db/status.ts";
+export { Transaction, type Isolation, type WriteHandle, type WriteOptions } from "./db/transaction.ts";
+export { COMPRESSIONS, type BlockTransformer, type Compression } from "./format/compression.ts";
+export { type Ulid, type Uuid } from "./format/identifiers.ts";
+export { type Checkpoint, type Manifest } from "./format/manifest.ts";
+export { type GcReport } from "./gc/gc.ts";
+export { BlockCache, type CacheStats } from "./store/block-cache.ts";

@@ -88,6 +88,8 @@ class BlockV2 implements Block {
       if (flagsAt >= end) throw broken(this.origin, "row runs beyond its block");
       const flags = bytes[flagsAt] as number;
       this.at = flagsAt + 1 + ((flags & FLAG_EXPIRE) === 0 ? 0 : 8) + ((flags & FLAG_CREATE) === 0 ? 0 : 8);
+      // A restart shares nothing, whatever its key is.
+      if (shared === 0) matched = 0;
       // More shared than matched: this key differs from `key` where the previous one did, so it is smaller too.
       if (shared > matched) continue;
       // Fewer shared than matched: it differs from the previous key earlier than that differs from `key`, and keys ascend.

@@ -1,0 +1,30 @@
+/**
+ * Copies small byte arrays into shared chunks: a key or value of its own backing store costs more than its bytes. What the caller
+ * gave may change afterwards; what the store keeps may not.
+ */
+
+const CHUNK_BYTES = 131_072;
+/** Larger arrays get their own memory: a chunk would be mostly waste. */
+const SHARED_BYTES_MAX = 8192;
+
+/** Allocates; everything is freed together, when nobody refers to a chunk any more. */
+export class Arena {
+  private chunk = new Uint8Array(0);
+  private used = 0;
+
+  /** A copy of `bytes`. */
+  copy(bytes: Uint8Array): Uint8Array {
+    const { length } = bytes;
+    if (length > SHARED_BYTES_MAX) return bytes.slice();
+    if (this.used + length > this.chunk.length) {
+      this.chunk = new Uint8Array(CHUNK_BYTES);
+      this.used = 0;
+    }
+    const start = this.used;
+    this.used += length;
+    const { chunk } = this;
+    if (length <= 32) for (let i = 0; i < length; i++) chunk[start + i] = bytes[i] as number;
+    else chunk.set(bytes, start);
+    return chunk.subarray(start, start + length);
+  }
+}

@@ -1,0 +1,149 @@
+/** What goes on beside an open store: the flush interval, looking at the manifest, compaction, garbage collection. */
+import { isPumiceError } from "../../base/mod.ts";
+import { Compactor, type CompactorStats } from "../compaction/compactor.ts";
+import { InlineExecutor } from "../compaction/executor.ts";
+import { SizeTieredPicker } from "../compaction/picker.ts";
+import { collectGarbage, type GcReport } from "../gc/gc.ts";
+import type { StoreContext } from "./context.ts";
+import { COMPACTOR_DEFAULTS, GC_DEFAULTS, type LsmSettings, type Profile } from "./settings.ts";
+
+/** What the background tells the store. */
+export interface BackgroundHooks {
+  /** @throws LSM_FENCED */
+  checkEpoch(): void;
+  flushWal(): void;
+  onFailure(error: unknown): void;
+}
+
+/** An idle store looks at its manifest less and less often, down to this. */
+const IDLE_POLL_MS_MAX = 30_000;
+
+/** See the header of this file. */
+export class Background {
+  private readonly context: StoreContext;
+  private readonly settings: LsmSettings;
+  private readonly profile: Profile;
+  private readonly hooks: BackgroundHooks;
+  private readonly tasks: Promise<void>[] = [];
+  private readonly stopper = new AbortController();
+  private compactor: Compactor | undefined;
+  private flushTimer: Promise<void> | undefined;
+  private writes = 0;
+
+  constructor(parts: { context: StoreContext; settings: LsmSettings; profile: Profile }, hooks: BackgroundHooks) {
+    this.context = parts.context;
+    this.settings = parts.settings;
+    this.profile = parts.profile;
+    this.hooks = hooks;
+  }
+
+  get compactorStats(): CompactorStats | undefined {
+    return this.compactor?.stats;
+  }
+
+  /** Starts everything. @throws LSM_UNSUPPORTED, STORE_UNAVAILABLE */
+  async start(): Promise<void> {
+    if (this.settings.compactor !== undefined) {
+      this.compactor = this.newCompactor();
+      await this.compactor.start();
+      this.spawn(this.compactor.run(), "compactor");
+    }
+    this.spawn(this.pollManifest(), "poll");
+    if (this.settings.gc !== undefined) this.spawn(this.runGc(this.settings.gc.intervalMs), "gc");
+  }
+
+  /** A write happened: it leaves with the flush interval. */
+  onWrite(): void {
+    this.writes++;
+    const { flushIntervalMs } = this.settings;
+    if (this.flushTimer !== undefined || flushIntervalMs === undefined) return;
+    this.flushTimer = this.sleep(flushIntervalMs).then((isStopped) => {
+      this.flushTimer = undefined;
+      if (!isStopped) this.hooks.flushWal();
+    });
+  }
+
+  notifyCompactor(): void {
+    this.compactor?.notify();
+  }
+
+  /** Merges all there is into one run. */
+  async compactAll(): Promise<void> {
+    const embedded = this.compactor;
+    const compactor = embedded ?? this.newCompactor();
+    if (embedded === undefined) await compactor.start();
+    await compactor.compactAll();
+  }
+
+  async collectGarbage(minAgeMs: number | undefined): Promise<GcReport> {
+    return await collectGarbage(this.context, { minAgeMs: minAgeMs ?? this.settings.gc?.minAgeMs ?? GC_DEFAULTS.minAgeMs }, this.profile);
+  }
+
+  /** Ends everything and waits for it. Idempotent. */
+  async stop(): Promise<void> {
+    if (!this.stopper.signal.aborted) this.stopper.abort();
+    await this.compactor?.stop();
+    await Promise.all([...this.tasks, this.flushTimer]);
+  }
+
+  private newCompactor(): Compactor {
+    const settings = { ...this.settings, compactor: this.settings.compactor ?? COMPACTOR_DEFAULTS };
+    return new Compactor({
+      context: this.context,
+      settings,
+      profile: this.profile,
+      picker: new SizeTieredPicker(settings.compactor),
+      executor: new InlineExecutor(this.context),
+    });
+  }
+
+  /** Waits; true if the store ended meanwhile. */
+  private async sleep(ms: number): Promise<boolean> {
+    try {
+      await this.context.clock.sleep(ms, { signal: this.stopper.signal });
+    } catch {
+      // The signal's reason: the store is closing.
+    }
+    return this.stopper.signal.aborted || this.context.signal.aborted;
+  }
+
+  private async pollManifest(): Promise<void> {
+    let intervalMs = this.settings.manifestPollMs;
+    let seenWrites = this.writes;
+    while (!(await this.sleep(intervalMs))) {
+      await this.context.manifests.refresh();
+      this.hooks.checkEpoch();
+      intervalMs =
+        this.writes === seenWrites ? Math.min(Math.max(IDLE_POLL_MS_MAX, intervalMs), intervalMs * 2) : this.settings.manifestPollMs;
+      seenWrites = this.writes;
+    }
+  }
+
+  private async runGc(intervalMs: number): Promise<void> {
+    let collectedId = 0;
+    while (!(await this.sleep(intervalMs))) {
+      const id = this.context.manifests.known?.id ?? 0;
+      const hasCheckpoints = (this.context.manifests.known?.value.checkpoints.length ?? 0) > 0;
+      // What was too young at the last run may be old enough now: a run without deletions ends it.
+      if (id === collectedId && !hasCheckpoints) continue;
+      try {
+        const report = await this.collectGarbage(undefined);
+        if (report.manifests + report.ssts + report.wals + report.compactions === 0) collectedId = id;
+      } catch (error) {
+        if (!isPumiceError(error, "STORE_UNAVAILABLE")) throw error;
+      }
+    }
+  }
+
+  /** A task that fails takes the store with it, except for what concerns only compaction or collection. */
+  private spawn(task: Promise<void>, name: "compactor" | "poll" | "gc"): void {
+    this.tasks.push(
+      task.catch((error: unknown) => {
+        if (this.stopper.signal.aborted || this.context.signal.aborted) return;
+        // Another compactor took over: the store goes on without its own.
+        if (name !== "poll" && isPumiceError(error, "LSM_FENCED")) return;
+        this.hooks.onFailure(error);
+      }),
+    );
+  }
+}

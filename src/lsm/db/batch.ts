@@ -1,0 +1,132 @@
+/** A batch: writes that become visible and durable together. All get one sequence number; of several writes to a key the last counts. */
+import { compareBytes, EMPTY_BYTES, PumiceError } from "../../base/mod.ts";
+import { checkKey, MERGE, TOMBSTONE, VALUE, VALUE_BYTES_MAX, type RowKind } from "../format/row.ts";
+import type { Arena } from "./arena.ts";
+import { MemRow } from "./memtable.ts";
+import type { MergeOperator } from "./merge-operator.ts";
+
+/** When a row expires: after so many milliseconds, at a time (milliseconds since 1970), never, or by the store's default if absent. */
+export type Ttl = { readonly afterMs: number } | { readonly atMs: number } | "never";
+
+/** Options of a single write. */
+export interface PutOptions {
+  readonly ttl?: Ttl | undefined;
+}
+
+interface Operation {
+  readonly kind: RowKind;
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+  readonly ttl: Ttl | undefined;
+}
+
+/** Collects writes. Keys and values are copied when the batch is written; until then they must not change. */
+export class WriteBatch {
+  private readonly operations: Operation[] = [];
+
+  /** @throws LSM_INVALID if the key is empty or too long. */
+  put(key: Uint8Array, value: Uint8Array, options?: PutOptions): this {
+    return this.add({ kind: VALUE, key, value, ttl: options?.ttl });
+  }
+
+  /** @throws LSM_INVALID if the key is empty or too long. */
+  delete(key: Uint8Array): this {
+    return this.add({ kind: TOMBSTONE, key, value: EMPTY_BYTES, ttl: "never" });
+  }
+
+  /** @throws LSM_INVALID if the key is empty or too long. */
+  merge(key: Uint8Array, operand: Uint8Array, options?: PutOptions): this {
+    return this.add({ kind: MERGE, key, value: operand, ttl: options?.ttl });
+  }
+
+  get size(): number {
+    return this.operations.length;
+  }
+
+  /** Writes in the order in which they were added. */
+  get entries(): readonly { readonly kind: RowKind; readonly key: Uint8Array; readonly value: Uint8Array }[] {
+    return this.operations;
+  }
+
+  /** The rows of the batch: by ascending key, one per key. */
+  rows(stamp: BatchStamp): MemRow[] {
+    const { operations } = this;
+    if (operations.length === 1) return [makeRow(operations[0] as Operation, stamp)];
+    const order = operations.map((_, i) => i);
+    order.sort((left, right) => compareBytes((operations[left] as Operation).key, (operations[right] as Operation).key) || left - right);
+    const rows: MemRow[] = [];
+    for (let i = 0; i < order.length;) {
+      const first = i;
+      const { key } = operations[order[first] as number] as Operation;
+      i++;
+      while (i < order.length && compareBytes((operations[order[i] as number] as Operation).key, key) === 0) i++;
+      const same = order.slice(first, i).map((index) => operations[index] as Operation);
+      rows.push(same.length === 1 ? makeRow(same[0] as Operation, stamp) : combine(same, stamp));
+    }
+    return rows;
+  }
+
+  private add(operation: Operation): this {
+    checkWrite(operation.key, operation.value);
+    this.operations.push(operation);
+    return this;
+  }
+}
+
+/** @throws LSM_INVALID if key or value cannot be stored. */
+export function checkWrite(key: Uint8Array, value: Uint8Array): void {
+  checkKey(key);
+  if (value.length > VALUE_BYTES_MAX) throw new PumiceError("LSM_INVALID", { what: "value is too long", bytes: value.length });
+}
+
+/** What all rows of a batch share. */
+export interface BatchStamp {
+  readonly seq: number;
+  readonly createTs: number;
+  readonly defaultTtlMs: number | undefined;
+  readonly operator: MergeOperator | undefined;
+  readonly arena: Arena;
+}
+
+/** One row, its bytes copied. */
+export function makeRow(operation: Operation, stamp: BatchStamp): MemRow {
+  return new MemRow({
+    key: stamp.arena.copy(operation.key),
+    kind: operation.kind,
+    value: operation.value.length === 0 ? EMPTY_BYTES : stamp.arena.copy(operation.value),
+    seq: stamp.seq,
+    createTs: stamp.createTs,
+    expireTs: expiry(operation.ttl, stamp),
+  });
+}
+
+function expiry(ttl: Ttl | undefined, stamp: BatchStamp): number | undefined {
+  if (ttl === "never") return undefined;
+  if (ttl === undefined) return stamp.defaultTtlMs === undefined ? undefined : stamp.createTs + stamp.defaultTtlMs;
+  return "atMs" in ttl ? ttl.atMs : stamp.createTs + ttl.afterMs;
+}
+
+/** Several writes of one key, oldest first, as one row. @throws LSM_MERGE_OPERATOR, LSM_INVALID */
+function combine(operations: readonly Operation[], stamp: BatchStamp): MemRow {
+  let base = operations.length - 1;
+  while (base > 0 && (operations[base] as Operation).kind === MERGE) base--;
+  const first = operations[base] as Operation;
+  if (base === operations.length - 1) return makeRow(first, stamp);
+  const { operator } = stamp;
+  if (operator === undefined) throw new PumiceError("LSM_MERGE_OPERATOR", { what: "a batch merges twice into one key" });
+  const expireTs = expiry(first.kind === TOMBSTONE ? (operations[base + 1] as Operation).ttl : first.ttl, stamp);
+  let value = first.kind === TOMBSTONE ? undefined : first.value;
+  for (const operation of operations.slice(base + 1)) {
+    if (first.kind === MERGE && expiry(operation.ttl, stamp) !== expireTs) {
+      throw new PumiceError("LSM_INVALID", { what: "merges of one key in a batch have different expiries" });
+    }
+    value = operator.merge(first.key, value, operation.value);
+  }
+  const times = operations.slice(base).map((operation) => expiry(operation.ttl, stamp));
+  const earliest = times.reduce((least, time) => (time === undefined || (least !== undefined && least <= time) ? least : time), undefined);
+  // A deletion with operands after it is the value that they make of nothing.
+  const kind = first.kind === MERGE ? MERGE : VALUE;
+  const row = makeRow({ kind, key: first.key, value: value ?? EMPTY_BYTES, ttl: "never" }, stamp);
+  if (earliest === undefined) return row;
+  return new MemRow({ key: row.key, kind: row.kind, value: row.value, seq: row.seq, createTs: row.createTs, expireTs: earliest });
+}

@@ -1,0 +1,555 @@
+/**
+ * Db: the store, open for writing. A write goes to the WAL's buffer and the memtable at once, and is durable when its WAL object is put;
+ * full memtables become L0 SSTs; compaction and garbage collection go on beside.
+ *
+ * 1. One process writes: a newer writer's epoch or fence ends this one with LSM_FENCED.
+ * 2. A commit is synchronous: nothing comes between its sequence number, its rows in WAL and memtable, and its visibility.
+ */
+import { assert, isPumiceError, PumiceError } from "../../base/mod.ts";
+import type { Uuid } from "../format/identifiers.ts";
+import type { Checkpoint, Manifest } from "../format/manifest.ts";
+import { MERGE, TOMBSTONE, VALUE } from "../format/row.ts";
+import type { SequenceTracker } from "../format/sequence-tracker.ts";
+import type { GcReport } from "../gc/gc.ts";
+import { Arena } from "./arena.ts";
+import { Background } from "./background.ts";
+import { checkWrite, makeRow, WriteBatch, type PutOptions } from "./batch.ts";
+import { createCheckpoint, deleteCheckpoint, refreshCheckpoint, type CheckpointOptions } from "./checkpoints.ts";
+import { sstSettings, StoreContext } from "./context.ts";
+import { Flusher, type FrozenMemtable } from "./flusher.ts";
+import { HybridClock } from "./hybrid-clock.ts";
+import { Memtable, type MemRow } from "./memtable.ts";
+import { checkEpoch, openForWriting, type Opened } from "./open.ts";
+import { Pins } from "./pins.ts";
+import { NOT_CACHED, ownValue, Reads, type GetOptions, type ReadSource, type ScanBounds, type ScanOptions } from "./reads.ts";
+import type { KeyValue, Scan } from "./scan.ts";
+import { completeSettings, type LsmComponents, type LsmOptions, type LsmSettings, type Profile } from "./settings.ts";
+import { Snapshot } from "./snapshot.ts";
+import type { DbStatus } from "./status.ts";
+import { ConflictLog, Transaction, type Isolation, type WriteHandle, type WriteOptions } from "./transaction.ts";
+import type { View } from "./view.ts";
+import { SeqWaiters } from "./waiters.ts";
+import { WalWriter } from "./wal-writer.ts";
+
+/** What `flush` makes durable: the WAL, or also the memtable as an L0. */
+export type FlushKind = "wal" | "memtable";
+
+/** Options of anything that waits. */
+export interface WaitOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+const DELETE_RANGE_BATCH = 1000;
+
+/** See the header of this file. */
+export class Db {
+  readonly settings: LsmSettings;
+  readonly profile: Profile;
+  private readonly context: StoreContext;
+  private readonly epoch: number;
+  private readonly hybrid: HybridClock;
+  private readonly tracker: SequenceTracker;
+  private readonly wal: WalWriter | undefined;
+  private readonly flusher: Flusher;
+  private readonly reads: Reads;
+  private readonly pins = new Pins();
+  private readonly conflicts = new ConflictLog();
+  private readonly background: Background;
+  /** Reached by rows that are in L0. */
+  private readonly flushed: SeqWaiters;
+  private arena = new Arena();
+  private memtable: Memtable;
+  /** Oldest first. */
+  private frozen: FrozenMemtable[];
+  private currentView: View;
+  private readonly currentRules: { operator: LsmComponents["mergeOperator"]; expireAtMs: undefined };
+  private lastSeq: number;
+  private walFilesAtFreeze = 0;
+  private readonly fenceId: number;
+  private flushing: Promise<void> | undefined;
+  /** What ended the store. */
+  private end: PumiceError | undefined;
+  private closing: Promise<void> | undefined;
+  private counts = { puts: 0, gets: 0, l0Flushes: 0, stalls: 0, backpressure: 0 };
+  private readonly replayedRows: number;
+
+  /** Opens the store under `root` for writing, and makes it if there is none. @throws LSM_CORRUPT, LSM_MISSING, LSM_UNSUPPORTED, LSM_DOWNGRADE, LSM_INVALID, LSM_FENCED */
+  static async open(root: string, components: LsmComponents, options: LsmOptions = {}): Promise<Db> {
+    const settings = completeSettings(options);
+    const context = new StoreContext(root, components, settings);
+    const opened = await openForWriting(context, settings);
+    const db = new Db(context, settings, opened);
+    try {
+      await db.background.start();
+    } catch (error) {
+      context.abort(error);
+      throw error;
+    }
+    return db;
+  }
+
+  private constructor(context: StoreContext, settings: LsmSettings, opened: Opened) {
+    this.context = context;
+    this.settings = settings;
+    this.profile = opened.profile;
+    this.epoch = opened.epoch;
+    this.tracker = opened.tracker;
+    this.fenceId = opened.fenceId;
+    this.replayedRows = opened.replayedRows;
+    this.hybrid = new HybridClock(context.clock);
+    this.hybrid.observe(opened.lastTick);
+    this.lastSeq = opened.lastSeq;
+    this.memtable = opened.memtable;
+    this.frozen = opened.frozen.slice();
+    this.flushed = new SeqWaiters(opened.manifest.lastL0Seq);
+    this.currentRules = { operator: context.operator, expireAtMs: undefined };
+    const sst = sstSettings(settings, opened.profile);
+    this.wal = settings.walEnabled ? this.newWal(opened) : undefined;
+    this.flusher = new Flusher(context, { ...sst, l0SstsMax: settings.l0SstsMax }, this.flushHooks());
+    this.currentView = this.makeView(opened.manifest);
+    this.reads = new Reads(this.source());
+    this.background = new Background(
+      { context, settings, profile: opened.profile },
+      {
+        checkEpoch: () => this.checkWriter(),
+        flushWal: () => this.wal?.flushSoon(),
+        onFailure: (error) => this.fail(error),
+      },
+    );
+    context.manifests.onChange(({ value }) => this.onManifest(value));
+    if (this.frozen.length > 0) this.flushSoon();
+  }
+
+  /** Writes a value. Resolves when it is durable, unless `awaitDurable` is false. @throws LSM_FENCED, LSM_CLOSED, LSM_INVALID */
+  async put(key: Uint8Array, value: Uint8Array, options?: WriteOptions): Promise<WriteHandle> {
+    while (this.isFull) await this.waitForRoom(options?.signal);
+    return await this.finish(this.putSync(key, value, options), options);
+  }
+
+  /** Deletes a key, whether or not it is there. */
+  async delete(key: Uint8Array, options?: WriteOptions): Promise<WriteHandle> {
+    while (this.isFull) await this.waitForRoom(options?.signal);
+    return await this.finish(this.deleteSync(key), options);
+  }
+
+  /** Writes an operand for the merge operator. @throws LSM_MERGE_OPERATOR */
+  async merge(key: Uint8Array, operand: Uint8Array, options?: WriteOptions): Promise<WriteHandle> {
+    while (this.isFull) await this.waitForRoom(options?.signal);
+    return await this.finish(this.writeSync(new WriteBatch().merge(key, operand, options)), options);
+  }
+
+  /** Writes a batch, all or nothing. @throws LSM_INVALID if it is empty */
+  async write(batch: WriteBatch, options?: WriteOptions): Promise<WriteHandle> {
+    while (this.isFull) await this.waitForRoom(options?.signal);
+    return await this.finish(this.writeSync(batch), options);
+  }
+
+  /** As put, without a promise: visible at once, durable later. @throws LSM_BUSY if too much waits to be flushed */
+  putSync(key: Uint8Array, value: Uint8Array, options?: PutOptions): WriteHandle {
+    return this.commitOne(VALUE, { key, value }, options?.ttl);
+  }
+
+  /** As delete, without a promise: visible at once, durable later. @throws LSM_BUSY */
+  deleteSync(key: Uint8Array): WriteHandle {
+    return this.commitOne(TOMBSTONE, { key, value: key.subarray(0, 0) }, "never");
+  }
+
+  /** As write, without a promise: visible at once, durable later. @throws LSM_BUSY */
+  writeSync(batch: WriteBatch): WriteHandle {
+    this.checkWritable();
+    if (batch.size === 0) throw new PumiceError("LSM_INVALID", { what: "batch is empty" });
+    if (this.context.operator === undefined && batch.entries.some((entry) => entry.kind === MERGE))
+      throw new PumiceError("LSM_MERGE_OPERATOR");
+    const handle = { seq: this.lastSeq + 1, createTs: this.hybrid.tick() };
+    this.commitRows(batch.rows({ ...handle, ...this.stampRest() }), handle);
+    return handle;
+  }
+
+  /** Deletes every key of a range, in batches of its own: not all at once. Gives how many there were. */
+  async deleteRange(bounds: ScanBounds, options?: WriteOptions): Promise<number> {
+    const scan = this.scan(bounds);
+    let deleted = 0;
+    try {
+      for (;;) {
+        const rows = await scan.nextBatch(DELETE_RANGE_BATCH, { signal: options?.signal });
+        if (rows.length === 0) return deleted;
+        const batch = new WriteBatch();
+        for (const { key } of rows) batch.delete(key);
+        await this.write(batch, options);
+        deleted += rows.length;
+      }
+    } finally {
+      scan.dispose();
+    }
+  }
+
+  /** The value of `key`, or undefined. The bytes are the caller's. @throws LSM_CLOSED, LSM_FENCED, LSM_CORRUPT, LSM_MISSING, STORE_UNAVAILABLE */
+  async get(key: Uint8Array, options?: GetOptions): Promise<Uint8Array | undefined> {
+    this.counts.gets++;
+    const row = this.reads.rowSync(key, options);
+    return ownValue(row === NOT_CACHED ? await this.reads.row(key, options) : row);
+  }
+
+  /** As get, without a promise; NOT_CACHED if something would have to be fetched. */
+  getSync(key: Uint8Array, options?: GetOptions): Uint8Array | undefined | typeof NOT_CACHED {
+    this.counts.gets++;
+    const row = this.reads.rowSync(key, options);
+    return row === NOT_CACHED ? row : ownValue(row);
+  }
+
+  /** Key, value, sequence number and times; the bytes are shared and must not be changed. */
+  async getRow(key: Uint8Array, options?: GetOptions): Promise<KeyValue | undefined> {
+    this.counts.gets++;
+    return await this.reads.row(key, options);
+  }
+
+  /** The values of many keys, fetched side by side. */
+  async multiGet(keys: readonly Uint8Array[], options?: GetOptions): Promise<(Uint8Array | undefined)[]> {
+    return await Promise.all(keys.map(async (key) => await this.get(key, options)));
+  }
+
+  /** The rows of a range, in order. */
+  scan(options: ScanOptions = {}): Scan {
+    return this.reads.scan(options);
+  }
+
+  /** A view of this moment that stays as it is until it is closed. */
+  snapshot(): Snapshot {
+    this.checkOpen();
+    return new Snapshot(this.source(this.lastSeq), this.lastSeq, this.pins.pin(this.lastSeq));
+  }
+
+  /** Begins a transaction. */
+  begin(isolation: Isolation = "serializable"): Transaction {
+    this.checkOpen();
+    const host = {
+      log: this.conflicts,
+      source: (seq: number) => this.source(seq),
+      commit: (batch: WriteBatch) => this.writeSync(batch),
+      finish: async (handle: WriteHandle, options: WriteOptions | undefined) => await this.finish(handle, options),
+      pin: (seq: number) => this.pins.pin(seq),
+    };
+    return new Transaction(host, isolation, this.lastSeq);
+  }
+
+  /** Runs `work` in a transaction and commits it, again from the start if it conflicts. @throws LSM_CONFLICT after `attemptsMax` (default 20) */
+  async transact<T>(
+    work: (transaction: Transaction) => Promise<T> | T,
+    options: WriteOptions & { isolation?: Isolation; attemptsMax?: number } = {},
+  ): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      const transaction = this.begin(options.isolation ?? "serializable");
+      try {
+        const result = await work(transaction);
+        await transaction.commit(options);
+        return result;
+      } catch (error) {
+        transaction.rollback();
+        if (!isPumiceError(error, "LSM_CONFLICT") || attempt >= (options.attemptsMax ?? 20)) throw error;
+      }
+    }
+  }
+
+  /** Makes everything written before durable: as WAL objects, or as L0. */
+  async flush(kind: FlushKind = "wal", options: WaitOptions = {}): Promise<void> {
+    this.checkOpen();
+    if (kind === "wal" && this.wal !== undefined) {
+      await this.wal.flush(options.signal);
+      return;
+    }
+    const seq = this.lastSeq;
+    this.freeze();
+    this.flushSoon();
+    await this.flushed.wait(seq, options.signal);
+  }
+
+  /** Keeps the state of this moment readable, for other processes too. Everything written before is in it. */
+  async createCheckpoint(options: CheckpointOptions = {}): Promise<Checkpoint> {
+    if (options.source === undefined) await this.flush("memtable");
+    return await createCheckpoint(this.context, options);
+  }
+
+  /** Gives a checkpoint a new lifetime from now on; undefined: until it is deleted. @throws LSM_CHECKPOINT_NOT_FOUND */
+  async refreshCheckpoint(id: Uuid, lifetimeMs: number | undefined): Promise<Checkpoint> {
+    this.checkOpen();
+    return await refreshCheckpoint(this.context, id, lifetimeMs);
+  }
+
+  /** Deletes a checkpoint. */
+  async deleteCheckpoint(id: Uuid): Promise<void> {
+    this.checkOpen();
+    await deleteCheckpoint(this.context, id);
+  }
+
+  /** The checkpoints of the store, of that name if one is given. */
+  async listCheckpoints(name?: string): Promise<readonly Checkpoint[]> {
+    this.checkOpen();
+    const { value } = await this.context.manifest();
+    return value.checkpoints.filter((checkpoint) => name === undefined || checkpoint.name === name);
+  }
+
+  /** Merges everything into one run. */
+  async compact(): Promise<void> {
+    await this.flush("memtable");
+    await this.background.compactAll();
+  }
+
+  /** Runs garbage collection now. */
+  async collectGarbage(minAgeMs?: number): Promise<GcReport> {
+    this.checkOpen();
+    return await this.background.collectGarbage(minAgeMs);
+  }
+
+  /** What the store is doing and has done. Cheap. */
+  status(): DbStatus {
+    const manifest = this.manifest;
+    return {
+      closed:
+        this.end === undefined
+          ? undefined
+          : this.end.code === "LSM_FENCED"
+            ? "fenced"
+            : this.end.code === "LSM_CLOSED"
+              ? "closed"
+              : "failed",
+      profile: this.profile,
+      writerEpoch: this.epoch,
+      lastSeq: this.lastSeq,
+      durableSeq: this.durableSeq,
+      flushedSeq: this.flushed.seq,
+      lastTick: this.hybrid.last,
+      clock: this.hybrid.skew,
+      memtableBytes: this.memtable.sizeBytes,
+      unflushedBytes: this.unflushedBytes,
+      frozenMemtables: this.frozen.length,
+      l0Ssts: manifest.l0.length,
+      sortedRuns: manifest.runs.length,
+      walFiles: this.wal?.files ?? 0,
+      replayedRows: this.replayedRows,
+      cache: this.context.cache.stats,
+      compactor: this.background.compactorStats,
+      ...this.counts,
+    };
+  }
+
+  /** The manifest as this writer knows it. */
+  get manifest(): Manifest {
+    const { known } = this.context.manifests;
+    assert(known !== undefined, "an open store has a manifest");
+    return known.value;
+  }
+
+  /** Flushes (by default the memtable too, so that nothing need be replayed), and ends everything. Idempotent. */
+  async close(options: WaitOptions & { readonly flush?: FlushKind | "none" } = {}): Promise<void> {
+    this.closing ??= this.closeNow(options);
+    await this.closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  private async closeNow(options: WaitOptions & { readonly flush?: FlushKind | "none" }): Promise<void> {
+    try {
+      const kind = options.flush ?? "memtable";
+      if (this.end === undefined && kind !== "none") await this.flush(kind, options);
+      if (this.end === undefined) await this.background.stop();
+    } finally {
+      this.fail(new PumiceError("LSM_CLOSED"));
+      await this.background.stop();
+    }
+  }
+
+  private commitOne(kind: 0 | 1, entry: { key: Uint8Array; value: Uint8Array }, ttl: PutOptions["ttl"]): WriteHandle {
+    this.checkWritable();
+    checkWrite(entry.key, entry.value);
+    const handle = { seq: this.lastSeq + 1, createTs: this.hybrid.tick() };
+    const { arena, settings } = this;
+    const stamp = { seq: handle.seq, createTs: handle.createTs, defaultTtlMs: settings.defaultTtlMs, operator: undefined, arena };
+    this.commitRows([makeRow({ kind, key: entry.key, value: entry.value, ttl }, stamp)], handle);
+    return handle;
+  }
+
+  private stampRest(): { defaultTtlMs: number | undefined; operator: LsmComponents["mergeOperator"]; arena: Arena } {
+    return { defaultTtlMs: this.settings.defaultTtlMs, operator: this.context.operator, arena: this.arena };
+  }
+
+  private commitRows(rows: readonly MemRow[], handle: WriteHandle): void {
+    this.lastSeq = handle.seq;
+    this.wal?.append(rows, handle.seq);
+    for (const row of rows) this.memtable.insert(row);
+    this.counts.puts += rows.length;
+    if (!this.conflicts.isIdle) {
+      this.conflicts.note(
+        handle.seq,
+        rows.map((row) => row.key),
+      );
+    }
+    this.tracker.record(handle.seq, Math.floor(handle.createTs / 1000));
+    this.background.onWrite();
+    if (this.memtable.sizeBytes >= this.settings.l0SstBytes) {
+      this.freeze();
+      this.flushSoon();
+    }
+  }
+
+  private async finish(handle: WriteHandle, options: WriteOptions | undefined): Promise<WriteHandle> {
+    if (options?.awaitDurable === false) return handle;
+    if (this.wal !== undefined) await this.wal.waitDurable(handle.seq, options?.signal);
+    else {
+      if (handle.seq > this.flushed.seq) {
+        this.freeze();
+        this.flushSoon();
+      }
+      await this.flushed.wait(handle.seq, options?.signal);
+    }
+    return handle;
+  }
+
+  private get unflushedBytes(): number {
+    return this.frozen.reduce((sum, each) => sum + each.memtable.sizeBytes, 0) + (this.wal?.pendingBytes ?? 0);
+  }
+
+  private get isFull(): boolean {
+    return (
+      this.memtable.sizeBytes + this.unflushedBytes >= this.settings.unflushedBytesMax && (this.frozen.length > 0 || this.wal !== undefined)
+    );
+  }
+
+  /** Waits until there is room for another write. */
+  private async waitForRoom(signal: AbortSignal | undefined): Promise<void> {
+    this.counts.backpressure++;
+    while (this.isFull) {
+      this.checkOpen();
+      this.wal?.flushSoon();
+      if (this.frozen.length === 0) this.freeze();
+      this.flushSoon();
+      const oldest = this.frozen[0];
+      if (oldest === undefined) await this.wal?.flush(signal);
+      else await this.flushed.wait(oldest.memtable.lastSeq, signal);
+    }
+  }
+
+  private freeze(): void {
+    if (this.memtable.isEmpty) return;
+    const walId = this.wal?.cut() ?? this.fenceId;
+    this.frozen.push({ memtable: this.memtable, walId, tracker: this.tracker.encode() });
+    this.memtable = new Memtable();
+    this.arena = new Arena();
+    this.walFilesAtFreeze = this.wal?.files ?? 0;
+    this.currentView = this.makeView(this.manifest);
+  }
+
+  private flushSoon(): void {
+    if (this.flushing !== undefined || this.end !== undefined) return;
+    this.flushing = this.flushFrozen().finally(() => (this.flushing = undefined));
+  }
+
+  private async flushFrozen(): Promise<void> {
+    try {
+      for (let oldest = this.frozen[0]; oldest !== undefined; oldest = this.frozen[0]) await this.flusher.flush(oldest);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  private newWal(opened: Opened): WalWriter {
+    const settings = { ...sstSettings(this.settings, opened.profile), fileBytesMax: this.settings.l0SstBytes };
+    const hooks = {
+      onDurable: () => {
+        if (this.wal === undefined || this.wal.files - this.walFilesAtFreeze < this.settings.walFilesMax) return;
+        this.freeze();
+        this.flushSoon();
+      },
+      onFailure: (error: unknown) => this.fail(error),
+      checkEpoch: async () => {
+        const latest = await this.context.manifests.refresh();
+        if (latest !== undefined) checkEpoch(latest.value, this.epoch);
+      },
+    };
+    return new WalWriter({ context: this.context, settings, hooks }, { nextId: opened.fenceId + 1, seq: opened.lastSeq });
+  }
+
+  private flushHooks(): ConstructorParameters<typeof Flusher>[2] {
+    return {
+      waitWal: async (seq) => await this.wal?.waitDurable(seq),
+      walIdLastSeen: () => this.wal?.durableId ?? this.fenceId,
+      minReadSeq: () => this.pins.least,
+      checkWriter: (manifest) => checkEpoch(manifest, this.epoch),
+      onFlushed: (frozen, manifest) => {
+        this.frozen = this.frozen.filter((each) => each !== frozen);
+        this.counts.l0Flushes++;
+        this.currentView = this.makeView(manifest);
+        this.flushed.advance(frozen.memtable.lastSeq);
+        this.background.notifyCompactor();
+      },
+      onStall: () => {
+        this.counts.stalls++;
+        this.background.notifyCompactor();
+      },
+    };
+  }
+
+  private onManifest(manifest: Manifest): void {
+    try {
+      checkEpoch(manifest, this.epoch);
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
+    this.currentView = this.makeView(manifest);
+  }
+
+  private checkWriter(): void {
+    checkEpoch(this.manifest, this.epoch);
+  }
+
+  private makeView(manifest: Manifest): View {
+    const frozen = this.frozen.map((each) => each.memtable).reverse();
+    return { memtables: [this.memtable, ...frozen], ...this.context.tree(manifest, true) };
+  }
+
+  /** Every row up to this survives the loss of this machine. */
+  private get durableSeq(): number {
+    return this.wal?.durableSeq ?? this.flushed.seq;
+  }
+
+  private source(fixedSeq?: number): ReadSource {
+    return {
+      view: () => this.currentView,
+      rules: () => (this.settings.filtersExpired ? { operator: this.context.operator, expireAtMs: this.expiryTime() } : this.currentRules),
+      maxSeq: (durability) => {
+        const seq = durability === "remote" ? this.durableSeq : this.lastSeq;
+        return fixedSeq === undefined ? seq : Math.min(seq, fixedSeq);
+      },
+      check: () => this.checkOpen(),
+      pin: (seq) => this.pins.pin(seq),
+    };
+  }
+
+  private expiryTime(): number {
+    return Math.max(this.context.clock.now(), this.hybrid.last);
+  }
+
+  private checkOpen(): void {
+    if (this.end !== undefined) throw this.end;
+  }
+
+  private checkWritable(): void {
+    if (this.end !== undefined) throw this.end;
+    if (this.closing !== undefined) throw new PumiceError("LSM_CLOSED", { what: "the store is closing" });
+    // Twice the limit is where even callers that cannot wait must.
+    if (this.memtable.sizeBytes + this.unflushedBytes >= 2 * this.settings.unflushedBytesMax)
+      throw new PumiceError("LSM_BUSY", { bytes: this.unflushedBytes });
+  }
+
+  /** Ends the store: all who wait, and all who come, get `error`. */
+  private fail(error: unknown): void {
+    if (this.end !== undefined) return;
+    this.end =
+      error instanceof PumiceError && error.kind === "closed" ? error : new PumiceError("LSM_CLOSED", { what: "the store failed" }, error);
+    this.wal?.fail(this.end);
+    this.flushed.fail(this.end);
+    this.context.abort(this.end);
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * Frozen memtables become L0 SSTs, oldest first, and the manifest says so.
+ *
+ * 1. An L0 never holds what is not durable in the WAL: flushing waits for it.
+ * 2. ULIDs of L0s never go back: garbage collection relies on it.
+ * 3. With one put of the manifest: the L0, the WAL id up to which nothing need be replayed, the highest sequence number, the clock tick.
+ */
+import { assert, PumiceError } from "../../base/mod.ts";
+import { UlidSource } from "../format/identifiers.ts";
+import { ALL_KEYS } from "../format/key-range.ts";
+import type { Manifest, SstRef } from "../format/manifest.ts";
+import type { Row } from "../format/row.ts";
+import { SST_VERSION, SstWriter, type BuiltSst, type SstSettings } from "../format/sst-writer.ts";
+import { createObject } from "../store/retry.ts";
+import type { StoreContext } from "./context.ts";
+import { isSameKey } from "./merge-operator.ts";
+import type { Memtable } from "./memtable.ts";
+import { Pace } from "./pace.ts";
+import { retain, type RetentionRules } from "./retention.ts";
+
+/** A memtable that is not written to any more. */
+export interface FrozenMemtable {
+  readonly memtable: Memtable;
+  /** Its rows and all before them lie in WAL objects up to this one. */
+  readonly walId: number;
+  /** Sequence tracker at its end. */
+  readonly tracker: Uint8Array;
+}
+
+/** What the flusher asks of and tells its owner. */
+export interface FlushHooks {
+  /** Resolves when everything up to `seq` is in the WAL, or at once if there is none. */
+  waitWal(seq: number): Promise<void>;
+  /** The newest WAL object that is in the store. */
+  walIdLastSeen(): number;
+  /** Lowest sequence number at which somebody reads, undefined if nobody does. */
+  minReadSeq(): number | undefined;
+  /** @throws LSM_FENCED if the manifest is a newer writer's. */
+  checkWriter(manifest: Manifest): void;
+  /** The memtable is in L0 of that manifest. */
+  onFlushed(frozen: FrozenMemtable, manifest: Manifest): void;
+  /** Compaction must make room before L0 can take more. */
+  onStall(): void;
+}
+
+/** How often a stalled flush looks at the manifest. */
+const STALL_POLL_MS = 200;
+
+/** See the header of this file. */
+export class Flusher {
+  private readonly context: StoreContext;
+  private readonly settings: SstSettings & { readonly l0SstsMax: number };
+  private readonly hooks: FlushHooks;
+  private readonly ulids: UlidSource;
+
+  constructor(context: StoreContext, settings: SstSettings & { readonly l0SstsMax: number }, hooks: FlushHooks) {
+    this.context = context;
+    this.settings = settings;
+    this.hooks = hooks;
+    this.ulids = new UlidSource(context.random);
+  }
+
+  /** Makes an L0 of the memtable. @throws LSM_FENCED, STORE_UNAVAILABLE, the abort's reason */
+  async flush(frozen: FrozenMemtable): Promise<void> {
+    await this.hooks.waitWal(frozen.memtable.lastSeq);
+    await this.waitForRoom();
+    const { memtable } = frozen;
+    const minSeq = this.hooks.minReadSeq() ?? memtable.lastSeq;
+    const rules: RetentionRules = { minSeq, tick: memtable.lastTick, isBottom: false, operator: this.context.operator };
+    const built = await this.build(memtable, rules);
+    const sst = await this.upload(built);
+    const version = await this.context.manifests.update((manifest) => {
+      this.hooks.checkWriter(manifest);
+      return this.withL0(manifest, sst, frozen);
+    });
+    this.hooks.onFlushed(frozen, version.value);
+  }
+
+  private withL0(manifest: Manifest, sst: SstRef, frozen: FrozenMemtable): Manifest {
+    const { memtable } = frozen;
+    assert(memtable.lastSeq > manifest.lastL0Seq, "L0s come in order of sequence numbers");
+    assert(frozen.walId >= manifest.replayAfterWalId, "the replay point never goes back");
+    return {
+      ...manifest,
+      l0: [sst, ...manifest.l0],
+      replayAfterWalId: frozen.walId,
+      walIdLastSeen: Math.max(manifest.walIdLastSeen, this.hooks.walIdLastSeen()),
+      lastL0Seq: memtable.lastSeq,
+      lastL0ClockTick: Math.max(manifest.lastL0ClockTick, memtable.lastTick),
+      recentSnapshotMinSeq: Math.min(this.hooks.minReadSeq() ?? memtable.lastSeq, memtable.lastSeq),
+      sequenceTracker: frozen.tracker,
+    };
+  }
+
+  private async waitForRoom(): Promise<void> {
+    const isFull = (): boolean => (this.context.manifests.known?.value.l0.length ?? 0) >= this.settings.l0SstsMax;
+    if (!isFull()) return;
+    while (isFull()) {
+      this.hooks.onStall();
+      await this.context.clock.sleep(STALL_POLL_MS, { signal: this.context.signal });
+      const version = await this.context.manifests.refresh();
+      if (version !== undefined) this.hooks.checkWriter(version.value);
+    }
+  }
+
+  private async build(memtable: Memtable, rules: RetentionRules): Promise<BuiltSst> {
+    const writer = new SstWriter("compacted", this.settings, this.context.sealer);
+    const cursor = memtable.cursor(ALL_KEYS, "ascending");
+    const pace = new Pace(this.context.clock, this.context.signal);
+    let versions: Row[] = [];
+    for (;;) {
+      cursor.next();
+      const { row } = cursor;
+      const first = versions[0];
+      if (first !== undefined && (row === undefined || !isSameKey(first, row))) {
+        for (const kept of versions.length === 1 && first.expireTs === undefined ? versions : retain(versions, rules)) writer.add(kept);
+        versions = [];
+      }
+      if (row === undefined) return writer.finish();
+      versions.push(row);
+      if (pace.due()) await pace.rest();
+    }
+  }
+
+  private async upload(built: BuiltSst): Promise<SstRef> {
+    const newest = this.context.manifests.known?.value.l0[0];
+    if (newest !== undefined) this.ulids.observe(newest.id);
+    const marker = this.context.manifests.known?.value.l0LastCompacted;
+    if (marker !== undefined) this.ulids.observe(marker);
+    const id = this.ulids.next(Math.max(0, Math.floor(this.context.clock.now())));
+    const object = { key: this.context.paths.sst(id), body: built.bytes };
+    const outcome = await createObject(this.context.store, this.context.writePolicy, object);
+    if (outcome === "taken") throw new PumiceError("LSM_FENCED", { what: "SST object is another writer's", object: object.key });
+    return { id, viewId: id, formatVersion: SST_VERSION, info: built.info, visibleRange: undefined };
+  }
+}

@@ -1,0 +1,66 @@
+/** Merging: operands wait for each other and for the value they belong to, and become one value when they are read. */
+import { compareBytes, PumiceError, toHex } from "../../base/mod.ts";
+import { isExpired, MERGE, TOMBSTONE, VALUE, type Row } from "../format/row.ts";
+
+/** The user's function. Associative: merge(merge(a, b), c) = merge(a, merge(b, c)); operands may be merged before the value is known. */
+export interface MergeOperator {
+  /** `existing` is undefined if there is no value (yet). Must not change its arguments. */
+  merge(key: Uint8Array, existing: Uint8Array | undefined, operand: Uint8Array): Uint8Array;
+}
+
+/** How rows become what a reader sees. */
+export interface ReadRules {
+  readonly operator: MergeOperator | undefined;
+  /** Rows expired at this time are as good as deleted; undefined: expiry is left to compaction, as in SlateDB. */
+  readonly expireAtMs: number | undefined;
+}
+
+/**
+ * The row that a reader sees of the versions of one key (newest first: merge operands, then perhaps a value or tombstone), or
+ * undefined if there is none. @throws LSM_MERGE_OPERATOR
+ */
+export function resolve(versions: readonly Row[], rules: ReadRules): Row | undefined {
+  const newest = versions[0];
+  if (newest === undefined) return undefined;
+  if (newest.kind !== MERGE) {
+    if (newest.kind === TOMBSTONE || (rules.expireAtMs !== undefined && isExpired(newest, rules.expireAtMs))) return undefined;
+    return newest;
+  }
+  const { expireAtMs } = rules;
+  const alive = expireAtMs === undefined ? versions : versions.filter((row) => !isExpired(row, expireAtMs));
+  const operands = alive.filter((row) => row.kind === MERGE);
+  const base = alive.find((row) => row.kind === VALUE);
+  if (operands.length === 0) return base;
+  return fold(operands, base, rules.operator);
+}
+
+/** Operands (newest first, at least one) and their base as one value. @throws LSM_MERGE_OPERATOR */
+export function fold(operands: readonly Row[], base: Row | undefined, operator: MergeOperator | undefined): Row {
+  const newest = operands[0] as Row;
+  if (operator === undefined) throw new PumiceError("LSM_MERGE_OPERATOR", { key: toHex(newest.key.subarray(0, 32)) });
+  let value = base?.value;
+  for (let i = operands.length - 1; i >= 0; i--) value = operator.merge(newest.key, value, (operands[i] as Row).value);
+  const all = base === undefined ? operands : [...operands, base];
+  return {
+    key: newest.key,
+    kind: VALUE,
+    value: value ?? newest.value,
+    seq: newest.seq,
+    createTs: pick(all, (row) => row.createTs, Math.max),
+    expireTs: pick(all, (row) => row.expireTs, Math.min),
+  };
+}
+
+function pick(rows: readonly Row[], get: (row: Row) => number | undefined, choose: (a: number, b: number) => number): number | undefined {
+  let chosen: number | undefined;
+  for (const row of rows) {
+    const value = get(row);
+    if (value !== undefined) chosen = chosen === undefined ? value : choose(chosen, value);
+  }
+  return chosen;
+}
+
+/** True if both rows are of one key. */
+export function isSameKey(left: Row, right: Row): boolean {
+  return left.key === right.key || compareBytes(left.key, right.key) === 0;
+}

@@ -1,0 +1,146 @@
+/** Reading: what the store itself, snapshots, transactions and readers of other processes' stores have in common. */
+import { isPumiceError } from "../../base/mod.ts";
+import { intersect, prefixRange, type KeyRange } from "../format/key-range.ts";
+import { checkKey, type Row } from "../format/row.ts";
+import { MergeCursor, type Order, type RowCursor } from "../store/cursors.ts";
+import { nothingLoaded } from "../store/tables.ts";
+import type { Memtable } from "./memtable.ts";
+import type { ReadRules } from "./merge-operator.ts";
+import { Scan } from "./scan.ts";
+import { lookupNow, openCursor, type View } from "./view.ts";
+
+/** Answer of a synchronous read that would have to fetch something: ask again with a promise. */
+export const NOT_CACHED: unique symbol = Symbol("not cached");
+
+/** Options of a point read. */
+export interface GetOptions {
+  /** "remote": only what is durable is seen. Default "memory": all that is committed. */
+  readonly durability?: "memory" | "remote" | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Bounds of a scan. At most one lower and one upper bound count: the inclusive one wins. */
+export interface ScanBounds {
+  readonly gte?: Uint8Array | undefined;
+  readonly gt?: Uint8Array | undefined;
+  readonly lte?: Uint8Array | undefined;
+  readonly lt?: Uint8Array | undefined;
+  /** Only keys that begin with this. */
+  readonly prefix?: Uint8Array | undefined;
+}
+
+/** What to scan, and how. */
+export interface ScanOptions extends ScanBounds {
+  readonly order?: Order | undefined;
+  readonly durability?: "memory" | "remote" | undefined;
+  /** Keep the blocks read in the cache. Default false. */
+  readonly cachesBlocks?: boolean | undefined;
+  /** Read up to this much ahead. Default 256 KiB. */
+  readonly readAheadBytesMax?: number | undefined;
+}
+
+const READ_AHEAD_BYTES = 262_144;
+/** How often a read begins again because compaction and garbage collection took its tables away. */
+const REOPEN_MAX = 5;
+
+/** The range that bounds mean. */
+export function rangeOf(bounds: ScanBounds): KeyRange {
+  const { gte, gt, lte, lt, prefix } = bounds;
+  const range: KeyRange = { start: gte ?? gt, startInclusive: gte !== undefined, end: lte ?? lt, endInclusive: lte !== undefined };
+  return prefix === undefined ? range : intersect(range, prefixRange(prefix));
+}
+
+/** Where a read gets what it looks at. */
+export interface ReadSource {
+  /** The view in force now. */
+  view(): View;
+  rules(): ReadRules;
+  maxSeq(durability: "memory" | "remote" | undefined): number;
+  /** Throws if reading is over. */
+  check(): void;
+  /** A transaction's own writes. */
+  readonly local?: Memtable | undefined;
+  /** Keeps what a reader at `seq` sees, until what comes back is called. */
+  pin?(seq: number): () => void;
+  /** Told what is read, before it is. */
+  onRead?(range: KeyRange | Uint8Array): void;
+}
+
+/** The read methods. */
+export class Reads {
+  private readonly source: ReadSource;
+
+  constructor(source: ReadSource) {
+    this.source = source;
+  }
+
+  /** The row, or NOT_CACHED. */
+  rowSync(key: Uint8Array, options?: GetOptions): Row | undefined | typeof NOT_CACHED {
+    const { source } = this;
+    source.check();
+    if (key.length === 0 || key.length > 65_535) checkKey(key);
+    source.onRead?.(key);
+    const lookup = { key, maxSeq: source.maxSeq(options?.durability), rules: source.rules(), local: source.local };
+    const result = lookupNow(source.view(), lookup, undefined);
+    return typeof result === "function" ? NOT_CACHED : result;
+  }
+
+  /** The row that a reader sees, or undefined. */
+  async row(key: Uint8Array, options: GetOptions | undefined): Promise<Row | undefined> {
+    const { source } = this;
+    const now = this.rowSync(key, options);
+    if (now !== NOT_CACHED) return now;
+    const lookup = { key, maxSeq: source.maxSeq(options?.durability), rules: source.rules(), local: source.local };
+    const unpin = source.pin?.(lookup.maxSeq);
+    try {
+      let view = source.view();
+      let loaded = nothingLoaded();
+      for (let reopened = 0; ;) {
+        const result = lookupNow(view, lookup, loaded);
+        if (typeof result !== "function") return result;
+        options?.signal?.throwIfAborted();
+        try {
+          await result(loaded);
+        } catch (error) {
+          reopened++;
+          if (!isPumiceError(error, "LSM_MISSING") || source.view() === view || reopened > REOPEN_MAX) throw error;
+          view = source.view();
+          loaded = nothingLoaded();
+        }
+        source.check();
+      }
+    } finally {
+      unpin?.();
+    }
+  }
+
+  /** Opens a scan. */
+  scan(options: ScanOptions): Scan {
+    const { source } = this;
+    source.check();
+    const range = rangeOf(options);
+    source.onRead?.(range);
+    const order = options.order ?? "ascending";
+    const maxSeq = source.maxSeq(options.durability);
+    const readAhead = { cachesBlocks: options.cachesBlocks ?? false, readAheadBytesMax: options.readAheadBytesMax ?? READ_AHEAD_BYTES };
+    const release = source.pin?.(maxSeq);
+    return new Scan({
+      range,
+      order,
+      maxSeq,
+      rules: source.rules(),
+      open: (part): RowCursor => {
+        const cursor = openCursor(source.view(), { range: part, order, readAhead });
+        return source.local === undefined ? cursor : new MergeCursor([source.local.cursor(part, order), cursor], order);
+      },
+      view: () => source.view(),
+      check: () => source.check(),
+      ...(release === undefined ? {} : { release }),
+    });
+  }
+}
+
+/** A copy of the value that the caller may change. */
+export function ownValue(row: Row | undefined): Uint8Array | undefined {
+  return row === undefined ? undefined : new Uint8Array(row.value);
+}

@@ -1,0 +1,192 @@
+/** A scan: the rows that a reader sees, in order, in batches. The bytes it gives may be shared with the cache: they must not be changed. */
+import { compareBytes, isPumiceError, PumiceError } from "../../base/mod.ts";
+import { contains, isEmptyRange, type KeyRange } from "../format/key-range.ts";
+import { MERGE, type Row } from "../format/row.ts";
+import type { Order, RowCursor } from "../store/cursors.ts";
+import { isSameKey, resolve, type ReadRules } from "./merge-operator.ts";
+
+/** A key and its value as a reader sees them. */
+export interface KeyValue {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+  /** Sequence number of the newest write to the key. */
+  readonly seq: number;
+  /** Milliseconds since 1970; undefined in what some other writers wrote. */
+  readonly createTs: number | undefined;
+  /** Milliseconds since 1970; undefined: never. */
+  readonly expireTs: number | undefined;
+}
+
+/** What a scan is made of. */
+export interface ScanParts {
+  readonly range: KeyRange;
+  readonly order: Order;
+  readonly maxSeq: number;
+  readonly rules: ReadRules;
+  /** Opens all versions of all keys in a part of the range. */
+  open(range: KeyRange): RowCursor;
+  /** Identity of what `open` looks at now. */
+  view(): unknown;
+  /** Throws if the store that is scanned has been closed. */
+  check(): void;
+  /** Called once, when the scan is at its end or disposed. */
+  release?(): void;
+}
+
+/** Rows with sequence numbers from here on are a transaction's own, not committed: it sees them all. */
+export const LOCAL_SEQ = 2 ** 52;
+/** Rows that a scan collects before it lets other work in. */
+const ITERATION_BATCH = 256;
+
+/** See the header of this file. Take batches, or iterate; not both at the same time. */
+export class Scan implements AsyncIterable<KeyValue> {
+  private readonly parts: ScanParts;
+  private cursor: RowCursor;
+  /** The cursor's row has been taken: the next key begins with `next`. */
+  private isFresh = true;
+  private isDone: boolean;
+  private isReleased = false;
+  private group: Row[] = [];
+  private lastKey: Uint8Array | undefined;
+  private openedView: unknown;
+
+  constructor(parts: ScanParts) {
+    this.parts = parts;
+    this.isDone = isEmptyRange(parts.range);
+    this.openedView = parts.view();
+    this.cursor = parts.open(parts.range);
+  }
+
+  /** Up to `count` further rows; fewer only at the end. @throws LSM_CLOSED, LSM_CORRUPT, LSM_MISSING, LSM_MERGE_OPERATOR, STORE_UNAVAILABLE */
+  async nextBatch(count: number, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<KeyValue[]> {
+    const batch: KeyValue[] = [];
+    this.parts.check();
+    while (!this.collect(batch, count)) {
+      options.signal?.throwIfAborted();
+      await this.load();
+      this.parts.check();
+    }
+    return batch;
+  }
+
+  /** As nextBatch, without a promise: gives fewer than `count` also where more would have to be fetched; then `needsLoad` is true. */
+  nextBatchSync(count: number): { readonly rows: KeyValue[]; readonly needsLoad: boolean } {
+    this.parts.check();
+    const rows: KeyValue[] = [];
+    const needsLoad = !this.collect(rows, count);
+    return { rows, needsLoad };
+  }
+
+  /** The next row, or undefined at the end. */
+  async next(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<KeyValue | undefined> {
+    return (await this.nextBatch(1, options))[0];
+  }
+
+  /** All further rows, at most `limit`. */
+  async toArray(limit = Infinity): Promise<KeyValue[]> {
+    const rows: KeyValue[] = [];
+    while (rows.length < limit) {
+      const batch = await this.nextBatch(Math.min(ITERATION_BATCH, limit - rows.length));
+      if (batch.length === 0) break;
+      for (const row of batch) rows.push(row);
+    }
+    return rows;
+  }
+
+  /** Goes on at `key`, which lies ahead in the scan's direction and inside its range. @throws LSM_INVALID otherwise */
+  seek(key: Uint8Array): void {
+    this.parts.check();
+    const { range, order } = this.parts;
+    if (!contains(range, key)) throw new PumiceError("LSM_INVALID", { what: "cannot seek to a key outside the scan's range" });
+    const direction = order === "ascending" ? 1 : -1;
+    if (this.lastKey !== undefined && compareBytes(key, this.lastKey) * direction <= 0) {
+      throw new PumiceError("LSM_INVALID", { what: "cannot seek backwards" });
+    }
+    const rest = order === "ascending" ? { ...range, start: key, startInclusive: true } : { ...range, end: key, endInclusive: true };
+    this.open(rest);
+  }
+
+  async *[Symbol.asyncIterator](): AsyncIterator<KeyValue> {
+    try {
+      for (;;) {
+        const batch = await this.nextBatch(ITERATION_BATCH);
+        if (batch.length === 0) return;
+        yield* batch;
+      }
+    } finally {
+      this.dispose();
+    }
+  }
+
+  /** Ends the scan. Idempotent. */
+  dispose(): void {
+    this.isDone = true;
+    if (this.isReleased) return;
+    this.isReleased = true;
+    this.parts.release?.();
+  }
+
+  /** Loads; begins again behind the last key if compaction and garbage collection took the tables away meanwhile. */
+  private async load(): Promise<void> {
+    try {
+      await this.cursor.load();
+    } catch (error) {
+      if (!isPumiceError(error, "LSM_MISSING") || this.parts.view() === this.openedView) throw error;
+      const { range, order } = this.parts;
+      const { lastKey } = this;
+      if (lastKey === undefined) this.open(range);
+      else if (order === "ascending") this.open({ ...range, start: lastKey, startInclusive: false });
+      else this.open({ ...range, end: lastKey, endInclusive: false });
+    }
+  }
+
+  private open(range: KeyRange): void {
+    this.openedView = this.parts.view();
+    this.cursor = this.parts.open(range);
+    this.isFresh = true;
+    this.group = [];
+  }
+
+  /** Appends rows until there are `count`. False if the cursor must load first. */
+  private collect(batch: KeyValue[], count: number): boolean {
+    while (batch.length < count && !this.isDone) {
+      const row = this.nextVisible();
+      if (row === "load") return false;
+      if (row === "end") {
+        this.dispose();
+        return true;
+      }
+      if (row !== undefined) batch.push(row);
+    }
+    return true;
+  }
+
+  /** The next key's row, undefined if nothing of that key is seen. */
+  private nextVisible(): Row | undefined | "load" | "end" {
+    const { cursor, group } = this;
+    if (this.isFresh) {
+      if (!cursor.next()) return "load";
+      this.isFresh = false;
+    }
+    for (;;) {
+      const { row } = cursor;
+      const first = group[0];
+      if (first !== undefined && (row === undefined || !isSameKey(first, row))) break;
+      if (row === undefined) return "end";
+      // Of the versions of a key, those up to the first that is no merge operand count; the others are passed over.
+      const last = group.at(-1);
+      if ((row.seq <= this.parts.maxSeq || row.seq >= LOCAL_SEQ) && (last === undefined || last.kind === MERGE)) group.push(row);
+      if (!cursor.next()) {
+        this.isFresh = true;
+        return "load";
+      }
+    }
+    const result =
+      group.length === 1 && (group[0] as Row).kind === 0 && this.parts.rules.expireAtMs === undefined
+        ? group[0]
+        : resolve(group, this.parts.rules);
+    this.lastKey = (group[0] as Row).key;
+    this.group = [];
+    return result;
+  }
+}

@@ -1,0 +1,43 @@
+/** What a store tells of itself. */
+import type { CompactorStats } from "../compaction/compactor.ts";
+import type { CacheStats } from "../store/block-cache.ts";
+import type { Profile } from "./settings.ts";
+
+/** State and counters of an open store. Counters begin at its opening. */
+export interface DbStatus {
+  /** Why it is no longer open; undefined while it is. */
+  readonly closed: "closed" | "fenced" | "failed" | undefined;
+  readonly profile: Profile;
+  readonly writerEpoch: number;
+  /** Sequence number of the newest write. */
+  readonly lastSeq: number;
+  /** Writes up to this survive the loss of this machine. */
+  readonly durableSeq: number;
+  /** Writes up to this are in L0 or sorted runs. */
+  readonly flushedSeq: number;
+  /** Newest stamp, milliseconds since 1970. */
+  readonly lastTick: number;
+  /** Stamps reused because the wall clock was behind. */
+  readonly clock: { readonly reusedTicks: number; readonly aheadMsMax: number };
+  readonly memtableBytes: number;
+  /** Bytes in frozen memtables and in the WAL's buffer. */
+  readonly unflushedBytes: number;
+  readonly frozenMemtables: number;
+  readonly l0Ssts: number;
+  readonly sortedRuns: number;
+  /** WAL objects put. */
+  readonly walFiles: number;
+  /** Rows that the opening found in the WAL. */
+  readonly replayedRows: number;
+  readonly cache: CacheStats;
+  /** Undefined if no compactor is embedded. */
+  readonly compactor: CompactorStats | undefined;
+  /** Rows written. */
+  readonly puts: number;
+  readonly gets: number;
+  readonly l0Flushes: number;
+  /** Times that flushing waited for compaction. */
+  readonly stalls: number;
+  /** Times that a write waited for flushing. */
+  readonly backpressure: number;
+}

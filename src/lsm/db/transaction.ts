@@ -1,0 +1,230 @@
+/**
+ * Transactions: optimistic. Reads see a snapshot and the transaction's own writes; conflicts show at commit.
+ *
+ * Snapshot isolation: fails if another commit since the start wrote a key that this one writes. Serializable: also if it wrote what this one
+ * read, be it a key, or any key of a range that was scanned (the whole range asked for, not the rows it happened to yield: SlateDB #1710).
+ */
+import { PumiceError } from "../../base/mod.ts";
+import { contains, type KeyRange } from "../format/key-range.ts";
+import { Arena } from "./arena.ts";
+import { WriteBatch, type PutOptions } from "./batch.ts";
+import { Memtable } from "./memtable.ts";
+import { NOT_CACHED, ownValue, Reads, type GetOptions, type ReadSource, type ScanOptions } from "./reads.ts";
+import { LOCAL_SEQ, type KeyValue, type Scan } from "./scan.ts";
+
+/** What a transaction is protected from. */
+export type Isolation = "snapshot" | "serializable";
+
+/** A key as text of one character per byte, for sets. */
+export function keyText(key: Uint8Array): string {
+  let text = "";
+  for (const byte of key) text += String.fromCharCode(byte);
+  return text;
+}
+
+/** Outcome of a write. */
+export interface WriteHandle {
+  readonly seq: number;
+  /** Milliseconds since 1970. */
+  readonly createTs: number;
+}
+
+/** Options of a write or commit. */
+export interface WriteOptions extends PutOptions {
+  /** Resolve only when the write survives the loss of this machine. Default true. */
+  readonly awaitDurable?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+interface RecentCommit {
+  readonly seq: number;
+  readonly keys: readonly { readonly text: string; readonly key: Uint8Array }[];
+}
+
+/** Notes commits as long as some transaction may conflict with them. */
+export class ConflictLog {
+  private readonly active = new Map<Transaction, number>();
+  private commits: RecentCommit[] = [];
+
+  begin(transaction: Transaction, seq: number): void {
+    this.active.set(transaction, seq);
+  }
+
+  end(transaction: Transaction): void {
+    this.active.delete(transaction);
+    if (this.active.size === 0) this.commits = [];
+    else {
+      const least = Math.min(...this.active.values());
+      this.commits = this.commits.filter((commit) => commit.seq > least);
+    }
+  }
+
+  get isIdle(): boolean {
+    return this.active.size === 0;
+  }
+
+  /** Notes what a commit wrote. */
+  note(seq: number, keys: readonly Uint8Array[]): void {
+    if (this.active.size > 0) this.commits.push({ seq, keys: keys.map((key) => ({ text: keyText(key), key })) });
+  }
+
+  /** The commits after `seq`. */
+  since(seq: number): readonly RecentCommit[] {
+    return this.commits.filter((commit) => commit.seq > seq);
+  }
+}
+
+/** What a transaction needs of its store. */
+export interface TransactionHost {
+  readonly log: ConflictLog;
+  source(seq: number): ReadSource;
+  /** Commits the batch; it must not be empty. */
+  commit(batch: WriteBatch): WriteHandle;
+  finish(handle: WriteHandle, options: WriteOptions | undefined): Promise<WriteHandle>;
+  pin(seq: number): () => void;
+}
+
+/** See the header of this file. Ends by `commit` or `rollback`; the second is also what leaving an `await using` block does. */
+export class Transaction {
+  readonly isolation: Isolation;
+  /** It sees commits up to this sequence number. */
+  readonly seq: number;
+  private readonly host: TransactionHost;
+  private readonly reads: Reads;
+  private readonly batch = new WriteBatch();
+  private readonly local = new Memtable();
+  private readonly arena = new Arena();
+  private readonly readKeys = new Set<string>();
+  private readonly readRanges: KeyRange[] = [];
+  private readonly unmarked = new Set<string>();
+  private readonly unpin: () => void;
+  private isOver = false;
+
+  constructor(host: TransactionHost, isolation: Isolation, seq: number) {
+    this.host = host;
+    this.isolation = isolation;
+    this.seq = seq;
+    this.unpin = host.pin(seq);
+    const source = host.source(seq);
+    this.reads = new Reads({
+      ...source,
+      local: this.local,
+      check: () => {
+        source.check();
+        this.checkOpen();
+      },
+      onRead: (range) => this.noteRead(range),
+    });
+    host.log.begin(this, seq);
+  }
+
+  /** The value of `key`, or undefined. */
+  async get(key: Uint8Array, options?: GetOptions): Promise<Uint8Array | undefined> {
+    return ownValue(await this.reads.row(key, options));
+  }
+
+  /** As get, without a promise, or NOT_CACHED. */
+  getSync(key: Uint8Array): Uint8Array | undefined | typeof NOT_CACHED {
+    const row = this.reads.rowSync(key);
+    return row === NOT_CACHED ? row : ownValue(row);
+  }
+
+  /** Key, value and times. */
+  async getRow(key: Uint8Array, options?: GetOptions): Promise<KeyValue | undefined> {
+    return await this.reads.row(key, options);
+  }
+
+  /** Rows of a range, the transaction's own writes among them. */
+  scan(options: ScanOptions = {}): Scan {
+    return this.reads.scan(options);
+  }
+
+  put(key: Uint8Array, value: Uint8Array, options?: PutOptions): void {
+    this.write((batch) => batch.put(key.slice(), value.slice(), options));
+  }
+
+  delete(key: Uint8Array): void {
+    this.write((batch) => batch.delete(key.slice()));
+  }
+
+  merge(key: Uint8Array, operand: Uint8Array, options?: PutOptions): void {
+    this.write((batch) => batch.merge(key.slice(), operand.slice(), options));
+  }
+
+  /** Counts the keys as read. */
+  markRead(keys: readonly Uint8Array[]): void {
+    this.checkOpen();
+    for (const key of keys) this.readKeys.add(keyText(key));
+  }
+
+  /** Lets writes of these keys conflict with nobody's. */
+  unmarkWrite(keys: readonly Uint8Array[]): void {
+    this.checkOpen();
+    for (const key of keys) this.unmarked.add(keyText(key));
+  }
+
+  /** Makes the writes visible, all at once; undefined if there are none. @throws LSM_CONFLICT: nothing was written; begin again */
+  async commit(options?: WriteOptions): Promise<WriteHandle | undefined> {
+    this.checkOpen();
+    try {
+      this.checkConflicts();
+      if (this.batch.size === 0) return undefined;
+      const handle = this.host.commit(this.batch);
+      this.end();
+      return await this.host.finish(handle, options);
+    } finally {
+      this.end();
+    }
+  }
+
+  /** Forgets the writes. Idempotent. */
+  rollback(): void {
+    this.end();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.rollback();
+  }
+
+  private write(add: (batch: WriteBatch) => WriteBatch): void {
+    this.checkOpen();
+    const before = this.batch.size;
+    add(this.batch);
+    const single = new WriteBatch();
+    const entry = this.batch.entries[before];
+    if (entry === undefined) return;
+    if (entry.kind === 1) single.delete(entry.key);
+    else if (entry.kind === 8) single.merge(entry.key, entry.value);
+    else single.put(entry.key, entry.value);
+    const stamp = { seq: LOCAL_SEQ + before, createTs: 0, defaultTtlMs: undefined, operator: undefined, arena: this.arena };
+    for (const row of single.rows(stamp)) this.local.insert(row);
+  }
+
+  private noteRead(what: KeyRange | Uint8Array): void {
+    if (this.isolation !== "serializable") return;
+    if (what instanceof Uint8Array) this.readKeys.add(keyText(what));
+    else this.readRanges.push(what);
+  }
+
+  private checkConflicts(): void {
+    const written = new Set(this.batch.entries.map((entry) => keyText(entry.key)));
+    for (const text of this.unmarked) written.delete(text);
+    for (const commit of this.host.log.since(this.seq)) {
+      for (const { text, key } of commit.keys) {
+        const isConflict = written.has(text) || this.readKeys.has(text) || this.readRanges.some((range) => contains(range, key));
+        if (isConflict) throw new PumiceError("LSM_CONFLICT", { startedSeq: this.seq, conflictingSeq: commit.seq });
+      }
+    }
+  }
+
+  private checkOpen(): void {
+    if (this.isOver) throw new PumiceError("LSM_CLOSED", { what: "the transaction is over" });
+  }
+
+  private end(): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.host.log.end(this);
+    this.unpin();
+  }
+}

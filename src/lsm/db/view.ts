@@ -1,0 +1,108 @@
+/** View: what a read looks at, newest data first: memtable, frozen memtables, L0, sorted runs. A view never changes; a new one replaces it. */
+import { compareBytes } from "../../base/mod.ts";
+import type { KeyRange } from "../format/key-range.ts";
+import type { Row } from "../format/row.ts";
+import { sipHash13 } from "../format/siphash.ts";
+import { MergeCursor, RunCursor, TableCursor, type Order, type ReadAhead, type RowCursor } from "../store/cursors.ts";
+import { overlaps, type Load, type Loaded, type Table } from "../store/tables.ts";
+import type { Memtable } from "./memtable.ts";
+import { resolve, type ReadRules } from "./merge-operator.ts";
+
+/** A sorted run opened for reading. */
+export interface RunTables {
+  readonly id: number;
+  readonly tables: readonly Table[];
+}
+
+/** See the header of this file. */
+export interface View {
+  /** Newest first; only the first may still grow. */
+  readonly memtables: readonly Memtable[];
+  readonly l0: readonly Table[];
+  readonly runs: readonly RunTables[];
+}
+
+/** A question to a view. */
+export interface Lookup {
+  readonly key: Uint8Array;
+  /** Rows with a higher sequence number are not seen. */
+  readonly maxSeq: number;
+  readonly rules: ReadRules;
+  /** A transaction's own writes, newer than everything. */
+  readonly local?: Memtable | undefined;
+}
+
+/** The row that a reader sees, undefined if there is none, or the Load without which it cannot be known. @throws LSM_MERGE_OPERATOR */
+export function lookupNow(view: View, lookup: Lookup, loaded: Loaded | undefined): Row | undefined | Load {
+  const found: Row[] = [];
+  const { key } = lookup;
+  let { maxSeq } = lookup;
+  if (lookup.local?.lookup(key, Infinity, found) === true) return resolve(found, lookup.rules);
+  for (const memtable of view.memtables) {
+    if (memtable.lookup(key, maxSeq, found)) return resolve(found, lookup.rules);
+    // What was found once may be found again below, while a memtable is being replaced by its L0.
+    maxSeq = Math.min(maxSeq, (found.at(-1)?.seq ?? Infinity) - 1);
+  }
+  if (view.l0.length === 0 && view.runs.length === 0) return resolve(found, lookup.rules);
+  const hash = sipHash13(key);
+  const ask = (table: Table): boolean | Load => {
+    const result = table.lookup({ key, hash, maxSeq }, found, loaded);
+    maxSeq = Math.min(maxSeq, (found.at(-1)?.seq ?? Infinity) - 1);
+    return result;
+  };
+  for (const table of view.l0) {
+    const result = ask(table);
+    if (typeof result === "function") return result;
+    if (result) return resolve(found, lookup.rules);
+  }
+  for (const run of view.runs) {
+    for (let i = firstTable(run.tables, key); i < run.tables.length; i++) {
+      const table = run.tables[i] as Table;
+      if (compareBytes(table.ref.info.firstEntry ?? key, key) > 0) break;
+      const result = ask(table);
+      if (typeof result === "function") return result;
+      if (result) return resolve(found, lookup.rules);
+    }
+  }
+  return resolve(found, lookup.rules);
+}
+
+/** The first table of a run that may hold `key`. */
+function firstTable(tables: readonly Table[], key: Uint8Array): number {
+  let low = 0;
+  let high = tables.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (compareBytes((tables[middle] as Table).ref.info.firstEntry ?? key, key) < 0) low = middle + 1;
+    else high = middle;
+  }
+  return Math.max(0, low - 1);
+}
+
+/** How a scan goes. */
+export interface ScanWay {
+  readonly range: KeyRange;
+  readonly order: Order;
+  readonly readAhead: ReadAhead;
+}
+
+/** All versions of all keys in the range, merged. */
+export function openCursor(view: View, way: ScanWay): MergeCursor {
+  const how = { order: way.order, readAhead: way.readAhead };
+  const cursors: RowCursor[] = [
+    ...view.memtables.filter((memtable) => !memtable.isEmpty).map((memtable) => memtable.cursor(way.range, way.order)),
+    ...view.l0.filter((table) => overlaps(table.ref, way.range)).map((table) => new TableCursor(table, way.range, how)),
+    ...view.runs.flatMap((run) => runCursors(run, way)),
+  ];
+  return new MergeCursor(cursors, way.order);
+}
+
+/** One cursor for the run; one per table if versions of a key lie in two of them, which other writers may do. */
+function runCursors(run: RunTables, way: ScanWay): RowCursor[] {
+  const isDisjoint = run.tables.every((table, i) => {
+    const next = run.tables[i + 1]?.ref.info.firstEntry;
+    return next === undefined || table.ref.info.lastEntry === undefined || compareBytes(table.ref.info.lastEntry, next) < 0;
+  });
+  if (isDisjoint) return [new RunCursor(run.tables, way.range, way)];
+  return run.tables.map((table) => new TableCursor(table, way.range, way));
+}

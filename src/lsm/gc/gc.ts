@@ -1,0 +1,151 @@
+/**
+ * Garbage collection: deletes what no manifest in force, no checkpoint and no compaction under way needs, and nothing that is younger
+ * than the minimum age.
+ *
+ * 1. Expired checkpoints go first, by a put of the manifest.
+ * 2. Compactions are read BEFORE manifests: an output that is not in the manifest yet is protected by its compaction (SlateDB #604).
+ * 3. SSTs are judged by the time in their ULID: below min(now - age, oldest active compaction, newest L0). So an L0 that is put but not yet
+ *    in the manifest is never touched, because ULIDs of L0s never go back.
+ * 4. Fences are never deleted: a writer that slept could else put its next WAL object where the fence was (SlateDB #352, #1622).
+ * 5. In the 0.14 profile a boundary is moved before manifests or compactions files are deleted.
+ */
+import type { ObjectMeta } from "../../base/mod.ts";
+import { compactionsOf } from "../compaction/compactor.ts";
+import { checkSupported, type StoreContext } from "../db/context.ts";
+import type { GcSettings, Profile } from "../db/settings.ts";
+import { isActive } from "../format/compactions.ts";
+import { isUlid, ulidTimeMs } from "../format/identifiers.ts";
+import { allSsts, type Manifest } from "../format/manifest.ts";
+import { encodeFence } from "../format/sst-writer.ts";
+import { idOf } from "../store/paths.ts";
+import { withRetry } from "../store/retry.ts";
+
+/** What one run deleted. */
+export interface GcReport {
+  readonly checkpoints: number;
+  readonly manifests: number;
+  readonly compactions: number;
+  readonly wals: number;
+  readonly ssts: number;
+}
+
+/** One run. @throws STORE_UNAVAILABLE, LSM_CORRUPT, LSM_UNSUPPORTED */
+export async function collectGarbage(context: StoreContext, settings: Pick<GcSettings, "minAgeMs">, profile: Profile): Promise<GcReport> {
+  return await new Collector(context, settings.minAgeMs, profile).run();
+}
+
+class Collector {
+  private readonly context: StoreContext;
+  private readonly minAgeMs: number;
+  private readonly profile: Profile;
+
+  constructor(context: StoreContext, minAgeMs: number, profile: Profile) {
+    this.context = context;
+    this.minAgeMs = minAgeMs;
+    this.profile = profile;
+  }
+
+  async run(): Promise<GcReport> {
+    await this.context.manifests.refresh();
+    const checkpoints = await this.expireCheckpoints();
+    const oldestJobMs = await this.oldestJobTime();
+    const latest = await this.context.manifest();
+    checkSupported(latest.value, this.context.paths.root);
+    const kept = new Map<number, Manifest>([[latest.id, latest.value]]);
+    for (const checkpoint of latest.value.checkpoints) {
+      const version = kept.has(checkpoint.manifestId) ? undefined : await this.context.manifests.read(checkpoint.manifestId);
+      if (version !== undefined) kept.set(version.id, version.value);
+    }
+    const keptIds = new Set([latest.id, ...latest.value.checkpoints.map((checkpoint) => checkpoint.manifestId)]);
+    return {
+      checkpoints,
+      ssts: await this.deleteSsts(latest.value, kept, oldestJobMs),
+      wals: await this.deleteWals(latest.value, kept),
+      manifests: await this.deleteManifests(latest.id, keptIds),
+      compactions: await this.deleteCompactions(),
+    };
+  }
+
+  private isOld(lastModifiedMs: number): boolean {
+    return lastModifiedMs < this.context.clock.now() - this.minAgeMs;
+  }
+
+  private async expireCheckpoints(): Promise<number> {
+    const nowS = this.context.clock.now() / 1000;
+    let expired = 0;
+    await this.context.manifests.update((manifest) => {
+      const alive = manifest.checkpoints.filter((checkpoint) => checkpoint.expireTimeS === 0 || checkpoint.expireTimeS > nowS);
+      expired = manifest.checkpoints.length - alive.length;
+      return expired === 0 ? undefined : { ...manifest, checkpoints: alive };
+    });
+    return expired;
+  }
+
+  /** Time of the oldest compaction under way: what is younger may be its output. */
+  private async oldestJobTime(): Promise<number> {
+    const content = (await compactionsOf(this.context, this.profile).refresh())?.value;
+    return Math.min(Infinity, ...(content?.compactions ?? []).filter(isActive).map((compaction) => ulidTimeMs(compaction.id)));
+  }
+
+  private async deleteSsts(latest: Manifest, kept: ReadonlyMap<number, Manifest>, oldestJobMs: number): Promise<number> {
+    const used = new Set([...kept.values()].flatMap(allSsts).map((sst) => sst.id));
+    const newestL0 = latest.l0[0]?.id ?? latest.l0LastCompacted;
+    const newestL0Ms = newestL0 === undefined ? 0 : ulidTimeMs(newestL0);
+    const limitMs = Math.min(this.context.clock.now() - this.minAgeMs, oldestJobMs, newestL0Ms);
+    return await this.deleteListed(this.context.paths.ssts, (meta) => {
+      const name = meta.key.slice(this.context.paths.ssts.length);
+      const id = name.endsWith(".sst") ? name.slice(0, -4) : "";
+      return isUlid(id) && !used.has(id) && ulidTimeMs(id) < limitMs && this.isOld(meta.lastModifiedMs);
+    });
+  }
+
+  private async deleteWals(latest: Manifest, kept: ReadonlyMap<number, Manifest>): Promise<number> {
+    const fenceBytes = encodeFence(this.context.sealer).length;
+    const protectedRanges = [...kept.values()].filter((manifest) => manifest !== latest);
+    return await this.deleteListed(
+      this.context.paths.wals,
+      (meta) => {
+        const id = idOf(meta.key, ".sst");
+        if (id === undefined || id >= latest.replayAfterWalId || meta.sizeBytes === 0 || meta.sizeBytes === fenceBytes) return false;
+        const isNeeded = protectedRanges.some((manifest) => id > manifest.replayAfterWalId && id <= manifest.walIdLastSeen);
+        return !isNeeded && this.isOld(meta.lastModifiedMs);
+      },
+      true,
+    );
+  }
+
+  private async deleteManifests(latestId: number, keptIds: ReadonlySet<number>): Promise<number> {
+    const listed = await this.context.manifests.list();
+    const doomed = listed.filter(({ id, lastModifiedMs }) => id < latestId && !keptIds.has(id) && this.isOld(lastModifiedMs));
+    const last = doomed.at(-1);
+    if (last === undefined) return 0;
+    if (this.profile === "0.14") await this.context.manifests.advanceBoundary(last.id);
+    return await this.deleteKeys(doomed.map(({ key }) => key));
+  }
+
+  private async deleteCompactions(): Promise<number> {
+    const file = compactionsOf(this.context, this.profile);
+    const listed = await file.list();
+    const doomed = listed.slice(0, -1).filter(({ lastModifiedMs }) => this.isOld(lastModifiedMs));
+    const last = doomed.at(-1);
+    if (last === undefined) return 0;
+    if (this.profile === "0.14") await file.advanceBoundary(last.id);
+    return await this.deleteKeys(doomed.map(({ key }) => key));
+  }
+
+  private async deleteListed(prefix: string, isDoomed: (meta: ObjectMeta) => boolean, isWal = false): Promise<number> {
+    const store = isWal ? this.context.walStore : this.context.store;
+    const doomed = await withRetry(this.context.readPolicy, async () => {
+      const keys: string[] = [];
+      for await (const meta of store.list(prefix, { signal: this.context.signal })) if (isDoomed(meta)) keys.push(meta.key);
+      return keys;
+    });
+    return await this.deleteKeys(doomed, isWal);
+  }
+
+  private async deleteKeys(keys: readonly string[], isWal = false): Promise<number> {
+    const store = isWal ? this.context.walStore : this.context.store;
+    for (const key of keys) await withRetry(this.context.readPolicy, async () => await store.delete(key, { signal: this.context.signal }));
+    return keys.length;
+  }
+}

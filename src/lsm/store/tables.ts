@@ -1,0 +1,298 @@
+/**
+ * Tables: SSTs opened for reading. What is cached is answered without a promise; what is not is named by a `Load`, which fetches it,
+ * and then the same question is asked again.
+ *
+ * Filter and index lie side by side and are fetched with one ranged read. A block is fetched with its neighbours when a scan asks.
+ */
+import { compareBytes, PumiceError, type ObjectStore } from "../../base/mod.ts";
+import { readBlock, type Block } from "../format/block-reader.ts";
+import { readCompositeFilter, readLegacyFilter, type Filter } from "../format/bloom.ts";
+import type { Sealer } from "../format/compression.ts";
+import { damaged } from "../format/damage.ts";
+import { contains, type KeyRange } from "../format/key-range.ts";
+import type { SstRef } from "../format/manifest.ts";
+import type { Row } from "../format/row.ts";
+import type { Hash64 } from "../format/siphash.ts";
+import { decodeIndex, decodeStats, type IndexEntry, type SstStats } from "../format/sst-info.ts";
+import type { BlockCache, CachedPart } from "./block-cache.ts";
+import { withRetry, type RetryPolicy } from "./retry.ts";
+
+/** What tables read from. */
+export interface TableParts {
+  readonly store: ObjectStore;
+  readonly sealer: Sealer;
+  readonly cache: BlockCache;
+  readonly policy: RetryPolicy;
+}
+
+/** What one read has loaded: kept by it, so that a cache that is too small cannot make it load the same for ever. */
+export interface Loaded {
+  readonly metas: Map<Table, TableMeta>;
+  readonly blocks: Map<Table, Map<number, Block>>;
+}
+
+/** Nothing loaded yet. */
+export function nothingLoaded(): Loaded {
+  return { metas: new Map(), blocks: new Map() };
+}
+
+/** Fetches what is missing, into the cache and into `loaded`. @throws LSM_MISSING, LSM_CORRUPT, STORE_UNAVAILABLE */
+export type Load = (loaded: Loaded) => Promise<void>;
+
+/** Index and filter of a table. */
+export interface TableMeta {
+  readonly index: readonly IndexEntry[];
+  /** Undefined: the table has none that is known. */
+  readonly filter: Filter | undefined;
+}
+
+interface CachedBlock extends CachedPart {
+  readonly block: Block;
+}
+
+interface CachedMeta extends CachedPart {
+  readonly meta: TableMeta;
+}
+
+/** An SST opened for reading. */
+export class Table {
+  readonly ref: SstRef;
+  /** Key of the object. */
+  readonly object: string;
+  private readonly parts: TableParts;
+  private meta: CachedMeta | undefined;
+  private readonly blocks: (CachedBlock | undefined)[] = [];
+  private readonly inFlight = new Map<string, Promise<unknown>>();
+
+  constructor(ref: SstRef, object: string, parts: TableParts) {
+    this.ref = ref;
+    this.object = object;
+    this.parts = parts;
+  }
+
+  /** True if the table may hold `key`, by its bounds alone. */
+  covers(key: Uint8Array): boolean {
+    const { info, visibleRange } = this.ref;
+    if (info.firstEntry === undefined || compareBytes(key, info.firstEntry) < 0) return false;
+    if (info.lastEntry !== undefined && compareBytes(key, info.lastEntry) > 0) return false;
+    return visibleRange === undefined || contains(visibleRange, key);
+  }
+
+  /**
+   * Appends the versions of `key` with seq <= maxSeq to `found`, newest first, up to the first that is no merge operand.
+   * True if that one was found. If a Load comes back, what was appended is to be discarded.
+   */
+  lookup(question: { key: Uint8Array; hash: Hash64; maxSeq: number }, found: Row[], loaded: Loaded | undefined): boolean | Load {
+    const { key } = question;
+    if (!this.covers(key)) return false;
+    const meta = this.metaNow(loaded);
+    if (meta === undefined) return this.loadMeta;
+    if (meta.filter !== undefined && !meta.filter.mightContain(question.hash)) return false;
+    for (let i = firstBlock(meta.index, key); i < meta.index.length; i++) {
+      const block = this.blockNow(i, loaded);
+      if (block === undefined) return async (target) => await this.loadBlocks({ from: i, to: i + 1, isCached: true }, target);
+      const end = block.lookup(key, question.maxSeq, found);
+      if (end !== "end") return end === "found";
+      const next = meta.index[i + 1];
+      if (next !== undefined && compareBytes(next.firstKey, key) > 0) return false;
+    }
+    return false;
+  }
+
+  /** Index and filter, if they are here. */
+  metaNow(loaded: Loaded | undefined): TableMeta | undefined {
+    if (this.meta !== undefined) {
+      this.meta.wasUsed = true;
+      this.parts.cache.hits++;
+      return this.meta.meta;
+    }
+    return loaded?.metas.get(this);
+  }
+
+  /** A block, if it is here. */
+  blockNow(index: number, loaded: Loaded | undefined): Block | undefined {
+    const cached = this.blocks[index];
+    if (cached !== undefined) {
+      cached.wasUsed = true;
+      this.parts.cache.hits++;
+      return cached.block;
+    }
+    return loaded?.blocks.get(this)?.get(index);
+  }
+
+  /** Loads index and filter. */
+  readonly loadMeta: Load = async (loaded) => {
+    const meta = await this.once("meta", async () => await this.readMeta());
+    loaded.metas.set(this, meta);
+  };
+
+  /** Loads blocks [from, to) with one read. They are cached if `isCached`. */
+  async loadBlocks(wanted: { from: number; to: number; isCached: boolean }, loaded: Loaded): Promise<void> {
+    const blocks = await this.once(`${wanted.from}-${wanted.to}-${wanted.isCached}`, async () => await this.readBlocks(wanted, loaded));
+    let mine = loaded.blocks.get(this);
+    if (mine === undefined) loaded.blocks.set(this, (mine = new Map<number, Block>()));
+    for (const [index, block] of blocks) mine.set(index, block);
+  }
+
+  /** Statistics, undefined if the SST has none. @throws LSM_CORRUPT, LSM_MISSING */
+  async stats(): Promise<SstStats | undefined> {
+    const { info } = this.ref;
+    if (info.statsLength === 0) return undefined;
+    const raw = await this.section(info.statsOffset, info.statsLength);
+    return decodeStats(this.parts.sealer.unseal(raw, info.compression, { object: this.object, offset: info.statsOffset }), this.object);
+  }
+
+  /** Forgets all cached parts. */
+  evict(): void {
+    if (this.meta !== undefined) this.parts.cache.remove(this.meta);
+    this.meta = undefined;
+    for (const block of this.blocks) if (block !== undefined) this.parts.cache.remove(block);
+    this.blocks.length = 0;
+  }
+
+  /** Joins callers that want the same at the same time. */
+  private async once<T>(what: string, read: () => Promise<T>): Promise<T> {
+    const running = this.inFlight.get(what);
+    if (running !== undefined) return (await running) as T;
+    const promise = read();
+    this.inFlight.set(what, promise);
+    try {
+      return await promise;
+    } finally {
+      this.inFlight.delete(what);
+    }
+  }
+
+  private async readMeta(): Promise<TableMeta> {
+    if (this.meta !== undefined) return this.meta.meta;
+    this.parts.cache.misses++;
+    const { info } = this.ref;
+    const start = info.filterLength > 0 ? info.filterOffset : info.indexOffset;
+    const bytes = await this.section(start, info.indexOffset + info.indexLength - start);
+    const indexPlace = { object: this.object, offset: info.indexOffset };
+    const index = decodeIndex(
+      this.parts.sealer.unseal(bytes.subarray(info.indexOffset - start), info.compression, indexPlace),
+      this.object,
+    );
+    let filter: Filter | undefined;
+    if (info.filterLength > 0) {
+      const raw = this.parts.sealer.unseal(bytes.subarray(0, info.filterLength), info.compression, { object: this.object, offset: start });
+      filter = info.filterFormat === "legacy" ? readLegacyFilter(raw, this.object) : readCompositeFilter(raw, this.object);
+    }
+    const meta: TableMeta = { index, filter };
+    const sizeBytes = index.reduce((sum, entry) => sum + entry.firstKey.length + 120, 200) + (filter?.sizeBytes ?? 0);
+    const part: CachedMeta = {
+      meta,
+      sizeBytes,
+      wasUsed: true,
+      drop: () => {
+        if (this.meta === part) this.meta = undefined;
+      },
+    };
+    this.meta = part;
+    this.parts.cache.add(part);
+    return meta;
+  }
+
+  private async readBlocks(wanted: { from: number; to: number; isCached: boolean }, loaded: Loaded): Promise<Map<number, Block>> {
+    if (this.metaNow(loaded) === undefined) await this.loadMeta(loaded);
+    const index = this.metaNow(loaded)?.index ?? [];
+    this.parts.cache.misses++;
+    const start = blockOffset(index, wanted.from, this.ref);
+    const bytes = await this.section(start, blockOffset(index, wanted.to, this.ref) - start);
+    const blocks = new Map<number, Block>();
+    for (let i = wanted.from; i < wanted.to; i++) {
+      const origin = { object: this.object, offset: blockOffset(index, i, this.ref) };
+      const stored = bytes.subarray(origin.offset - start, blockOffset(index, i + 1, this.ref) - start);
+      const raw = this.parts.sealer.unseal(stored, this.ref.info.compression, origin);
+      // A block that is a view of a longer read would keep all of it alive in the cache.
+      const own = wanted.isCached && wanted.to - wanted.from > 1 && raw.buffer === bytes.buffer ? raw.slice() : raw;
+      const block = readBlock(own, this.ref.formatVersion, origin);
+      blocks.set(i, block);
+      if (wanted.isCached && this.blocks[i] === undefined) this.cacheBlock(i, block);
+    }
+    return blocks;
+  }
+
+  private cacheBlock(index: number, block: Block): void {
+    const part: CachedBlock = {
+      block,
+      sizeBytes: block.sizeBytes,
+      wasUsed: false,
+      drop: () => {
+        if (this.blocks[index] === part) this.blocks[index] = undefined;
+      },
+    };
+    this.blocks[index] = part;
+    this.parts.cache.add(part);
+  }
+
+  private async section(start: number, length: number): Promise<Uint8Array> {
+    const { store, policy } = this.parts;
+    const bytes = await withRetry(policy, async () => await this.readSection(store, start, length));
+    if (bytes === undefined) throw new PumiceError("LSM_MISSING", { object: this.object });
+    if (bytes.length !== length) {
+      throw damaged({
+        object: this.object,
+        what: "object is shorter than the manifest says",
+        offset: start,
+        expected: length,
+        found: bytes.length,
+      });
+    }
+    return bytes;
+  }
+
+  private async readSection(store: ObjectStore, start: number, length: number): Promise<Uint8Array | undefined> {
+    try {
+      return await store.getRange(this.object, { start, end: start + length }, { signal: this.parts.policy.signal });
+    } catch (error) {
+      if (!(error instanceof PumiceError) || error.code !== "STORE_RANGE") throw error;
+      throw new PumiceError("LSM_CORRUPT", { object: this.object, what: "object is shorter than the manifest says", offset: start }, error);
+    }
+  }
+}
+
+/** Offset at which block `i` begins; the end of the data if `i` is one beyond the last. */
+export function blockOffset(index: readonly IndexEntry[], i: number, ref: SstRef): number {
+  return index[i]?.offset ?? ref.info.filterOffset;
+}
+
+/** The first block that may hold `key`: versions of it may begin in the block before the one whose first key it is. */
+export function firstBlock(index: readonly IndexEntry[], key: Uint8Array): number {
+  let low = 0;
+  let high = index.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (compareBytes((index[middle] as IndexEntry).firstKey, key) < 0) low = middle + 1;
+    else high = middle;
+  }
+  return Math.max(0, low - 1);
+}
+
+/** The last block that may hold a key up to `key`. */
+export function lastBlock(index: readonly IndexEntry[], key: Uint8Array): number {
+  let low = 0;
+  let high = index.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (compareBytes((index[middle] as IndexEntry).firstKey, key) <= 0) low = middle + 1;
+    else high = middle;
+  }
+  return Math.max(0, low - 1);
+}
+
+/** True if the table may hold a key of the range, by its bounds. */
+export function overlaps(ref: SstRef, range: KeyRange): boolean {
+  const { firstEntry, lastEntry } = ref.info;
+  if (firstEntry === undefined) return false;
+  if (range.end !== undefined) {
+    const order = compareBytes(firstEntry, range.end);
+    if (order > 0 || (order === 0 && !range.endInclusive)) return false;
+  }
+  if (range.start !== undefined && lastEntry !== undefined) {
+    const order = compareBytes(lastEntry, range.start);
+    if (order < 0 || (order === 0 && !range.startInclusive)) return false;
+  }
+  return true;
+}
