@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isPumiceError, MemoryObjectStore } from "../../src/base/mod.ts";
-import { Db, NOT_CACHED, WriteBatch, type MergeOperator } from "../../src/lsm/mod.ts";
+import { NOT_CACHED, WriteBatch, type Db, type MergeOperator } from "../../src/lsm/mod.ts";
 import { bytes, keysOf, memoryWorld, openQuiet, overriding, text } from "./support/world.ts";
 
 const concatOperator: MergeOperator = { merge: (_key, existing, operand) => bytes((text(existing) ?? "") + (text(operand) ?? "")) };
@@ -151,8 +151,8 @@ test("a scan gives ranges and prefixes forwards and backwards, over memtable, L0
   const expected = (from: string, to: string): string[] =>
     [...model]
       .filter(([key]) => key >= from && key < to)
-      .sort()
-      .map(([key, value]) => `${key}=${value}`);
+      .map(([key, value]) => `${key}=${value}`)
+      .toSorted();
   assert.deepEqual(await pairs(db), expected("", "z"));
   assert.deepEqual(await pairs(db, { order: "descending" }), expected("", "z").reverse());
   const bounds = { gte: bytes("k0123"), lt: bytes("k0300") };
