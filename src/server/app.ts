@@ -17,6 +17,8 @@ export interface App {
   readonly commonHeaders: readonly string[];
   /** `host:port` told to others; known once the server listens. */
   readonly advertisedAddress: () => string;
+  /** `host:port` where the server listens, once it does. */
+  readonly boundAddress: () => string;
   /** Connections that are open. */
   readonly connectionCount: () => number;
   /** The body of this request is streamed: it may take long, as long as bytes keep coming. */

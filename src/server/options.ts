@@ -8,6 +8,8 @@ export interface Limits {
   readonly maxBodyBytes: number;
   /** Most statements in one request. Default: 100,000. */
   readonly maxStatements: number;
+  /** Largest result of one request, bytes. Default: 256 MiB. */
+  readonly maxResultBytes: number;
   /** Most connections at a time. Default: 4096. */
   readonly maxConnections: number;
   /** Longest time for the headers of a request, ms. Default: 10,000. */
@@ -24,6 +26,7 @@ export interface Limits {
 export const DEFAULT_LIMITS: Limits = {
   maxBodyBytes: 64 * 1024 * 1024,
   maxStatements: 100_000,
+  maxResultBytes: 256 * 1024 * 1024,
   maxConnections: 4096,
   headerTimeoutMs: 10_000,
   bodyTimeoutMs: 60_000,

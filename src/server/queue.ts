@@ -203,6 +203,7 @@ function sharesEntry(left: QueuedRequest, right: QueuedRequest): boolean {
     left.dbTimeoutMs === right.dbTimeoutMs &&
     left.format.associative === right.format.associative &&
     left.format.blobArray === right.format.blobArray &&
+    left.format.qualifyColumns === right.format.qualifyColumns &&
     left.timings === right.timings
   );
 }

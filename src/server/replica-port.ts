@@ -1,5 +1,6 @@
 /** What the server needs of a replica, and no more: tests of the queue put their own in its place. */
-import type { RequestId, ResultFormat, ResultText, Statement } from "../sql/mod.ts";
+import type { Status } from "../raft/mod.ts";
+import type { BackupOptions, DumpOptions, RequestId, ResultFormat, ResultText, SqliteStatus, Statement } from "../sql/mod.ts";
 
 export type Level = "none" | "weak" | "linearizable" | "strong" | "auto";
 export interface WriteRequest {
@@ -30,20 +31,35 @@ export type Outcome =
   | { readonly kind: "error"; readonly error: string }
   | { readonly kind: "writes" };
 
+interface Identity {
+  readonly id: string;
+  readonly address: string;
+}
+interface Position {
+  readonly index: number;
+  readonly term: number;
+}
+export interface ReplicaStatus {
+  readonly raft: Status;
+  readonly applied: Position;
+  readonly leader: Identity | undefined;
+  readonly waitingWrites: number;
+  readonly waitingApply: number;
+  readonly reads: number;
+  readonly readers: number;
+  readonly walBytes: number;
+  readonly checkpoints: { readonly checkpoints: number; readonly busy: number; readonly readsInterrupted: number };
+  readonly writer: SqliteStatus;
+  readonly reader: SqliteStatus;
+}
+export type BackupRequest = ({ readonly format: "file" } & BackupOptions) | ({ readonly format: "sql" } & DumpOptions);
 export interface ReplicaPort {
   write(request: WriteRequest, options?: { readonly timeoutMs?: number | undefined }): Promise<Outcome>;
   read(request: ReadRequest, options?: { readonly signal?: AbortSignal | undefined }): Promise<Outcome>;
-  load(source: AsyncIterable<Uint8Array>, options?: { readonly signal?: AbortSignal | undefined }): Promise<Outcome>;
-  backup(options: BackupRequest): AsyncIterable<Uint8Array>;
-  status(): Promise<unknown>;
-  leader(): { readonly id: string; readonly address: string } | undefined;
+  load(source: AsyncIterable<Uint8Array>): Promise<Outcome>;
+  backup(request: BackupRequest): AsyncGenerator<Uint8Array, void, void>;
+  status(): Promise<ReplicaStatus>;
+  leader(): Identity | undefined;
   isReady(): boolean;
-  waitApplied(index: number | "commit", options: { readonly timeoutMs: number }): Promise<boolean>;
-  readonly nodeId: string;
-}
-export interface BackupRequest {
-  readonly format: "binary" | "delete" | "sql";
-  readonly vacuum: boolean;
-  readonly tables: readonly string[];
-  readonly signal?: AbortSignal | undefined;
+  waitApplied(index: number | undefined, timeoutMs: number): Promise<boolean>;
 }

@@ -61,6 +61,7 @@ class HttpService implements RunningServer {
       credentials: options.authFile === undefined ? undefined : readCredentials(options.authFile),
       commonHeaders: commonHeaders(options, parts.node.version),
       advertisedAddress: () => options.advertisedAddress ?? this.#address,
+      boundAddress: () => this.#address,
       connectionCount: () => this.#connections.count,
       markStreamed: (request) => {
         this.#connections.markStreamed(request);

@@ -1,7 +1,20 @@
-/** The one thing that the server knows about SQL text: whether there is any. */
+/** What the server knows about SQL text: whether there is any, and whether it is plain to see that it writes. */
 
 /** True if `sql` has no statement: white space, comments and semicolons only. SQLite runs nothing for it and gives no result. */
 export function isBlankSql(sql: string): boolean {
+  return skipBlank(sql) === sql.length;
+}
+
+const WRITES = /(?:insert|update|delete|replace|create|drop|alter)\b/iy;
+
+/** True if the first statement begins with a word that only writes begin with. False says nothing. */
+export function surelyWrites(sql: string): boolean {
+  WRITES.lastIndex = skipBlank(sql);
+  return WRITES.test(sql);
+}
+
+/** The position of the first character that belongs to a statement; the text's end if there is none. */
+function skipBlank(sql: string): number {
   let i = 0;
   while (i < sql.length) {
     const code = sql.charCodeAt(i);
@@ -14,10 +27,10 @@ export function isBlankSql(sql: string): boolean {
       const end = sql.indexOf("*/", i + 2);
       i = end < 0 ? sql.length : end + 2;
     } else {
-      return false;
+      return i;
     }
   }
-  return true;
+  return sql.length;
 }
 
 const SEMICOLON = 0x3b;

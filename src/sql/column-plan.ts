@@ -16,23 +16,46 @@ export interface ColumnPlan {
   readonly type: string;
   readonly typeJson: string;
   readonly kind: ColumnKind;
+  /** The table that it stands in; empty for an expression. */
+  readonly table: string;
 }
 
 /** The format of a result, with defaults filled in. */
 export interface FilledFormat {
   readonly associative: boolean;
   readonly blobArray: boolean;
+  readonly qualifyColumns: boolean;
 }
 
 /** Fills in defaults. */
 export function fillFormat(format: ResultFormat | undefined): FilledFormat {
-  return { associative: format?.associative === true, blobArray: format?.blobArray === true };
+  return {
+    associative: format?.associative === true,
+    blobArray: format?.blobArray === true,
+    qualifyColumns: format?.qualifyColumns === true,
+  };
 }
 
 /** The plan of a column as node:sqlite describes it. */
-export function columnPlan(column: { readonly name: string; readonly type: string | null }): ColumnPlan {
+export function columnPlan(column: { readonly name: string; readonly type: string | null; readonly table: string | null }): ColumnPlan {
   const type = (column.type ?? "").toLowerCase();
-  return { name: column.name, nameJson: JSON.stringify(column.name), type, typeJson: JSON.stringify(type), kind: kindOf(type) };
+  const { name, table } = column;
+  return { name, nameJson: JSON.stringify(name), type, typeJson: JSON.stringify(type), kind: kindOf(type), table: table ?? "" };
+}
+
+const qualified = new WeakMap<readonly ColumnPlan[], readonly ColumnPlan[]>();
+
+/** The same columns, those of tables named `table.column`. */
+export function qualifyColumns(columns: readonly ColumnPlan[]): readonly ColumnPlan[] {
+  let plans = qualified.get(columns);
+  if (plans === undefined) {
+    plans = columns.map((column) => {
+      const name = column.table === "" ? column.name : `${column.table}.${column.name}`;
+      return { ...column, name, nameJson: JSON.stringify(name) };
+    });
+    qualified.set(columns, plans);
+  }
+  return plans;
 }
 
 function kindOf(type: string): ColumnKind {

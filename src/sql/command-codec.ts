@@ -28,7 +28,8 @@ const FLAG_SCRIPT = 2;
 const FLAG_REQUEST_ID = 4;
 const FLAG_ASSOCIATIVE = 8;
 const FLAG_BLOB_ARRAY = 16;
-const FLAGS_ALL = 31;
+const FLAG_QUALIFY_COLUMNS = 32;
+const FLAGS_ALL = 63;
 
 /** FROZEN. Tags of parameters; `TAG_NAMED` is added where a name precedes the value. */
 const TAG_NULL = 0;
@@ -107,6 +108,7 @@ function flagsOf(command: SqlCommand): number {
   if (command.requestId !== undefined) flags |= FLAG_REQUEST_ID;
   if (command.format?.associative === true) flags |= FLAG_ASSOCIATIVE;
   if (command.format?.blobArray === true) flags |= FLAG_BLOB_ARRAY;
+  if (command.format?.qualifyColumns === true) flags |= FLAG_QUALIFY_COLUMNS;
   return flags;
 }
 
@@ -252,7 +254,11 @@ class CommandReader {
       steps: stamp.steps,
       transaction: (flags & FLAG_TRANSACTION) !== 0,
       script: (flags & FLAG_SCRIPT) !== 0,
-      format: { associative: (flags & FLAG_ASSOCIATIVE) !== 0, blobArray: (flags & FLAG_BLOB_ARRAY) !== 0 },
+      format: {
+        associative: (flags & FLAG_ASSOCIATIVE) !== 0,
+        blobArray: (flags & FLAG_BLOB_ARRAY) !== 0,
+        qualifyColumns: (flags & FLAG_QUALIFY_COLUMNS) !== 0,
+      },
       requestId: (flags & FLAG_REQUEST_ID) !== 0 ? { session: this.#u64(), sequence: this.#u64() } : undefined,
       statements: this.#statements(),
     };

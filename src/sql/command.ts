@@ -28,6 +28,8 @@ export interface ResultFormat {
   readonly associative?: boolean | undefined;
   /** BLOBs as arrays of integers. Default false: base64. */
   readonly blobArray?: boolean | undefined;
+  /** Columns of tables are named `table.column`. Default false: by their own name. */
+  readonly qualifyColumns?: boolean | undefined;
 }
 
 /** Names a request for good: the same id is never applied twice, the stored outcome is the answer to a retry. */

@@ -6,6 +6,8 @@ declare module "node:sqlite" {
     readonly name: string;
     /** As declared in the table; null for an expression. */
     readonly type: string | null;
+    /** The table that the column stands in; null for an expression. */
+    readonly table: string | null;
   }
 
   export interface StatementSync {

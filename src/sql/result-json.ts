@@ -5,7 +5,7 @@
  *     rows   {"columns":[…],"types":[…],"values":[[…]],"time":0.1}     objects: {"types":{…},"rows":[{…}],"time":0.1}
  *     error  {"error":"…"}                                             objects, of a read: {"rows":[],"error":"…"}
  */
-import type { ColumnPlan, FilledFormat } from "./column-plan.ts";
+import { type ColumnPlan, type FilledFormat, qualifyColumns } from "./column-plan.ts";
 import { realJson, type StoredValue, typeOfValue, valueJson } from "./json-values.ts";
 import type { TextBuffer } from "./text-buffer.ts";
 
@@ -90,7 +90,8 @@ export function writeRows(
   const start = out.mark();
   let afterTypes = start;
   try {
-    const layout = layoutOf(options.columns, options.format.associative);
+    const columns = options.format.qualifyColumns ? qualifyColumns(options.columns) : options.columns;
+    const layout = layoutOf(columns, options.format.associative);
     let isFirst = true;
     for (const row of rows) {
       if (isFirst) {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HttpError } from "../../src/server/http-error.ts";
-import { isBlankSql } from "../../src/server/sql-text.ts";
+import { isBlankSql, surelyWrites } from "../../src/server/sql-text.ts";
 import { parseStatements } from "../../src/server/statements.ts";
 
 const parse = (body: string) => parseStatements(Buffer.from(body), 1000);
@@ -103,4 +103,20 @@ test("SQL without a statement is told from SQL with one", () => {
     assert.ok(isBlankSql(sql), JSON.stringify(sql));
   for (const sql of ["SELECT 1", ";SELECT 1", "-- x\nSELECT 1", "/* x */ a", "-", "/", "/*", "\v"])
     assert.ok(!isBlankSql(sql), JSON.stringify(sql));
+});
+
+test("a statement that only writes begin is known at sight, wherever blanks and comments stand before it", () => {
+  for (const sql of ["INSERT INTO t VALUES(1)", " -- x\n/* y */; update t SET a=1", "Create TABLE t(a)", "drop\tTABLE t"])
+    assert.ok(surelyWrites(sql), sql);
+  for (const sql of [
+    "SELECT 1",
+    "",
+    "-- INSERT",
+    "EXPLAIN INSERT INTO t VALUES(1)",
+    "WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x",
+    "inserted",
+    "PRAGMA x",
+  ]) {
+    assert.ok(!surelyWrites(sql), sql);
+  }
 });

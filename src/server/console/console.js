@@ -88,7 +88,7 @@ async function showStatus() {
 /* Schema */
 
 const SCHEMA_SQL = `SELECT m.type, m.name, m.tbl_name, (SELECT json_group_array(json_array(i.name, i.type, i.pk)) FROM pragma_table_info(m.name) AS i)
-FROM sqlite_master AS m WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY m.type, m.name`;
+FROM sqlite_master AS m WHERE m.type IN ('table', 'view') AND m.name <> '_pumice' AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY m.type, m.name`;
 
 async function showSchema() {
   const box = byId("schema");
@@ -97,7 +97,9 @@ async function showSchema() {
     const problem = error ?? results[0]?.error;
     if (problem) throw new Error(problem);
     const rows = results[0]?.values ?? [];
+    const open = new Set([...box.querySelectorAll("details[open]")].map((entry) => entry.dataset.name));
     box.replaceChildren(...(rows.length === 0 ? [element("p", { class: "nothing" }, "No tables yet.")] : rows.map(schemaEntry)));
+    for (const entry of box.querySelectorAll("details")) entry.open = open.has(entry.dataset.name);
   } catch (error) {
     box.replaceChildren(element("p", { class: "nothing" }, `The schema could not be read: ${error.message}`));
   }
@@ -113,13 +115,15 @@ function schemaEntry([type, name, , columns]) {
     byId("sql").value = `SELECT * FROM "${name.replaceAll('"', '""')}" LIMIT 100`;
     void run();
   });
-  return element(
+  const entry = element(
     "details",
     {},
     element("summary", {}, name, " ", element("span", {}, type === "view" ? "view" : "")),
     element("ul", {}, ...items),
     look,
   );
+  entry.dataset.name = name;
+  return entry;
 }
 
 /* Query */
@@ -139,7 +143,7 @@ async function run() {
     remember(sql);
     show(answer);
     timing.textContent = `${formatMs((answer.time ?? 0) * 1000)} in the node, ${formatMs(performance.now() - started)} in all`;
-    void showSchema();
+    if (answer.results.some((result) => !result.columns)) void showSchema();
   } catch (error) {
     show({ results: [], error: error.message });
     timing.textContent = "";
@@ -185,9 +189,12 @@ function resultPart(result) {
 }
 
 function table({ columns, types }, rows) {
-  const head = element("tr", {}, ...columns.map((name, i) => element("th", {}, name, element("small", {}, types[i] || "\u00a0"))));
+  const head = columns.map((name, i) => {
+    const isNumber = /^(int|real|num|double|float)/.test(types[i]);
+    return element("th", { class: isNumber ? "number" : "" }, name, element("small", {}, types[i] || "\u00a0"));
+  });
   const body = rows.map((row) => element("tr", {}, ...row.map((value, i) => cell(value, types[i]))));
-  return element("table", {}, element("thead", {}, head), element("tbody", {}, ...body));
+  return element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...body));
 }
 
 function cell(value, type) {

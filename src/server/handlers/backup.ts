@@ -1,10 +1,11 @@
 /** GET /db/backup: a copy of the database as a SQLite file or as SQL text, streamed as fast as the client reads it. */
-import { once } from "node:events";
 import type { ServerResponse } from "node:http";
 import { pipeline } from "node:stream/promises";
 import { createGzip, constants } from "node:zlib";
 import type { Exchange } from "../exchange.ts";
-import { ClientGone, HttpError } from "../http-error.ts";
+import { HttpError } from "../http-error.ts";
+import type { Params } from "../params.ts";
+import type { BackupRequest } from "../replica-port.ts";
 import { openReplica } from "./database.ts";
 
 /** Streams a backup in the format that is asked for. */
@@ -12,16 +13,14 @@ export async function handleBackup(exchange: Exchange): Promise<void> {
   const { app, params } = exchange;
   app.counters.http.backups++;
   if (params.vacuum && params.format !== "binary") throw new HttpError(500, "invalid backup format");
-  const { format, vacuum, tables } = params;
-  const chunks = openReplica(exchange).backup({ format, vacuum, tables, signal: exchange.signal })[Symbol.asyncIterator]();
+  const chunks = openReplica(exchange).backup(backupRequest(params));
   try {
     // A backup that cannot even begin is answered as an error; one that breaks later ends without its end, which the client sees.
     const first = await chunks.next();
     writeHead(exchange);
-    if (params.compress) await sendCompressed(exchange.response, first, chunks);
-    else await sendPlain(exchange.response, first, chunks);
+    await send(exchange.response, first, chunks, params.compress);
   } finally {
-    await chunks.return?.();
+    await chunks.return();
   }
 }
 
@@ -31,19 +30,23 @@ function writeHead(exchange: Exchange): void {
   response.writeHead(200, [...app.commonHeaders, ...exchange.servedBy(), "Content-Type", params.compress ? "application/gzip" : type]);
 }
 
-type Chunks = AsyncIterator<Uint8Array>;
-
-async function sendPlain(response: ServerResponse, first: IteratorResult<Uint8Array>, chunks: Chunks): Promise<void> {
-  for (let next = first; next.done !== true; next = await chunks.next()) {
-    if (!response.write(next.value)) await Promise.race([once(response, "drain"), once(response, "close")]);
-    if (response.destroyed) throw new ClientGone("the client went away during a backup");
-  }
-  response.end();
+function backupRequest(params: Params): BackupRequest {
+  if (params.format === "sql") return { format: "sql", tables: params.tables.length === 0 ? undefined : params.tables };
+  return { format: "file", journalMode: params.format === "delete" ? "delete" : "wal", vacuum: params.vacuum };
 }
 
-async function sendCompressed(response: ServerResponse, first: IteratorResult<Uint8Array>, chunks: Chunks): Promise<void> {
+type Chunks = AsyncGenerator<Uint8Array, void, void>;
+
+async function send(
+  response: ServerResponse,
+  first: IteratorResult<Uint8Array, void>,
+  chunks: Chunks,
+  isCompressed: boolean,
+): Promise<void> {
   const all = async function* (): AsyncGenerator<Uint8Array> {
     for (let next = first; next.done !== true; next = await chunks.next()) yield next.value;
   };
-  await pipeline(all(), createGzip({ level: constants.Z_BEST_SPEED }), response);
+  // A pipeline reads on only when the client has taken what there is, and destroys the connection if the backup breaks off.
+  if (isCompressed) await pipeline(all(), createGzip({ level: constants.Z_BEST_SPEED }), response);
+  else await pipeline(all(), response);
 }

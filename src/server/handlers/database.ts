@@ -22,7 +22,8 @@ export function isPlainText(exchange: Exchange): boolean {
 
 /** How results are to be written. */
 export function formatOf(params: Params): ResultFormat {
-  return params.associative || params.blobArray ? { associative: params.associative, blobArray: params.blobArray } : PLAIN_FORMAT;
+  const { associative, blobArray, qualifyColumns } = params;
+  return associative || blobArray || qualifyColumns ? { associative, blobArray, qualifyColumns } : PLAIN_FORMAT;
 }
 
 const PLAIN_FORMAT: ResultFormat = {};

@@ -2,6 +2,7 @@
 import { collectStream, peekBody } from "../body.ts";
 import type { Exchange } from "../exchange.ts";
 import { HttpError } from "../http-error.ts";
+import type { ReplicaPort } from "../replica-port.ts";
 import { openReplica, sendOutcome } from "./database.ts";
 
 /** The first bytes of every SQLite file. Source: sqlite.org, "Database File Format", 1.3.1. */
@@ -15,8 +16,7 @@ export async function handleLoad(exchange: Exchange): Promise<void> {
   const body = await peekBody(request, SQLITE_MAGIC.length);
   const replica = openReplica(exchange);
   if (isSqlite(body.head)) {
-    await replica.load(body.stream, { signal: exchange.signal });
-    app.parts.log("http: a SQLite file was loaded");
+    await load(exchange, replica, body.stream);
     exchange.sendEnvelope({ results: "", timeMs: exchange.elapsedMs() });
     return;
   }
@@ -41,9 +41,15 @@ export async function handleBoot(exchange: Exchange): Promise<void> {
   app.markStreamed(request);
   const body = await peekBody(request, SQLITE_MAGIC.length);
   if (!isSqlite(body.head)) throw new HttpError(400, "invalid SQLite data");
-  await openReplica(exchange).load(body.stream, { signal: exchange.signal });
-  app.parts.log("http: the node was booted from a SQLite file");
+  await load(exchange, openReplica(exchange), body.stream);
   exchange.sendEmpty(200);
+}
+
+/** @throws HttpError 400 if the file is refused: then nothing has changed */
+async function load(exchange: Exchange, replica: ReplicaPort, file: AsyncIterable<Uint8Array>): Promise<void> {
+  const outcome = await replica.load(file);
+  if (outcome.kind === "error") throw new HttpError(400, outcome.error);
+  exchange.app.parts.log("http: a SQLite file was loaded and replaced the database");
 }
 
 function isSqlite(head: Buffer): boolean {

@@ -43,5 +43,6 @@ export function readRequest(exchange: Exchange, statements: readonly Statement[]
     transaction: params.transaction,
     format: formatOf(params),
     timings: params.timings,
+    resultBytesMax: exchange.app.options.limits.maxResultBytes,
   };
 }

@@ -27,7 +27,7 @@ async function check(exchange: Exchange): Promise<Answer> {
   if (!replica.isReady()) return { status: 503, text: `${LEADER_OK}\n[+]store not ready` };
   let text = STORE_OK;
   if (params.sync) {
-    const isApplied = await replica.waitApplied("commit", { timeoutMs: params.timeoutMs ?? DEFAULT_TIMEOUT_MS });
+    const isApplied = await replica.waitApplied(undefined, params.timeoutMs ?? DEFAULT_TIMEOUT_MS);
     if (!isApplied) return { status: 503, text: `${text}\n[+]sync timeout` };
     text += "\n[+]sync ok";
   }

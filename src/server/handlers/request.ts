@@ -1,6 +1,8 @@
 /** POST /db/request: reads and writes in one list. A list that only reads does not go through the log. */
 import { collectBody } from "../body.ts";
 import type { Exchange } from "../exchange.ts";
+import type { Outcome } from "../replica-port.ts";
+import { surelyWrites } from "../sql-text.ts";
 import { parseStatements } from "../statements.ts";
 import { formatOf, openReplica, sendOutcome } from "./database.ts";
 import { readRequest } from "./query.ts";
@@ -12,7 +14,11 @@ export async function handleRequest(exchange: Exchange): Promise<void> {
   const statements = parseStatements(await collectBody(exchange), app.options.limits.maxStatements);
   app.counters.http.request_stmts_rx += statements.length;
   const replica = openReplica(exchange);
-  let outcome = await replica.read({ ...readRequest(exchange, statements), orWrite: true }, { signal: exchange.signal });
+  let outcome: Outcome = { kind: "writes" };
+  // Only SQLite knows for certain whether a list writes, but most that do are plain to see, and need not be asked for.
+  if (!statements.some(({ sql }) => surelyWrites(sql))) {
+    outcome = await replica.read({ ...readRequest(exchange, statements), orWrite: true }, { signal: exchange.signal });
+  }
   if (outcome.kind === "writes") {
     outcome = await replica.write({
       kind: "request",
