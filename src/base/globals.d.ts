@@ -27,3 +27,6 @@ interface TextDecoder {
 declare var AbortController: { new (): AbortController };
 declare var TextEncoder: { new (): TextEncoder };
 declare var TextDecoder: { new (label?: "utf-8", options?: { readonly fatal?: boolean; readonly ignoreBOM?: boolean }): TextDecoder };
+
+/** A deep copy, as it crosses between threads; what is in `transfer` is moved. */
+declare function structuredClone<T>(value: T, options?: { readonly transfer?: readonly ArrayBuffer[] }): T;

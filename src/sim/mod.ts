@@ -1,2 +1,7 @@
-/** sim: see ARCHITECTURE.md, section 1. */
-export const ROOM = "unbuilt";
+/** sim: the simulated world, the other implementer of base's interfaces. */
+export * from "./clock.ts";
+export * from "./file-system.ts";
+export * from "./random.ts";
+export { SECTOR_BYTES } from "./sim-file.ts";
+export * from "./spawner.ts";
+export * from "./transport.ts";
