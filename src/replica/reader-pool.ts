@@ -1,0 +1,275 @@
+/**
+ * The reader threads, seen from the main thread.
+ *
+ * Reads of the same turn of the event loop go to one idle reader as one batch, which it runs in one read transaction: the hop between
+ * threads and SQLite's locks are then paid once. A slow read must not hold up the quick ones behind it, so:
+ * - a text that was slow before goes alone;
+ * - when a batch has lasted `HEDGE_MS` and another reader is idle, the reads behind the one that runs are sent there too. Reads change
+ *   nothing, so that the later answer is dropped.
+ *
+ * Invariants:
+ * 1. Each read is answered exactly once.
+ * 2. A reader has at most one batch.
+ */
+import { PumiceError, assert, type Clock, type Worker } from "../base/mod.ts";
+import type { ReadRequest as SqlRead, ReaderRequest, ReaderResponse, ReadResult, SqliteStatus } from "../sql/mod.ts";
+import { errorFromWire } from "./apply-thread.ts";
+
+/** What the pool needs of the world. */
+export interface ReaderPoolParts {
+  readonly clock: Clock;
+  readonly spawn: () => Worker;
+  /** Runs `task` at the end of this turn of the event loop. */
+  readonly defer: (task: () => void) => void;
+  /** Interrupts the statement that the reader with this handle runs now, if any. */
+  readonly interrupt: (handle: number) => void;
+  /** A reader failed: the replica must stop. */
+  readonly failed: (error: PumiceError) => void;
+}
+
+const BATCH_READS_MAX = 128;
+/** A read that took this long goes alone from then on. Unit: ms. */
+const SLOW_MS = 5;
+/** Unit: ms. */
+const HEDGE_MS = 20;
+const SLOW_TEXTS_MAX = 256;
+/** Reads that wait for a reader, at most: more are refused. */
+const QUEUE_MAX = 65_536;
+
+interface Job {
+  readonly id: number;
+  readonly request: SqlRead;
+  readonly resolve: (result: ReadResult) => void;
+  readonly reject: (error: PumiceError) => void;
+  isDone: boolean;
+}
+
+interface Reader {
+  readonly worker: Worker;
+  handle: number | undefined;
+  /** In the order in which they run; empty: idle. */
+  batch: Job[];
+  startedMs: number;
+  /** When the last answer of the batch came. */
+  progressMs: number;
+  statuses: ((status: SqliteStatus) => void)[];
+}
+
+/** A fixed number of readers. */
+export class ReaderPool {
+  readonly #parts: ReaderPoolParts;
+  readonly #readers: Reader[];
+  readonly #jobs = new Map<number, Job>();
+  readonly #slowTexts = new Set<string>();
+  readonly #opened: Promise<void>;
+  #queue: Job[] = [];
+  #nextId = 1;
+  #isFlushDeferred = false;
+  #isClosed = false;
+
+  constructor(count: number, parts: ReaderPoolParts) {
+    assert(count > 0, "a pool has at least one reader");
+    this.#parts = parts;
+    const opening: Promise<void>[] = [];
+    this.#readers = Array.from({ length: count }, () => this.#start(opening));
+    this.#opened = Promise.all(opening).then(() => undefined);
+  }
+
+  /** Resolves when every reader has opened the database. */
+  opened(): Promise<void> {
+    return this.#opened;
+  }
+
+  /** Reads that wait or run. */
+  get count(): number {
+    return this.#jobs.size;
+  }
+
+  get readerCount(): number {
+    return this.#readers.length;
+  }
+
+  /** @throws REPLICA_OVERLOADED, REPLICA_CLOSED; the signal's reason if it aborts first. */
+  read(request: SqlRead, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<ReadResult> {
+    if (this.#isClosed) return Promise.reject(new PumiceError("REPLICA_CLOSED"));
+    if (this.#queue.length >= QUEUE_MAX) return Promise.reject(new PumiceError("REPLICA_OVERLOADED", { waiting: this.#queue.length }));
+    return new Promise((resolve, reject) => {
+      const job: Job = { id: this.#nextId++, request, resolve, reject, isDone: false };
+      this.#jobs.set(job.id, job);
+      this.#queue.push(job);
+      if (options.signal !== undefined) this.#watch(job, options.signal, reject);
+      this.#deferFlush();
+    });
+  }
+
+  /** Called now and then by the replica's clock: see the head of this file. */
+  tick(): void {
+    const nowMs = this.#parts.clock.monotonic();
+    for (const reader of this.#readers) {
+      const waiting = reader.batch.filter((job) => !job.isDone);
+      if (waiting.length < 2 || nowMs - reader.progressMs < HEDGE_MS) continue;
+      const idle = this.#readers.find((other) => other.batch.length === 0 && other.handle !== undefined);
+      if (idle === undefined) return;
+      this.#markSlow(waiting[0] as Job);
+      this.#send(idle, waiting.slice(1));
+    }
+  }
+
+  /** Interrupts reads that have run for longer than `ms`. The number of readers interrupted. */
+  interruptOlderThan(ms: number): number {
+    const nowMs = this.#parts.clock.monotonic();
+    let count = 0;
+    for (const reader of this.#readers) {
+      if (reader.batch.length === 0 || reader.handle === undefined || nowMs - reader.startedMs < ms) continue;
+      this.#parts.interrupt(reader.handle);
+      count++;
+    }
+    return count;
+  }
+
+  /** Status of one reader's connection. */
+  status(): Promise<SqliteStatus> {
+    const reader = this.#readers.find((each) => each.batch.length === 0) ?? (this.#readers[0] as Reader);
+    return new Promise((resolve) => {
+      reader.statuses.push(resolve);
+      this.#post(reader, { kind: "status", id: this.#nextId++ });
+    });
+  }
+
+  /** Refuses what waits, interrupts what runs, and ends the threads. Idempotent. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const job of this.#jobs.values()) job.reject(new PumiceError("REPLICA_CLOSED"));
+    this.#jobs.clear();
+    this.#queue = [];
+    await Promise.all(
+      this.#readers.map(async (reader) => {
+        if (reader.batch.length > 0 && reader.handle !== undefined) this.#parts.interrupt(reader.handle);
+        await reader.worker.terminate();
+      }),
+    );
+  }
+
+  #start(opening: Promise<void>[]): Reader {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    opening.push(promise);
+    const reader: Reader = { worker: this.#parts.spawn(), handle: undefined, batch: [], startedMs: 0, progressMs: 0, statuses: [] };
+    reader.worker.onMessage((message) => {
+      this.#receive(reader, message as ReaderResponse);
+      if (reader.handle !== undefined) resolve();
+    });
+    reader.worker.onExit((error) => this.#parts.failed(new PumiceError("WORKER_FAILED", { name: "reader" }, error)));
+    return reader;
+  }
+
+  #deferFlush(): void {
+    if (this.#isFlushDeferred) return;
+    this.#isFlushDeferred = true;
+    this.#parts.defer(() => {
+      this.#isFlushDeferred = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    for (const reader of this.#readers) {
+      if (this.#queue.length === 0) return;
+      if (reader.batch.length === 0 && reader.handle !== undefined) this.#send(reader, this.#takeBatch());
+    }
+  }
+
+  /** The reads from the head of the queue that may share a transaction. */
+  #takeBatch(): Job[] {
+    let count = 0;
+    while (count < this.#queue.length && count < BATCH_READS_MAX) {
+      if (this.#isSlow(this.#queue[count] as Job)) {
+        if (count === 0) count = 1;
+        break;
+      }
+      count++;
+    }
+    return this.#queue.splice(0, count);
+  }
+
+  #send(reader: Reader, batch: Job[]): void {
+    const nowMs = this.#parts.clock.monotonic();
+    reader.batch = batch;
+    reader.startedMs = nowMs;
+    reader.progressMs = nowMs;
+    this.#post(reader, { kind: "read", requests: batch.map((job) => ({ id: job.id, request: job.request })) });
+  }
+
+  #post(reader: Reader, request: ReaderRequest): void {
+    reader.worker.post(request);
+  }
+
+  #receive(reader: Reader, response: ReaderResponse): void {
+    switch (response.kind) {
+      case "opened":
+        reader.handle = response.interruptHandle;
+        this.#deferFlush();
+        return;
+      case "reads":
+        this.#answered(reader, response.results);
+        return;
+      case "status":
+        reader.statuses.shift()?.(response.status);
+        return;
+      case "fatal":
+        this.#parts.failed(errorFromWire(response.error));
+        return;
+      case "backup-done":
+      case "dump-chunk":
+      case "closed":
+        assert(false, "a reader of the pool neither backs up nor dumps");
+    }
+  }
+
+  #answered(reader: Reader, results: readonly { readonly id: number; readonly result: ReadResult }[]): void {
+    const nowMs = this.#parts.clock.monotonic();
+    if (results.length === 1 && nowMs - reader.progressMs > SLOW_MS) this.#markSlow(this.#jobs.get((results[0] as { id: number }).id));
+    reader.progressMs = nowMs;
+    const answered = new Map(results.map(({ id, result }) => [id, result]));
+    const left: Job[] = [];
+    for (const job of reader.batch) {
+      const result = answered.get(job.id);
+      if (result === undefined) left.push(job);
+      else this.#settle(job, result);
+    }
+    reader.batch = left;
+    if (left.length === 0) this.#flush();
+  }
+
+  #settle(job: Job, result: ReadResult): void {
+    if (job.isDone) return;
+    job.isDone = true;
+    this.#jobs.delete(job.id);
+    job.resolve(result);
+  }
+
+  #watch(job: Job, signal: AbortSignal, reject: (reason: unknown) => void): void {
+    const abort = (): void => {
+      if (job.isDone) return;
+      job.isDone = true;
+      this.#jobs.delete(job.id);
+      this.#queue = this.#queue.filter((each) => each !== job);
+      const reader = this.#readers.find((each) => each.batch.length === 1 && each.batch[0] === job);
+      if (reader?.handle !== undefined) this.#parts.interrupt(reader.handle);
+      reject(signal.reason);
+    };
+    if (signal.aborted) abort();
+    else signal.addEventListener("abort", abort, { once: true });
+  }
+
+  #isSlow(job: Job): boolean {
+    const text = job.request.statements[0]?.sql;
+    return text !== undefined && this.#slowTexts.has(text);
+  }
+
+  #markSlow(job: Job | undefined): void {
+    const text = job?.request.statements[0]?.sql;
+    if (text === undefined) return;
+    if (this.#slowTexts.size >= SLOW_TEXTS_MAX) this.#slowTexts.delete(this.#slowTexts.values().next().value as string);
+    this.#slowTexts.add(text);
+  }
+}

@@ -1,0 +1,158 @@
+/**
+ * Whole databases in and out: a load cuts a SQLite file into entries of the log, a backup hands out a file or a dump piece by piece.
+ * Memory is bounded on both ways by a few pieces.
+ */
+import { PumiceError, concat, utf8, type FileSystem, type Random, type Worker } from "../base/mod.ts";
+import {
+  LOAD_CHUNK_BYTES_MAX,
+  type BackupOptions,
+  type DumpOptions,
+  type LoadAbortCommand,
+  type LoadChunkCommand,
+  type LoadCommitCommand,
+  type ReaderRequest,
+  type ReaderResponse,
+} from "../sql/mod.ts";
+import { errorFromWire } from "./apply-thread.ts";
+import type { Outcome } from "./requests.ts";
+
+
+/** A load's commands before they are stamped. */
+export type LoadCommand =
+  | Omit<LoadChunkCommand, "timeMs" | "seed" | "steps">
+  | Omit<LoadCommitCommand, "timeMs" | "seed" | "steps">
+  | Omit<LoadAbortCommand, "timeMs" | "seed" | "steps">;
+
+/**
+ * Sends `source`, a SQLite file, through the log by `propose` and replaces the whole database with it, or changes nothing.
+ * The outcome is the commit's: an `error` says why the file was refused. @throws what `propose` or `source` throws.
+ */
+export async function loadThroughLog(
+  source: AsyncIterable<Uint8Array>,
+  random: Random,
+  propose: (command: LoadCommand) => Promise<Outcome>,
+): Promise<Outcome> {
+  const load = random.u64();
+  let number = 0;
+  let sizeBytes = 0;
+  try {
+    for await (const bytes of inPieces(source, LOAD_CHUNK_BYTES_MAX)) {
+      const outcome = await propose({ kind: "load-chunk", load, number, bytes });
+      if (outcome.kind === "error") return outcome;
+      number++;
+      sizeBytes += bytes.length;
+    }
+    return await propose({ kind: "load-commit", load, chunkCount: number, sizeBytes });
+  } catch (error) {
+    // The pieces must not stay in the database. If this fails too, the next load clears them away.
+    await propose({ kind: "load-abort", load }).catch(() => undefined);
+    throw error;
+  }
+}
+
+/** The same bytes in pieces of `size`, the last one shorter. */
+async function* inPieces(source: AsyncIterable<Uint8Array>, size: number): AsyncIterable<Uint8Array> {
+  let parts: Uint8Array[] = [];
+  let length = 0;
+  for await (let bytes of source) {
+    while (length + bytes.length >= size) {
+      const taken = size - length;
+      yield concat([...parts, bytes.subarray(0, taken)]);
+      bytes = bytes.subarray(taken);
+      parts = [];
+      length = 0;
+    }
+    if (bytes.length > 0) {
+      parts.push(bytes);
+      length += bytes.length;
+    }
+  }
+  if (length > 0) yield concat(parts);
+}
+
+/** What a backup needs: a reader thread of its own, and a place for a temporary file. */
+export interface BackupParts {
+  readonly spawnReader: () => Worker;
+  readonly files: FileSystem;
+  /** Where the copy stands until it has been read. Must not exist. */
+  readonly temporaryPath: string;
+}
+
+/** How a backup is made. `sql`: a text of statements; else a SQLite file. */
+export type BackupRequest = ({ readonly format: "file" } & BackupOptions) | ({ readonly format: "sql" } & DumpOptions);
+
+/** Bytes of a backup file handed out at a time. */
+const PIECE_BYTES = 256 * 1024;
+
+/** The backup's bytes. Ending the iteration early ends the backup. @throws SQL_* if it fails. */
+export async function* backupBytes(request: BackupRequest, parts: BackupParts): AsyncGenerator<Uint8Array, void, void> {
+  const { worker, ask } = openReader(parts.spawnReader());
+  try {
+    if (request.format === "sql") {
+      yield* dumpBytes(request, worker, ask);
+      return;
+    }
+    const { journalMode, vacuum } = request;
+    const done = await ask({ kind: "backup", id: 0, target: parts.temporaryPath, options: { journalMode, vacuum } });
+    if (done.kind !== "backup-done") throw new PumiceError("WORKER_FAILED", { name: "backup", reason: done.kind });
+    if (done.error !== undefined) throw errorFromWire(done.error);
+    yield* fileBytes(parts.files, parts.temporaryPath);
+  } finally {
+    await worker.terminate();
+    if (parts.files.exists(parts.temporaryPath)) parts.files.remove(parts.temporaryPath);
+  }
+}
+
+type Ask = (request: ReaderRequest) => Promise<ReaderResponse>;
+
+/** One request at a time, each with one answer. */
+function openReader(worker: Worker): { readonly worker: Worker; readonly ask: Ask } {
+  let settle: { resolve: (response: ReaderResponse) => void; reject: (error: Error) => void } | undefined;
+  let failure: Error | undefined;
+  const fail = (error: Error): void => {
+    failure = error;
+    settle?.reject(error);
+  };
+  worker.onMessage((message) => {
+    const response = message as ReaderResponse;
+    if (response.kind === "opened") return;
+    if (response.kind === "fatal") fail(errorFromWire(response.error));
+    else settle?.resolve(response);
+  });
+  worker.onExit((error) => fail(error ?? new PumiceError("WORKER_FAILED", { name: "backup" })));
+  const ask: Ask = (request) =>
+    new Promise((resolve, reject) => {
+      if (failure !== undefined) return reject(failure);
+      settle = { resolve, reject };
+      worker.post(request);
+    });
+  return { worker, ask };
+}
+
+async function* dumpBytes(options: DumpOptions, worker: Worker, ask: Ask): AsyncGenerator<Uint8Array, void, void> {
+  worker.post({ kind: "dump", id: 0, options: { tables: options.tables } } satisfies ReaderRequest);
+  for (;;) {
+    const chunk = await ask({ kind: "dump-next", id: 0 });
+    if (chunk.kind !== "dump-chunk") throw new PumiceError("WORKER_FAILED", { name: "backup", reason: chunk.kind });
+    if (chunk.error !== undefined) throw errorFromWire(chunk.error);
+    if (chunk.text !== "") yield utf8(chunk.text);
+    if (chunk.isLast) return;
+  }
+}
+
+/** Synchronous reads of a file that was written a moment ago: they come from memory. */
+async function* fileBytes(files: FileSystem, path: string): AsyncGenerator<Uint8Array, void, void> {
+  const file = files.open(path, "read");
+  try {
+    const size = file.size();
+    for (let position = 0; position < size; ) {
+      const piece = new Uint8Array(Math.min(PIECE_BYTES, size - position));
+      const count = file.read(piece, position);
+      if (count === 0) throw new PumiceError("FS_IO", { path, reason: "the backup file ended early" });
+      yield piece.subarray(0, count);
+      position += count;
+    }
+  } finally {
+    file.close();
+  }
+}
