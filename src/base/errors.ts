@@ -66,6 +66,19 @@ export const ERRORS = {
   LOG_FULL: { kind: "unavailable", text: "no space for the log" },
   LOG_FAILED: { kind: "closed", text: "log failed and acknowledges nothing until the process restarts" },
   LOG_CLOSED: { kind: "closed", text: "log is closed" },
+  REPLICA_NOT_LEADER: { kind: "not-leader", text: "this node is not the leader" },
+  REPLICA_TIMEOUT: { kind: "unavailable", text: "no result in time; the entry may still be applied" },
+  REPLICA_OVERLOADED: { kind: "unavailable", text: "too much is waiting; try again later" },
+  REPLICA_CLOSED: { kind: "closed", text: "this node is shutting down" },
+  REPLICA_FAILED: { kind: "unavailable", text: "this node has failed and stops; its log holds what was acknowledged" },
+  REPLICA_ENTRY_TOO_LARGE: { kind: "invalid", text: "request is too large for one log entry; send it in parts" },
+  REPLICA_BEHIND_DATABASE: {
+    kind: "corrupt",
+    text: "the database has applied more than the Raft log holds; the log was lost or belongs to another database",
+  },
+  // entry
+  NODE_DIRECTORY: { kind: "invalid", text: "data directory cannot be used" },
+  NODE_DIRECTORY_LOCKED: { kind: "conflict", text: "another process runs on this data directory; stop it or give another directory" },
   // server
   SERVER_LISTEN: { kind: "unavailable", text: "the HTTP address cannot be used" },
   SERVER_AUTH_FILE: { kind: "invalid", text: "the credentials file cannot be used" },

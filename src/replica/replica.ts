@@ -1,0 +1,384 @@
+/**
+ * One replica: the driver of the consensus core joined to its log, its state machine and its readers, and to those who ask.
+ *
+ * The life of a write: encoded and proposed here; made durable by the log's thread; committed by the core; applied by the apply
+ * thread; its result handed to the one who waits. Everything that is proposed in one turn of the event loop is one batch.
+ *
+ * Invariants:
+ * 1. A write is acknowledged only after its entry is durable on a quorum and applied.
+ * 2. After a failure of this machine nothing is acknowledged any more, and the owner is told once.
+ * 3. The time in entries of one leader never goes back.
+ */
+import { PumiceError, type Clock, type Random } from "../base/mod.ts";
+import type { Entry, Status } from "../raft/mod.ts";
+import { encodeCommand, STEPS_DEFAULT, STEPS_PER_MS, type ApplyEntry, type Command, type EntryResult, type SqliteStatus } from "../sql/mod.ts";
+import type { ApplyThread } from "./apply-thread.ts";
+import { Checkpoints, type CheckpointCounts, type Position } from "./checkpoints.ts";
+import type { RoleChange } from "./driver-ports.ts";
+import type { RaftDriver } from "./driver.ts";
+import type { LogThread } from "./log-thread.ts";
+import { ReadBarrier } from "./read-barrier.ts";
+import type { ReaderPool } from "./reader-pool.ts";
+import type { Outcome, ReadRequest, WriteRequest } from "./requests.ts";
+import { backupBytes, loadThroughLog, type BackupParts, type BackupRequest, type LoadCommand } from "./transfer.ts";
+import { Waiters } from "./waiters.ts";
+
+/** What a replica knows of itself. */
+export interface Identity {
+  readonly nodeId: string;
+  /** The Raft address told to others, HOST:PORT. */
+  readonly address: string;
+}
+
+/** How a replica behaves. */
+export interface ReplicaSettings extends Identity {
+  /** How long a write waits for its result unless it says otherwise. Unit: ms. */
+  readonly applyTimeoutMs: number;
+  /** The WAL's size past which it is checkpointed. Unit: bytes. */
+  readonly walLimitBytes: number;
+  /** Largest entry. Unit: bytes. */
+  readonly entryBytesMax: number;
+  /** Unit: ms. */
+  readonly raftTickMs: number;
+}
+
+/** The opened parts that a replica joins; it closes them. */
+export interface ReplicaParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly apply: ApplyThread;
+  readonly readers: ReaderPool;
+  readonly log: LogThread;
+  readonly driver: RaftDriver;
+  /** Runs `task` at the end of this turn of the event loop. */
+  readonly defer: (task: () => void) => void;
+  readonly backup: (name: string) => BackupParts;
+  /** This machine failed: called once; the process must end. */
+  readonly onFatal: (error: PumiceError) => void;
+  /** What the database file held when it was opened. */
+  readonly applied: Position;
+}
+
+/** Plain data for status pages. */
+export interface ReplicaStatus {
+  readonly raft: Status;
+  readonly applied: Position;
+  readonly leader: Identity | undefined;
+  readonly waitingWrites: number;
+  readonly waitingApply: number;
+  readonly reads: number;
+  readonly readers: number;
+  readonly walBytes: number;
+  readonly checkpoints: CheckpointCounts;
+  readonly writer: SqliteStatus;
+  readonly reader: SqliteStatus;
+}
+
+/** Deadlines and slow reads are looked at this often. Unit: ms. */
+const HOUSEKEEPING_MS = 25;
+/** How long a close waits for what was accepted. Unit: ms. */
+const CLOSE_WAIT_MS = 10_000;
+const LINEARIZABLE_TIMEOUT_MS = 10_000;
+
+/** A replica of the database. Made by `openReplica`. */
+export class Replica {
+  readonly identity: Identity;
+  readonly #settings: ReplicaSettings;
+  readonly #parts: ReplicaParts;
+  readonly #waiters = new Waiters();
+  readonly #barrier: ReadBarrier;
+  readonly #checkpoints: Checkpoints;
+  readonly #appliedWaiters = new Set<{ readonly index: number; readonly resolve: () => void }>();
+  #applied: Position;
+  #role: RoleChange = { role: "follower", term: 0, lead: 0 };
+  #snapshot: Position | undefined;
+  #readyIndex = Infinity;
+  #lastTimeMs = 0;
+  #state: "open" | "closing" | "closed" | "failed" = "open";
+  #isPumpDeferred = false;
+  #backups = 0;
+  #closing: Promise<void> | undefined;
+
+  constructor(settings: ReplicaSettings, parts: ReplicaParts) {
+    this.identity = { nodeId: settings.nodeId, address: settings.address };
+    this.#settings = settings;
+    this.#parts = parts;
+    this.#applied = parts.applied;
+    this.#barrier = new ReadBarrier(() => parts.driver.readIndex());
+    this.#checkpoints = new Checkpoints(settings.walLimitBytes, {
+      checkpoint: () => parts.apply.checkpoint("truncate"),
+      durable: (position) => this.#compact(position),
+      interruptReads: (ms) => parts.readers.interruptOlderThan(ms),
+    });
+    void this.#keepHouse();
+  }
+
+  /** Everything up to here has been applied by this replica. */
+  get applied(): Position {
+    return this.#applied;
+  }
+
+  /** The position that a snapshot stands for: what the synced database file holds. */
+  get snapshotPosition(): Position | undefined {
+    return this.#snapshot;
+  }
+
+  /** The leader, if one is known. */
+  leader(): Identity | undefined {
+    return this.#role.role === "leader" ? this.identity : undefined;
+  }
+
+  /** True once a leader is known and everything committed before it took over has been applied here. */
+  isReady(): boolean {
+    return this.leader() !== undefined && this.#applied.index >= this.#readyIndex && this.#state === "open";
+  }
+
+  /**
+   * Sends SQL through the log and gives its outcome.
+   * @throws REPLICA_NOT_LEADER (it was not and will not be applied), REPLICA_TIMEOUT (it may be), REPLICA_OVERLOADED,
+   * REPLICA_ENTRY_TOO_LARGE, REPLICA_CLOSED, REPLICA_FAILED
+   */
+  write(request: WriteRequest, options: { readonly timeoutMs?: number | undefined } = {}): Promise<Outcome> {
+    const { kind, statements, transaction, script, requestId, format } = request;
+    const command = { kind, statements, transaction, script, requestId, format, ...this.#stamp(request.dbTimeoutMs) };
+    return this.#propose(command, request.timings === true, options.timeoutMs);
+  }
+
+  /** Reads. @throws REPLICA_NOT_LEADER, REPLICA_TIMEOUT, REPLICA_OVERLOADED, REPLICA_CLOSED; the signal's reason */
+  async read(request: ReadRequest, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<Outcome> {
+    this.#mustBeOpen();
+    const level = request.level === "auto" ? "weak" : request.level;
+    if (level === "strong") {
+      if (request.orWrite === true) return { kind: "writes" };
+      return this.#readThroughLog(request);
+    }
+    if (level === "weak") this.#mustLead();
+    if (level === "linearizable") await this.#confirm(request.linearizableTimeoutMs ?? LINEARIZABLE_TIMEOUT_MS);
+    const { statements, transaction, format, timings, resultBytesMax } = request;
+    const read = { statements, transaction, format, timings, resultBytesMax, deadlineMs: request.dbTimeoutMs, unlessWrite: request.orWrite };
+    const result = await this.#parts.readers.read(read, options);
+    if (result.writes === true) return { kind: "writes" };
+    if (result.error !== undefined) return { kind: "error", error: result.error };
+    return { kind: "results", results: result.results };
+  }
+
+  /** Replaces the whole database by `source`, a SQLite file. The outcome `error` says why it was refused; nothing has changed then. */
+  load(source: AsyncIterable<Uint8Array>): Promise<Outcome> {
+    const propose = (command: LoadCommand): Promise<Outcome> => this.#propose({ ...command, ...this.#stamp(undefined) }, false, LOAD_TIMEOUT_MS);
+    return loadThroughLog(source, this.#parts.random, propose);
+  }
+
+  /** The database as it is now, as a SQLite file or as SQL text. Ending the iteration ends the backup. @throws SQL_*, REPLICA_CLOSED */
+  backup(request: BackupRequest): AsyncGenerator<Uint8Array, void, void> {
+    this.#mustBeOpen();
+    return backupBytes(request, this.#parts.backup(`backup-${++this.#backups}`));
+  }
+
+  /** Resolves true when `index` (default: what is committed now) has been applied here, false when the time is up. */
+  async waitApplied(index: number | undefined, timeoutMs: number): Promise<boolean> {
+    const target = index ?? this.#parts.driver.status().commit;
+    if (this.#applied.index >= target) return true;
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const waiter = { index: target, resolve: () => resolve(true) };
+    this.#appliedWaiters.add(waiter);
+    const timedOut = this.#parts.clock.sleep(timeoutMs).then(() => false);
+    const isApplied = await Promise.race([promise, timedOut]);
+    this.#appliedWaiters.delete(waiter);
+    return isApplied;
+  }
+
+  /** How this replica stands. */
+  async status(): Promise<ReplicaStatus> {
+    const { driver, apply, readers } = this.#parts;
+    const [writer, reader] = await Promise.all([apply.status(), readers.status()]);
+    return {
+      raft: driver.status(),
+      applied: this.#applied,
+      leader: this.leader(),
+      waitingWrites: this.#waiters.count,
+      waitingApply: apply.waitingCount,
+      reads: readers.count,
+      readers: readers.readerCount,
+      walBytes: apply.walBytes,
+      checkpoints: this.#checkpoints.counts,
+      writer,
+      reader,
+    };
+  }
+
+  /** Takes nothing more, finishes what was accepted (for a bounded time), and closes its parts. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  // The driver's ports, wired by openReplica.
+
+  /** Committed entries to apply. */
+  applyCommitted(entries: readonly Entry[]): void {
+    const wanted = entries.map((entry): ApplyEntry => {
+      const { index, term, type } = entry;
+      const data = type === "normal" ? entry.data : NO_DATA;
+      const timings = this.#waiters.wants(index, term);
+      return timings === undefined ? { index, term, data } : { index, term, data, want: { timings } };
+    });
+    this.#parts.apply.apply(wanted);
+  }
+
+  roleChanged(change: RoleChange): void {
+    this.#role = change;
+    if (change.role === "leader") this.#readyIndex = this.#parts.driver.status().lastIndex;
+  }
+
+  readable(read: number, index: number): void {
+    this.#barrier.confirmed(read, index, this.#applied.index);
+  }
+
+  /** The log has made everything up to this batch durable. */
+  persisted(number: number): void {
+    this.#parts.driver.persisted(number);
+    this.#pump();
+  }
+
+  /** The apply thread has applied these. */
+  appliedEntries(entries: readonly ApplyEntry[], results: readonly EntryResult[]): void {
+    const last = entries.at(-1);
+    if (last === undefined || this.#state === "failed") return;
+    this.#applied = { index: last.index, term: last.term };
+    this.#parts.driver.applied(last.index);
+    for (const [i, entry] of entries.entries()) {
+      const result = results[i] as EntryResult;
+      if (result.error === undefined) {
+        this.#waiters.settle(entry.index, entry.term, { kind: "results", results: result.results, raftIndex: entry.index });
+      } else {
+        this.#waiters.settle(entry.index, entry.term, { kind: "error", error: result.error });
+      }
+    }
+    this.#barrier.applied(last.index);
+    for (const waiter of this.#appliedWaiters) if (waiter.index <= last.index) waiter.resolve();
+    this.#checkpoints.applied(this.#applied, this.#parts.apply.walBytes);
+    this.#deferPump();
+  }
+
+  /** This machine failed. */
+  fail(error: PumiceError): void {
+    if (this.#state === "failed" || this.#state === "closed") return;
+    this.#state = "failed";
+    const told = new PumiceError("REPLICA_FAILED", { reason: error.code }, error);
+    this.#waiters.failAll(told);
+    this.#barrier.failAll(told);
+    this.#parts.onFatal(error);
+  }
+
+  #propose(command: Command, timings: boolean, timeoutMs = this.#settings.applyTimeoutMs): Promise<Outcome> {
+    if (this.#state !== "open") return Promise.reject(this.#refusal());
+    const data = encodeCommand(command);
+    if (data.length > this.#settings.entryBytesMax) {
+      return Promise.reject(new PumiceError("REPLICA_ENTRY_TOO_LARGE", { bytes: data.length, max: this.#settings.entryBytesMax }));
+    }
+    const full = this.#parts.log.refusal;
+    if (full !== undefined) return Promise.reject(new PumiceError("REPLICA_OVERLOADED", { reason: full.message }, full));
+    const proposed = this.#parts.driver.propose([data]);
+    if (!proposed.ok) {
+      const code = proposed.reason === "not-leader" ? "REPLICA_NOT_LEADER" : "REPLICA_OVERLOADED";
+      return Promise.reject(new PumiceError(code, { reason: proposed.reason }));
+    }
+    this.#deferPump();
+    const { firstIndex, term } = proposed;
+    return new Promise((resolve, reject) => {
+      this.#waiters.add(firstIndex, { term, timings, deadlineMs: this.#parts.clock.monotonic() + timeoutMs, resolve, reject });
+    });
+  }
+
+  #readThroughLog(request: ReadRequest): Promise<Outcome> {
+    const { statements, transaction, format } = request;
+    const command = { kind: "query" as const, statements, transaction, format, ...this.#stamp(request.dbTimeoutMs) };
+    return this.#propose(command, request.timings === true);
+  }
+
+  /** What every command carries from its leader. */
+  #stamp(dbTimeoutMs: number | undefined): { readonly timeMs: number; readonly seed: bigint; readonly steps: number } {
+    this.#lastTimeMs = Math.max(this.#lastTimeMs, this.#parts.clock.now());
+    const steps = dbTimeoutMs === undefined || dbTimeoutMs === 0 ? STEPS_DEFAULT : Math.ceil(dbTimeoutMs * STEPS_PER_MS);
+    return { timeMs: this.#lastTimeMs, seed: this.#parts.random.u64(), steps: Math.min(steps, STEPS_DEFAULT) };
+  }
+
+  #confirm(timeoutMs: number): Promise<void> {
+    this.#deferPump();
+    return this.#barrier.wait(this.#parts.clock.monotonic() + timeoutMs);
+  }
+
+  #compact(position: Position): void {
+    if (this.#state === "failed") return;
+    this.#snapshot = position;
+    this.#parts.driver.compact(position.index);
+  }
+
+  #deferPump(): void {
+    if (this.#isPumpDeferred) return;
+    this.#isPumpDeferred = true;
+    this.#parts.defer(() => {
+      this.#isPumpDeferred = false;
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    if (this.#state === "failed" || this.#state === "closed") return;
+    this.#barrier.flush();
+    this.#parts.driver.pump();
+  }
+
+  async #keepHouse(): Promise<void> {
+    const { clock, driver, readers, log } = this.#parts;
+    let tickedMs = clock.monotonic();
+    while (this.#state === "open" || this.#state === "closing") {
+      await clock.sleep(HOUSEKEEPING_MS);
+      const nowMs = clock.monotonic();
+      this.#waiters.expire(nowMs);
+      this.#barrier.expire(nowMs);
+      readers.tick();
+      log.retry();
+      if (nowMs - tickedMs < this.#settings.raftTickMs) continue;
+      tickedMs = nowMs;
+      driver.tick();
+      this.#pump();
+    }
+  }
+
+  async #close(): Promise<void> {
+    const { apply, readers, log, clock } = this.#parts;
+    if (this.#state === "open") {
+      this.#state = "closing";
+      const deadlineMs = clock.monotonic() + CLOSE_WAIT_MS;
+      while (this.#waiters.count > 0 && this.#isClosing() && clock.monotonic() < deadlineMs) await clock.sleep(1);
+    }
+    await readers.close();
+    await apply.close();
+    await log.close();
+    if (this.#state === "closing") this.#state = "closed";
+    this.#waiters.failAll(new PumiceError("REPLICA_CLOSED"));
+    this.#barrier.failAll(new PumiceError("REPLICA_CLOSED"));
+  }
+
+  /** A failure may come at any await. */
+  #isClosing(): boolean {
+    return this.#state === "closing";
+  }
+
+  #mustBeOpen(): void {
+    if (this.#state !== "open") throw this.#refusal();
+  }
+
+  #mustLead(): void {
+    if (this.#role.role !== "leader") throw new PumiceError("REPLICA_NOT_LEADER");
+  }
+
+  #refusal(): PumiceError {
+    return new PumiceError(this.#state === "failed" ? "REPLICA_FAILED" : "REPLICA_CLOSED");
+  }
+}
+
+const NO_DATA = new Uint8Array(0);
+/** A piece of a load waits this long: behind it the disk may be busy with those before. Unit: ms. */
+const LOAD_TIMEOUT_MS = 600_000;
