@@ -76,6 +76,7 @@ export const ERRORS = {
     kind: "corrupt",
     text: "the database has applied more than the Raft log holds; the log was lost or belongs to another database",
   },
+  REPLICA_LOG_GAP: { kind: "corrupt", text: "the Raft log lacks entries that the database has not applied" },
   // entry
   NODE_DIRECTORY: { kind: "invalid", text: "data directory cannot be used" },
   NODE_DIRECTORY_LOCKED: { kind: "conflict", text: "another process runs on this data directory; stop it or give another directory" },

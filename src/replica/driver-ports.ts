@@ -20,8 +20,8 @@ export interface LogBatch {
 export interface LogPort {
   /** Takes a batch; batches are written in order. Later, or at once, the owner calls `driver.persisted(number)`. */
   append(batch: LogBatch): void;
-  /** Everything up to `index` may go, whenever it suits: it is applied here, and the commit index on disk has passed it. */
-  compact(index: number): void;
+  /** Everything up to the entry at `index`, of `term`, may go, whenever it suits: it is applied here, and the commit index on disk has passed it. */
+  compact(index: number, term: number): void;
 }
 
 /** What changed about who leads. */

@@ -338,8 +338,10 @@ export class RaftDriver {
     const snapshot = this.ports.latestSnapshot()?.index ?? 0;
     const index = Math.min(this.compactTarget, this.node.appliedIndex, this.durable.commit, snapshot, this.log.lastIndex());
     if (index < this.log.firstIndex()) return;
+    const term = this.log.term(index);
+    assert(term !== undefined, "a log is compacted up to an entry that it has");
     this.log.compact(index);
-    this.ports.log.compact(index);
+    this.ports.log.compact(index, term);
   }
 
   private lastTerm(): number {

@@ -5,3 +5,8 @@ export type { DriverPorts, LogBatch, LogPort, RoleChange } from "./driver-ports.
 export { MemoryLog } from "./memory-log.ts";
 export type { MemoryLogOptions, OlderEntries, RecoveredLog } from "./memory-log.ts";
 export * from "./log/mod.ts";
+export { openReplica, WORKERS } from "./open.ts";
+export type { OpenSettings, World } from "./open.ts";
+export type { Identity, Replica, ReplicaSettings, ReplicaStatus } from "./replica.ts";
+export type { Level, Outcome, ReadRequest, WriteRequest } from "./requests.ts";
+export type { BackupRequest } from "./transfer.ts";

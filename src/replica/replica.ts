@@ -25,7 +25,7 @@ import { Waiters } from "./waiters.ts";
 
 /** What a replica knows of itself. */
 export interface Identity {
-  readonly nodeId: string;
+  readonly id: string;
   /** The Raft address told to others, HOST:PORT. */
   readonly address: string;
 }
@@ -82,7 +82,7 @@ const LINEARIZABLE_TIMEOUT_MS = 10_000;
 
 /** A replica of the database. Made by `openReplica`. */
 export class Replica {
-  readonly identity: Identity;
+  readonly #identity: Identity;
   readonly #settings: ReplicaSettings;
   readonly #parts: ReplicaParts;
   readonly #waiters = new Waiters();
@@ -100,7 +100,7 @@ export class Replica {
   #closing: Promise<void> | undefined;
 
   constructor(settings: ReplicaSettings, parts: ReplicaParts) {
-    this.identity = { nodeId: settings.nodeId, address: settings.address };
+    this.#identity = { id: settings.id, address: settings.address };
     this.#settings = settings;
     this.#parts = parts;
     this.#applied = parts.applied;
@@ -123,9 +123,13 @@ export class Replica {
     return this.#snapshot;
   }
 
+  get nodeId(): string {
+    return this.#identity.id;
+  }
+
   /** The leader, if one is known. */
   leader(): Identity | undefined {
-    return this.#role.role === "leader" ? this.identity : undefined;
+    return this.#role.role === "leader" ? this.#identity : undefined;
   }
 
   /** True once a leader is known and everything committed before it took over has been applied here. */
@@ -174,15 +178,20 @@ export class Replica {
     return backupBytes(request, this.#parts.backup(`backup-${++this.#backups}`));
   }
 
-  /** Resolves true when `index` (default: what is committed now) has been applied here, false when the time is up. */
-  async waitApplied(index: number | undefined, timeoutMs: number): Promise<boolean> {
-    const target = index ?? this.#parts.driver.status().commit;
+  /** Resolves true when `index` (or what is committed now) has been applied here, false when the time is up. */
+  async waitApplied(index: number | "commit", options: { readonly timeoutMs: number }): Promise<boolean> {
+    const target = index === "commit" ? this.#parts.driver.status().commit : index;
     if (this.#applied.index >= target) return true;
     const { promise, resolve } = Promise.withResolvers<boolean>();
     const waiter = { index: target, resolve: () => resolve(true) };
     this.#appliedWaiters.add(waiter);
-    const timedOut = this.#parts.clock.sleep(timeoutMs).then(() => false);
+    const done = new AbortController();
+    const timedOut = this.#parts.clock.sleep(options.timeoutMs, { signal: done.signal }).then(
+      () => false,
+      () => true,
+    );
     const isApplied = await Promise.race([promise, timedOut]);
+    done.abort();
     this.#appliedWaiters.delete(waiter);
     return isApplied;
   }

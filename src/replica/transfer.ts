@@ -6,7 +6,6 @@ import { PumiceError, concat, utf8, type FileSystem, type Random, type Worker } 
 import {
   LOAD_CHUNK_BYTES_MAX,
   type BackupOptions,
-  type DumpOptions,
   type LoadAbortCommand,
   type LoadChunkCommand,
   type LoadCommitCommand,
@@ -78,22 +77,31 @@ export interface BackupParts {
   readonly temporaryPath: string;
 }
 
-/** How a backup is made. `sql`: a text of statements; else a SQLite file. */
-export type BackupRequest = ({ readonly format: "file" } & BackupOptions) | ({ readonly format: "sql" } & DumpOptions);
+/** How a backup is made. */
+export interface BackupRequest {
+  /** `binary`: a SQLite file in WAL mode; `delete`: one in rollback-journal mode; `sql`: a text of statements. */
+  readonly format: "binary" | "delete" | "sql";
+  /** The file is packed with VACUUM INTO. Not with `sql`. */
+  readonly vacuum: boolean;
+  /** With `sql`: only these tables. Empty: everything. */
+  readonly tables: readonly string[];
+  /** Ends the backup. */
+  readonly signal?: AbortSignal | undefined;
+}
 
 /** Bytes of a backup file handed out at a time. */
 const PIECE_BYTES = 256 * 1024;
 
-/** The backup's bytes. Ending the iteration early ends the backup. @throws SQL_* if it fails. */
+/** The backup's bytes. Ending the iteration early ends the backup. @throws SQL_* if it fails; the signal's reason */
 export async function* backupBytes(request: BackupRequest, parts: BackupParts): AsyncGenerator<Uint8Array, void, void> {
-  const { worker, ask } = openReader(parts.spawnReader());
+  const { worker, ask } = openReader(parts.spawnReader(), request.signal);
   try {
     if (request.format === "sql") {
-      yield* dumpBytes(request, worker, ask);
+      yield* dumpBytes(request.tables, worker, ask);
       return;
     }
-    const { journalMode, vacuum } = request;
-    const done = await ask({ kind: "backup", id: 0, target: parts.temporaryPath, options: { journalMode, vacuum } });
+    const options: BackupOptions = { journalMode: request.format === "delete" ? "delete" : "wal", vacuum: request.vacuum };
+    const done = await ask({ kind: "backup", id: 0, target: parts.temporaryPath, options });
     if (done.kind !== "backup-done") throw new PumiceError("WORKER_FAILED", { name: "backup", reason: done.kind });
     if (done.error !== undefined) throw errorFromWire(done.error);
     yield* fileBytes(parts.files, parts.temporaryPath);
@@ -106,13 +114,14 @@ export async function* backupBytes(request: BackupRequest, parts: BackupParts): 
 type Ask = (request: ReaderRequest) => Promise<ReaderResponse>;
 
 /** One request at a time, each with one answer. */
-function openReader(worker: Worker): { readonly worker: Worker; readonly ask: Ask } {
-  let settle: { resolve: (response: ReaderResponse) => void; reject: (error: Error) => void } | undefined;
-  let failure: Error | undefined;
-  const fail = (error: Error): void => {
-    failure = error;
+function openReader(worker: Worker, signal: AbortSignal | undefined): { readonly worker: Worker; readonly ask: Ask } {
+  let settle: { resolve: (response: ReaderResponse) => void; reject: (error: unknown) => void } | undefined;
+  let failure: { readonly error: unknown } | undefined;
+  const fail = (error: unknown): void => {
+    failure ??= { error };
     settle?.reject(error);
   };
+  signal?.addEventListener("abort", () => fail(signal.reason), { once: true });
   worker.onMessage((message) => {
     const response = message as ReaderResponse;
     if (response.kind === "opened") return;
@@ -122,15 +131,15 @@ function openReader(worker: Worker): { readonly worker: Worker; readonly ask: As
   worker.onExit((error) => fail(error ?? new PumiceError("WORKER_FAILED", { name: "backup" })));
   const ask: Ask = (request) =>
     new Promise((resolve, reject) => {
-      if (failure !== undefined) return reject(failure);
+      if (failure !== undefined) return reject(failure.error);
       settle = { resolve, reject };
       worker.post(request);
     });
   return { worker, ask };
 }
 
-async function* dumpBytes(options: DumpOptions, worker: Worker, ask: Ask): AsyncGenerator<Uint8Array, void, void> {
-  worker.post({ kind: "dump", id: 0, options: { tables: options.tables } } satisfies ReaderRequest);
+async function* dumpBytes(tables: readonly string[], worker: Worker, ask: Ask): AsyncGenerator<Uint8Array, void, void> {
+  worker.post({ kind: "dump", id: 0, options: tables.length === 0 ? {} : { tables } } satisfies ReaderRequest);
   for (;;) {
     const chunk = await ask({ kind: "dump-next", id: 0 });
     if (chunk.kind !== "dump-chunk") throw new PumiceError("WORKER_FAILED", { name: "backup", reason: chunk.kind });

@@ -1,0 +1,160 @@
+/**
+ * A whole node: the data directory, the replica with its threads, the HTTP server in front. The composition root of pumiced.
+ *
+ * The server listens before the database is open, so that a restart answers /status and refuses the rest with a reason.
+ */
+import { mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { PumiceError } from "../base/mod.ts";
+import { systemFiles, systemRandom, systemClock, threadSpawner } from "../host/mod.ts";
+import { openReplica, type OpenSettings, type Replica, type World, WORKERS } from "../replica/mod.ts";
+import { startServer, type LogLine, type RunningServer, type ServerOptions } from "../server/mod.ts";
+import { type DataDirectory, openDataDirectory } from "./data-directory.ts";
+import { extensionPath, openInterrupt } from "./extension.ts";
+
+/** What a node is told. */
+export interface NodeSettings {
+  readonly dataDirectory: string;
+  readonly version: string;
+  readonly server: ServerOptions;
+  /** Name of the node. Default: its Raft address. */
+  readonly nodeId?: string | undefined;
+  /** The Raft address told to others, HOST:PORT. */
+  readonly raftAddress: string;
+  readonly foreignKeys: boolean;
+  /** Threads that read. */
+  readonly readers: number;
+  /** Unit: bytes. */
+  readonly walLimitBytes: number;
+  /** Unit: bytes. */
+  readonly logSegmentBytes: number;
+  /** Unit: ms. */
+  readonly applyTimeoutMs: number;
+  /** Time without a leader after which a node stands for election. Unit: ms. */
+  readonly electionTimeoutMs: number;
+  readonly log: LogLine;
+}
+
+/** A node that runs. */
+export interface RunningNode {
+  /** Where it listens. */
+  readonly url: string;
+  readonly dataDirectory: string;
+  /** Resolves if this machine fails the node: nothing is acknowledged any more, and the process should end. */
+  readonly failed: Promise<PumiceError>;
+  /** Finishes what was accepted, and closes everything. Idempotent. */
+  close(): Promise<void>;
+}
+
+const ELECTION_TICKS = 10;
+/** An entry may be as large as a body may be, and its encoding a little larger. Unit: bytes. */
+const ENTRY_SLACK_BYTES = 16 * 1024 * 1024;
+
+/**
+ * Starts a node and resolves when it is ready to serve.
+ * @throws NODE_DIRECTORY, NODE_DIRECTORY_LOCKED, SERVER_*, LOG_*, SQL_*, REPLICA_*
+ */
+export async function startNode(settings: NodeSettings): Promise<RunningNode> {
+  const directory = openDataDirectory(settings.dataDirectory);
+  let replica: Replica | undefined;
+  let server: RunningServer | undefined;
+  const failed = Promise.withResolvers<PumiceError>();
+  try {
+    const id = settings.nodeId ?? settings.raftAddress;
+    server = await startServer(settings.server, {
+      replica: () => replica,
+      node: { id, version: settings.version, raftAddress: settings.raftAddress, dataDirectory: directory.path },
+      log: settings.log,
+    });
+    replica = await openReplica(openSettings(settings, directory), worldOf(failed.resolve));
+  } catch (error) {
+    await server?.close();
+    directory[Symbol.dispose]();
+    throw error;
+  }
+  return new Node({ directory, replica, server, failed: failed.promise });
+}
+
+interface NodeParts {
+  readonly directory: DataDirectory;
+  readonly replica: Replica;
+  readonly server: RunningServer;
+  readonly failed: Promise<PumiceError>;
+}
+
+class Node implements RunningNode {
+  readonly #parts: NodeParts;
+  #closing: Promise<void> | undefined;
+
+  constructor(parts: NodeParts) {
+    this.#parts = parts;
+  }
+
+  get url(): string {
+    return this.#parts.server.url;
+  }
+
+  get dataDirectory(): string {
+    return this.#parts.directory.path;
+  }
+
+  get failed(): Promise<PumiceError> {
+    return this.#parts.failed;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const { directory, replica, server } = this.#parts;
+    try {
+      await server.close();
+      await replica.close();
+    } finally {
+      directory[Symbol.dispose]();
+    }
+  }
+}
+
+function openSettings(settings: NodeSettings, directory: DataDirectory): OpenSettings {
+  const temporaryFolder = join(directory.path, "tmp");
+  rmSync(temporaryFolder, { recursive: true, force: true });
+  mkdirSync(temporaryFolder);
+  return {
+    id: settings.nodeId ?? settings.raftAddress,
+    address: settings.raftAddress,
+    applyTimeoutMs: settings.applyTimeoutMs,
+    walLimitBytes: settings.walLimitBytes,
+    entryBytesMax: settings.server.limits.maxBodyBytes + ENTRY_SLACK_BYTES,
+    raftTickMs: settings.electionTimeoutMs / ELECTION_TICKS,
+    electionTicks: ELECTION_TICKS,
+    sql: { path: directory.databasePath, extensionPath: extensionPath(), foreignKeys: settings.foreignKeys },
+    log: { folder: directory.logPath, segmentBytes: settings.logSegmentBytes },
+    temporaryFolder,
+    readers: settings.readers,
+  };
+}
+
+function worldOf(onFatal: (error: PumiceError) => void): World {
+  const interrupt = openInterrupt();
+  const suffix = import.meta.url.endsWith(".ts") ? "ts" : "js";
+  const entry = (name: string): URL => new URL(`./${name}.${suffix}`, import.meta.url);
+  const spawner = threadSpawner(
+    new Map([
+      [WORKERS.log, entry("log-writer")],
+      [WORKERS.apply, entry("apply-worker")],
+      [WORKERS.reader, entry("reader-worker")],
+    ]),
+  );
+  return {
+    clock: systemClock,
+    random: systemRandom,
+    files: systemFiles,
+    spawner,
+    defer: (task) => void setImmediate(task),
+    interrupt,
+    onFatal,
+  };
+}

@@ -1,0 +1,194 @@
+/**
+ * Opens a replica: the database, the log and the readers at the same time, then the driver on what they hold, then the replica on the driver.
+ *
+ * A restart opens the file, reads the index that it has applied, and replays the log from there. Neither is scanned.
+ */
+import { PumiceError, type Clock, type FileSystem, type Random, type Spawner } from "../base/mod.ts";
+import type { ConfState, Entry } from "../raft/mod.ts";
+import type { SqlWorkerInit } from "../sql/mod.ts";
+import { ApplyThread } from "./apply-thread.ts";
+import type { Position } from "./checkpoints.ts";
+import type { DriverPorts } from "./driver-ports.ts";
+import { RaftDriver, type DriverState } from "./driver.ts";
+import { LogClient, type LogSettings } from "./log/mod.ts";
+import { LogThread } from "./log-thread.ts";
+import { ReaderPool } from "./reader-pool.ts";
+import { Replica, type ReplicaSettings } from "./replica.ts";
+import type { BackupParts } from "./transfer.ts";
+
+/** Names under which the composition root registers the workers. */
+export const WORKERS = { log: "log", apply: "apply", reader: "reader" } as const;
+
+/** Where a replica keeps what, and how it behaves. */
+export interface OpenSettings extends ReplicaSettings {
+  readonly sql: SqlWorkerInit;
+  readonly log: LogSettings;
+  /** A folder for copies that a backup makes; emptied by the owner before the start. */
+  readonly temporaryFolder: string;
+  /** Threads that read. At least 1. */
+  readonly readers: number;
+  /** Ticks without a leader after which a node stands for election. */
+  readonly electionTicks: number;
+}
+
+/** The world of a replica. */
+export interface World {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly files: FileSystem;
+  readonly spawner: Spawner;
+  /** Runs `task` at the end of this turn of the event loop. */
+  readonly defer: (task: () => void) => void;
+  /** Interrupts what the reader connection with this handle runs now. */
+  readonly interrupt: (handle: number) => void;
+  /** This machine failed: called once; the process must end. */
+  readonly onFatal: (error: PumiceError) => void;
+}
+
+/** The id of the node that founds a group. */
+const FOUNDER_ID = 1;
+const FOUNDING_MEMBERS: ConfState = { voters: [FOUNDER_ID], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
+/** Bytes that one read of a replay brings. */
+const REPLAY_BYTES = 8 * 1024 * 1024;
+/** Bytes of applied entries that stay in memory. Nobody follows a node that is alone. */
+const MEMORY_LOG_BYTES = 4 * 1024 * 1024;
+
+/** Opens a replica that is alone in its group, and stands for election at once. @throws LOG_*, SQL_*, REPLICA_BEHIND_DATABASE, WORKER_FAILED */
+export async function openReplica(settings: OpenSettings, world: World): Promise<Replica> {
+  const opening = new Opening(world);
+  try {
+    return await opening.open(settings);
+  } catch (error) {
+    await opening.release();
+    throw error;
+  }
+}
+
+/** What has been opened so far; events that come before there is a replica are failures of the opening. */
+class Opening {
+  readonly #world: World;
+  readonly #failure = Promise.withResolvers<never>();
+  #replica: Replica | undefined;
+  #apply: ApplyThread | undefined;
+  #readers: ReaderPool | undefined;
+  #client: LogClient | undefined;
+
+  constructor(world: World) {
+    this.#world = world;
+    // Whoever races with it sees it; nobody need.
+    this.#failure.promise.catch(() => undefined);
+  }
+
+  async open(settings: OpenSettings): Promise<Replica> {
+    const [{ client, thread }, applied] = await this.#whole(Promise.all([this.#openLog(settings), this.#openDatabase(settings)]));
+    // The readers open a database that exists.
+    const readers = this.#openReaders(settings);
+    const state = await this.#whole(this.#recover(client, applied));
+    await this.#whole(readers.opened());
+    return this.#join(settings, { thread, readers, applied, state });
+  }
+
+  async release(): Promise<void> {
+    await Promise.allSettled([this.#apply?.close(), this.#readers?.close(), this.#client?.close()]);
+  }
+
+  /** Until there is a replica, any failure of a part is the failure of the opening. */
+  #whole<T>(step: Promise<T>): Promise<T> {
+    return Promise.race([step, this.#failure.promise]);
+  }
+
+  readonly #fail = (error: PumiceError): void => {
+    if (this.#replica === undefined) this.#failure.reject(error);
+    else this.#replica.fail(error);
+  };
+
+  async #openLog(settings: OpenSettings): Promise<{ readonly client: LogClient; readonly thread: () => LogThread }> {
+    let thread: LogThread | undefined;
+    const client = await LogClient.open(this.#world.spawner.spawn(WORKERS.log, settings.log), {
+      persisted: (number) => {
+        thread?.persisted(number);
+        this.#replica?.persisted(number);
+      },
+      refused: (_number, error) => thread?.refused(error),
+      failed: this.#fail,
+    });
+    this.#client = client;
+    return { client, thread: () => (thread ??= new LogThread(client, this.#fail)) };
+  }
+
+  #openDatabase(settings: OpenSettings): Promise<Position> {
+    return new Promise((resolve) => {
+      this.#apply = new ApplyThread(this.#world.spawner.spawn(WORKERS.apply, settings.sql), {
+        opened: (applied) => resolve(applied),
+        applied: (entries, results) => this.#replica?.appliedEntries(entries, results),
+        failed: this.#fail,
+      });
+    });
+  }
+
+  #openReaders(settings: OpenSettings): ReaderPool {
+    const { clock, defer, interrupt, spawner } = this.#world;
+    const spawn = (): ReturnType<Spawner["spawn"]> => spawner.spawn(WORKERS.reader, settings.sql);
+    this.#readers = new ReaderPool(settings.readers, { clock, spawn, defer, interrupt, failed: this.#fail });
+    return this.#readers;
+  }
+
+  /** What the driver starts from: the entries that the database has not applied, and before them what it has. */
+  async #recover(client: LogClient, applied: Position): Promise<DriverState> {
+    const { hardState, compacted, last } = client.opened;
+    if (applied.index > last.index) {
+      throw new PumiceError("REPLICA_BEHIND_DATABASE", { applied: applied.index, logEnd: last.index });
+    }
+    const start = applied.index >= compacted.index ? applied : undefined;
+    if (start === undefined) {
+      throw new PumiceError("REPLICA_LOG_GAP", { applied: applied.index, logStart: compacted.index + 1 });
+    }
+    const entries: Entry[] = [];
+    while (start.index + entries.length < last.index) {
+      const lo = start.index + entries.length + 1;
+      const read = await client.read({ lo, hi: last.index + 1, maxBytes: REPLAY_BYTES });
+      if (read === undefined || read.length === 0) throw new PumiceError("REPLICA_LOG_GAP", { applied: applied.index, missing: lo });
+      entries.push(...read);
+    }
+    return { compacted: start, entries, hardState, applied: applied.index, members: FOUNDING_MEMBERS };
+  }
+
+  #join(settings: OpenSettings, opened: Opened): Replica {
+    const { clock, random, defer, files, spawner, onFatal } = this.#world;
+    const apply = this.#apply as ApplyThread;
+    const log = opened.thread();
+    const replica = (): Replica => this.#replica as Replica;
+    const ports: DriverPorts = {
+      log,
+      send: () => undefined,
+      apply: (entries) => replica().applyCommitted(entries),
+      readable: (read, index) => replica().readable(read, index),
+      roleChanged: (change) => replica().roleChanged(change),
+      membersChanged: () => undefined,
+      latestSnapshot: () => {
+        const position = replica().snapshotPosition;
+        return position && { ...position, confState: FOUNDING_MEMBERS, data: new Uint8Array(0) };
+      },
+    };
+    const raft = { id: FOUNDER_ID, random, electionTicks: settings.electionTicks };
+    const driver = new RaftDriver(opened.state, { raft, random, maxLogBytes: MEMORY_LOG_BYTES }, ports);
+    const backup = (name: string): BackupParts => ({
+      spawnReader: () => spawner.spawn(WORKERS.reader, settings.sql),
+      files,
+      temporaryPath: `${settings.temporaryFolder}/${name}`,
+    });
+    const parts = { clock, random, apply, readers: opened.readers, log, driver, defer, backup, onFatal, applied: opened.applied };
+    this.#replica = new Replica(settings, parts);
+    driver.campaign();
+    driver.pump();
+    return this.#replica;
+  }
+}
+
+/** What stands when the driver can be made. */
+interface Opened {
+  readonly thread: () => LogThread;
+  readonly readers: ReaderPool;
+  readonly applied: Position;
+  readonly state: DriverState;
+}
