@@ -81,12 +81,20 @@ function allCells(server: ServerProcess, limit: ServerProcess, log: LogLimits): 
     Array.from({ length: 1000 }, (_, i) => `/db/query?level=${level}&q=SELECT%20*%20FROM%20points%20WHERE%20id%3D${i * 10 + 1}`);
   for (const connections of CONNECTIONS) {
     const get = { connections, seconds, method: "GET" as const };
-    cells.push(loadCell(`empty handler, GET, ${connections} connections`, undefined, { ...get, port: limit.port, paths: readPaths("none") }));
+    cells.push(
+      loadCell(`empty handler, GET, ${connections} connections`, undefined, { ...get, port: limit.port, paths: readPaths("none") }),
+    );
     const name = cells.at(-1)!.name;
     const reach = connections >= 64 ? { reach: 0.7 } : {};
-    cells.push(loadCell(`point read, none, ${connections} connections`, { name, ...reach }, { ...get, port: server.port, paths: readPaths("none") }));
     cells.push(
-      loadCell(`point read, linearizable, ${connections} connections`, { name }, { ...get, port: server.port, paths: readPaths("linearizable") }),
+      loadCell(`point read, none, ${connections} connections`, { name, ...reach }, { ...get, port: server.port, paths: readPaths("none") }),
+    );
+    cells.push(
+      loadCell(
+        `point read, linearizable, ${connections} connections`,
+        { name },
+        { ...get, port: server.port, paths: readPaths("linearizable") },
+      ),
     );
   }
   return cells;

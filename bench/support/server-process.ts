@@ -19,7 +19,7 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 /** Starts the empty handler. */
 export async function startEmptyHandler(): Promise<ServerProcess> {
   const child = spawn(process.execPath, [join(root, "bench/support/empty-handler.ts")], { stdio: ["ignore", "pipe", "inherit"] });
-  const [line] = (await once(child.stdout!, "data")) as [Buffer];
+  const [line] = (await once(child.stdout, "data")) as [Buffer];
   return running(child, Number(line.toString()), mkdtempSync(join(tmpdir(), "pumice-bench-")));
 }
 

@@ -1,2 +1,2 @@
-/** entry: see ARCHITECTURE.md, section 1. */
-export const ROOM = "unbuilt";
+/** entry: the composition roots. `node.ts` is a whole node; the other files are the entries of its worker threads. */
+export { startNode, type NodeSettings, type RunningNode } from "./node.ts";

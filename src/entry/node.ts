@@ -8,9 +8,10 @@ import { join } from "node:path";
 import type { PumiceError } from "../base/mod.ts";
 import { systemFiles, systemRandom, systemClock, threadSpawner } from "../host/mod.ts";
 import { openReplica, type OpenSettings, type Replica, type World, WORKERS } from "../replica/mod.ts";
+import { InterruptSwitch } from "../sql/mod.ts";
 import { startServer, type LogLine, type RunningServer, type ServerOptions } from "../server/mod.ts";
 import { type DataDirectory, openDataDirectory } from "./data-directory.ts";
-import { extensionPath, openInterrupt } from "./extension.ts";
+import { extensionPath } from "./extension.ts";
 
 /** What a node is told. */
 export interface NodeSettings {
@@ -58,6 +59,7 @@ export async function startNode(settings: NodeSettings): Promise<RunningNode> {
   const directory = openDataDirectory(settings.dataDirectory);
   let replica: Replica | undefined;
   let server: RunningServer | undefined;
+  let interrupts: InterruptSwitch | undefined;
   const failed = Promise.withResolvers<PumiceError>();
   try {
     const id = settings.nodeId ?? settings.raftAddress;
@@ -66,19 +68,22 @@ export async function startNode(settings: NodeSettings): Promise<RunningNode> {
       node: { id, version: settings.version, raftAddress: settings.raftAddress, dataDirectory: directory.path },
       log: settings.log,
     });
-    replica = await openReplica(openSettings(settings, directory), worldOf(failed.resolve));
+    interrupts = new InterruptSwitch(extensionPath());
+    replica = await openReplica(openSettings(settings, directory), worldOf(interrupts, failed.resolve));
   } catch (error) {
     await server?.close();
+    interrupts?.close();
     directory[Symbol.dispose]();
     throw error;
   }
-  return new Node({ directory, replica, server, failed: failed.promise });
+  return new Node({ directory, replica, server, interrupts, failed: failed.promise });
 }
 
 interface NodeParts {
   readonly directory: DataDirectory;
   readonly replica: Replica;
   readonly server: RunningServer;
+  readonly interrupts: InterruptSwitch;
   readonly failed: Promise<PumiceError>;
 }
 
@@ -108,11 +113,12 @@ class Node implements RunningNode {
   }
 
   async #close(): Promise<void> {
-    const { directory, replica, server } = this.#parts;
+    const { directory, replica, server, interrupts } = this.#parts;
     try {
       await server.close();
       await replica.close();
     } finally {
+      interrupts.close();
       directory[Symbol.dispose]();
     }
   }
@@ -137,8 +143,7 @@ function openSettings(settings: NodeSettings, directory: DataDirectory): OpenSet
   };
 }
 
-function worldOf(onFatal: (error: PumiceError) => void): World {
-  const interrupt = openInterrupt();
+function worldOf(interrupts: InterruptSwitch, onFatal: (error: PumiceError) => void): World {
   const suffix = import.meta.url.endsWith(".ts") ? "ts" : "js";
   const entry = (name: string): URL => new URL(`./${name}.${suffix}`, import.meta.url);
   const spawner = threadSpawner(
@@ -154,7 +159,7 @@ function worldOf(onFatal: (error: PumiceError) => void): World {
     files: systemFiles,
     spawner,
     defer: (task) => void setImmediate(task),
-    interrupt,
+    interrupt: (handle) => interrupts.interrupt(handle),
     onFatal,
   };
 }

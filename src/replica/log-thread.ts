@@ -29,7 +29,7 @@ export class LogThread implements LogPort {
 
   append(batch: LogBatch): void {
     this.#pending.push(batch);
-    if (this.#refusal === undefined) this.#give(batch);
+    if (this.#refusal === undefined) this.#client.append(batch);
   }
 
   compact(index: number, term: number): void {
@@ -56,7 +56,7 @@ export class LogThread implements LogPort {
       () => {
         this.#isRetrying = false;
         this.#refusal = undefined;
-        for (const batch of this.#pending) this.#give(batch);
+        for (const batch of this.#pending) this.#client.append(batch);
       },
       (error: unknown) => this.#onError(error),
     );
@@ -72,10 +72,5 @@ export class LogThread implements LogPort {
     this.#isRetrying = false;
     if (isPumiceError(error, "LOG_FULL") || isPumiceError(error, "LOG_CLOSED") || isPumiceError(error, "LOG_FAILED")) return;
     this.#failed(error instanceof PumiceError ? error : new PumiceError("WORKER_FAILED", { name: "log" }, error));
-  }
-
-  #give(batch: LogBatch): void {
-    const { number, hardState, snapshot, entries } = batch;
-    this.#client.append({ number, hardState, reset: snapshot && { index: snapshot.index, term: snapshot.term }, entries });
   }
 }

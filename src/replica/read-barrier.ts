@@ -75,7 +75,8 @@ export class ReadBarrier {
       const rest = round.waiters.filter((waiter) => waiter.deadlineMs > nowMs);
       if (rest.length === 0) this.#rounds.delete(read);
       else this.#rounds.set(read, { ...round, waiters: rest });
-      for (const waiter of late) waiter.reject(new PumiceError("REPLICA_TIMEOUT", { reason: "the read's index was not confirmed and applied" }));
+      for (const waiter of late)
+        waiter.reject(new PumiceError("REPLICA_TIMEOUT", { reason: "the read's index was not confirmed and applied" }));
     }
   }
 

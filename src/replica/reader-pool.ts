@@ -110,7 +110,7 @@ export class ReaderPool {
       if (waiting.length < 2 || nowMs - reader.progressMs < HEDGE_MS) continue;
       const idle = this.#readers.find((other) => other.batch.length === 0 && other.handle !== undefined);
       if (idle === undefined) return;
-      this.#markSlow(waiting[0] as Job);
+      this.#markSlow(waiting[0]);
       this.#send(idle, waiting.slice(1));
     }
   }
@@ -129,7 +129,8 @@ export class ReaderPool {
 
   /** Status of one reader's connection. */
   status(): Promise<SqliteStatus> {
-    const reader = this.#readers.find((each) => each.batch.length === 0) ?? (this.#readers[0] as Reader);
+    const reader = this.#readers.find((each) => each.batch.length === 0) ?? this.#readers[0];
+    assert(reader !== undefined, "a pool has at least one reader");
     return new Promise((resolve) => {
       reader.statuses.push(resolve);
       this.#post(reader, { kind: "status", id: this.#nextId++ });

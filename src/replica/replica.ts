@@ -11,7 +11,15 @@
  */
 import { PumiceError, type Clock, type Random } from "../base/mod.ts";
 import type { Entry, Status } from "../raft/mod.ts";
-import { encodeCommand, STEPS_DEFAULT, STEPS_PER_MS, type ApplyEntry, type Command, type EntryResult, type SqliteStatus } from "../sql/mod.ts";
+import {
+  encodeCommand,
+  STEPS_DEFAULT,
+  STEPS_PER_MS,
+  type ApplyEntry,
+  type Command,
+  type EntryResult,
+  type SqliteStatus,
+} from "../sql/mod.ts";
 import type { ApplyThread } from "./apply-thread.ts";
 import { Checkpoints, type CheckpointCounts, type Position } from "./checkpoints.ts";
 import type { RoleChange } from "./driver-ports.ts";
@@ -159,7 +167,15 @@ export class Replica {
     if (level === "weak") this.#mustLead();
     if (level === "linearizable") await this.#confirm(request.linearizableTimeoutMs ?? LINEARIZABLE_TIMEOUT_MS);
     const { statements, transaction, format, timings, resultBytesMax } = request;
-    const read = { statements, transaction, format, timings, resultBytesMax, deadlineMs: request.dbTimeoutMs, unlessWrite: request.orWrite };
+    const read = {
+      statements,
+      transaction,
+      format,
+      timings,
+      resultBytesMax,
+      deadlineMs: request.dbTimeoutMs,
+      unlessWrite: request.orWrite,
+    };
     const result = await this.#parts.readers.read(read, options);
     if (result.writes === true) return { kind: "writes" };
     if (result.error !== undefined) return { kind: "error", error: result.error };
@@ -168,7 +184,8 @@ export class Replica {
 
   /** Replaces the whole database by `source`, a SQLite file. The outcome `error` says why it was refused; nothing has changed then. */
   load(source: AsyncIterable<Uint8Array>): Promise<Outcome> {
-    const propose = (command: LoadCommand): Promise<Outcome> => this.#propose({ ...command, ...this.#stamp(undefined) }, false, LOAD_TIMEOUT_MS);
+    const propose = (command: LoadCommand): Promise<Outcome> =>
+      this.#propose({ ...command, ...this.#stamp(undefined) }, false, LOAD_TIMEOUT_MS);
     return loadThroughLog(source, this.#parts.random, propose);
   }
 

@@ -15,7 +15,6 @@ import {
 import { errorFromWire } from "./apply-thread.ts";
 import type { Outcome } from "./requests.ts";
 
-
 /** A load's commands before they are stamped. */
 export type LoadCommand =
   | Omit<LoadChunkCommand, "timeMs" | "seed" | "steps">
@@ -154,7 +153,7 @@ async function* fileBytes(files: FileSystem, path: string): AsyncGenerator<Uint8
   const file = files.open(path, "read");
   try {
     const size = file.size();
-    for (let position = 0; position < size; ) {
+    for (let position = 0; position < size;) {
       const piece = new Uint8Array(Math.min(PIECE_BYTES, size - position));
       const count = file.read(piece, position);
       if (count === 0) throw new PumiceError("FS_IO", { path, reason: "the backup file ended early" });
