@@ -7,5 +7,5 @@ export * from "./reader.ts";
 export { serveReader } from "./reader-service.ts";
 export * from "./results.ts";
 export * from "./state-machine.ts";
-export type { SqliteStatus } from "./status.ts";
+export type { SqliteStatus } from "./sqlite-status.ts";
 export * from "./worker-protocol.ts";

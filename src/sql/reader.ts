@@ -19,7 +19,8 @@ import { bind, type BoundParams } from "./params.ts";
 import { readErrorJson, writeRows } from "./result-json.ts";
 import type { ReadResult } from "./results.ts";
 import { isInterrupt, isSqliteError, machineError } from "./sqlite-error.ts";
-import { readStatus, type SqliteStatus } from "./status.ts";
+import type { SqliteStatus } from "./sqlite-status.ts";
+import { readStatus } from "./status.ts";
 import { TextBuffer, TextTooLong } from "./text-buffer.ts";
 
 /** A read of one or more statements. */

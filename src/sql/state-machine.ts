@@ -18,7 +18,8 @@ import type { EntryResult, ResultWanted } from "./results.ts";
 import { Sessions } from "./sessions.ts";
 import { isCommitRefused, isMachineError, isSqliteError, machineError } from "./sqlite-error.ts";
 import { StateTable } from "./state-table.ts";
-import { readStatus, type SqliteStatus } from "./status.ts";
+import type { SqliteStatus } from "./sqlite-status.ts";
+import { readStatus } from "./status.ts";
 
 /** The last entry that the database file holds. Index 0: none. */
 export interface Applied {

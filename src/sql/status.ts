@@ -1,16 +1,6 @@
 /** What `/status` shows under `store.sqlite3`, of one connection. */
 import type { Connection } from "./connection.ts";
-
-/** A connection's own view of the database. */
-export interface SqliteStatus {
-  readonly version: string;
-  readonly compileOptions: readonly string[];
-  /** Name to value, as text. */
-  readonly pragmas: Readonly<Record<string, string>>;
-  readonly pageSizeBytes: number;
-  readonly pageCount: number;
-  readonly walBytes: number;
-}
+import type { SqliteStatus } from "./sqlite-status.ts";
 
 const PRAGMAS = ["busy_timeout", "foreign_keys", "journal_mode", "synchronous", "wal_autocheckpoint"];
 

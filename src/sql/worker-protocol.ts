@@ -8,7 +8,7 @@
 import type { ErrorCode, ErrorDetails } from "../base/mod.ts";
 import type { BackupOptions, DumpOptions } from "./backup-options.ts";
 import type { ReadRequest } from "./reader.ts";
-import type { SqliteStatus } from "./status.ts";
+import type { SqliteStatus } from "./sqlite-status.ts";
 import type { EntryResult, ReadResult } from "./results.ts";
 import type { Applied, ApplyEntry, CheckpointMode, CheckpointResult } from "./state-machine.ts";
 
