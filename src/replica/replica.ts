@@ -195,15 +195,15 @@ export class Replica {
     return backupBytes(request, this.#parts.backup(`backup-${++this.#backups}`));
   }
 
-  /** Resolves true when `index` (or what is committed now) has been applied here, false when the time is up. */
-  async waitApplied(index: number | "commit", options: { readonly timeoutMs: number }): Promise<boolean> {
-    const target = index === "commit" ? this.#parts.driver.status().commit : index;
+  /** Resolves true when `index` (undefined: what is committed now) has been applied here, false when the time is up. */
+  async waitApplied(index: number | undefined, timeoutMs: number): Promise<boolean> {
+    const target = index ?? this.#parts.driver.status().commit;
     if (this.#applied.index >= target) return true;
     const { promise, resolve } = Promise.withResolvers<boolean>();
     const waiter = { index: target, resolve: () => resolve(true) };
     this.#appliedWaiters.add(waiter);
     const done = new AbortController();
-    const timedOut = this.#parts.clock.sleep(options.timeoutMs, { signal: done.signal }).then(
+    const timedOut = this.#parts.clock.sleep(timeoutMs, { signal: done.signal }).then(
       () => false,
       () => true,
     );

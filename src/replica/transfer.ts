@@ -6,6 +6,7 @@ import { PumiceError, concat, utf8, type FileSystem, type Random, type Worker } 
 import {
   LOAD_CHUNK_BYTES_MAX,
   type BackupOptions,
+  type DumpOptions,
   type LoadAbortCommand,
   type LoadChunkCommand,
   type LoadCommitCommand,
@@ -76,17 +77,10 @@ export interface BackupParts {
   readonly temporaryPath: string;
 }
 
-/** How a backup is made. */
-export interface BackupRequest {
-  /** `binary`: a SQLite file in WAL mode; `delete`: one in rollback-journal mode; `sql`: a text of statements. */
-  readonly format: "binary" | "delete" | "sql";
-  /** The file is packed with VACUUM INTO. Not with `sql`. */
-  readonly vacuum: boolean;
-  /** With `sql`: only these tables. Empty: everything. */
-  readonly tables: readonly string[];
-  /** Ends the backup. */
+/** How a backup is made: a SQLite file, or a text of statements. `signal` ends it. */
+export type BackupRequest = (({ readonly format: "file" } & BackupOptions) | ({ readonly format: "sql" } & DumpOptions)) & {
   readonly signal?: AbortSignal | undefined;
-}
+};
 
 /** Bytes of a backup file handed out at a time. */
 const PIECE_BYTES = 256 * 1024;
@@ -96,10 +90,10 @@ export async function* backupBytes(request: BackupRequest, parts: BackupParts): 
   const { worker, ask } = openReader(parts.spawnReader(), request.signal);
   try {
     if (request.format === "sql") {
-      yield* dumpBytes(request.tables, worker, ask);
+      yield* dumpBytes({ tables: request.tables }, worker, ask);
       return;
     }
-    const options: BackupOptions = { journalMode: request.format === "delete" ? "delete" : "wal", vacuum: request.vacuum };
+    const options: BackupOptions = { journalMode: request.journalMode, vacuum: request.vacuum };
     const done = await ask({ kind: "backup", id: 0, target: parts.temporaryPath, options });
     if (done.kind !== "backup-done") throw new PumiceError("WORKER_FAILED", { name: "backup", reason: done.kind });
     if (done.error !== undefined) throw errorFromWire(done.error);
@@ -137,8 +131,8 @@ function openReader(worker: Worker, signal: AbortSignal | undefined): { readonly
   return { worker, ask };
 }
 
-async function* dumpBytes(tables: readonly string[], worker: Worker, ask: Ask): AsyncGenerator<Uint8Array, void, void> {
-  worker.post({ kind: "dump", id: 0, options: tables.length === 0 ? {} : { tables } } satisfies ReaderRequest);
+async function* dumpBytes(options: DumpOptions, worker: Worker, ask: Ask): AsyncGenerator<Uint8Array, void, void> {
+  worker.post({ kind: "dump", id: 0, options } satisfies ReaderRequest);
   for (;;) {
     const chunk = await ask({ kind: "dump-next", id: 0 });
     if (chunk.kind !== "dump-chunk") throw new PumiceError("WORKER_FAILED", { name: "backup", reason: chunk.kind });
