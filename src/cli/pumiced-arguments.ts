@@ -109,8 +109,6 @@ function problemOf(values: FlagValues): string | undefined {
   if ((values["http-cert"] === "") !== (values["http-key"] === "")) {
     return `-http-cert and -http-key go together: give -http-${values["http-cert"] === "" ? "cert" : "key"} too`;
   }
-  if (values["http-verify-client"] && values["http-ca-cert"] === "")
-    return "-http-verify-client needs -http-ca-cert, the authorities to verify by";
   if (values["http-verify-client"] && values["http-cert"] === "") return "-http-verify-client needs HTTPS: give -http-cert and -http-key";
   return addressProblem(values);
 }

@@ -1,9 +1,19 @@
-/** Runs pumiced: reads the command line, starts the node, waits for the signal to end. */
+/** Runs pumiced: reads the command line, starts the node, waits for what ends it. */
+import { isPumiceError, type ErrorCode } from "../base/mod.ts";
+import { startNode, type RunningNode } from "../entry/mod.ts";
+import type { FlagValues } from "./flags.ts";
 import { pumicedHelp } from "./help.ts";
-import { readArguments } from "./pumiced-arguments.ts";
+import { readArguments, type Request } from "./pumiced-arguments.ts";
+import { nodeSettings } from "./settings.ts";
 import { versionLine } from "./version.ts";
 
-/** Runs until the node has ended, and sets the exit code. */
+/** What to do about errors that a start may meet, beyond what their own text says. */
+const HINTS: Partial<Readonly<Record<ErrorCode, string>>> = {
+  SERVER_LISTEN: "stop what listens there, or give another -http-addr",
+  NODE_DIRECTORY: "give a directory that this user may write to",
+};
+
+/** Runs until the node has ended, and sets the exit code: 0 after a signal, 1 after an error. */
 export async function runPumiced(args: readonly string[]): Promise<void> {
   const request = readArguments(args, process.env);
   switch (request.kind) {
@@ -14,10 +24,92 @@ export async function runPumiced(args: readonly string[]): Promise<void> {
       process.stdout.write(pumicedHelp());
       return;
     case "refused":
-      process.stderr.write(`pumiced: ${request.problem}\n`);
-      process.exitCode = 1;
+      fail(request.problem);
       return;
     case "run":
-      throw new Error("the node is not here yet");
+      await run(request);
   }
+}
+
+async function run(request: Extract<Request, { readonly kind: "run" }>): Promise<void> {
+  const { values, dataDirectory, notices } = request;
+  survivePipes();
+  const say = printer(values["raft-log-level"]);
+  for (const notice of notices) say("WARN", notice);
+  const stopped = firstSignal();
+  let node: RunningNode;
+  try {
+    node = await startNode(nodeSettings(values, dataDirectory, (line) => say("WARN", line)));
+  } catch (error) {
+    fail(describe(error));
+    return;
+  }
+  greet(node, values);
+  const failure = await Promise.race([stopped, node.failed]);
+  // Nothing is acknowledged any more after a failure of this machine: there is nothing to finish.
+  if (typeof failure !== "string") process.exit(fail(describe(failure)));
+  say("INFO", `${failure}: finishing what was accepted`);
+  try {
+    await node.close();
+  } catch (error) {
+    process.exit(fail(describe(error)));
+  }
+  process.exit(0);
+}
+
+/** Resolves with the name of the first signal to end. The second one ends the process at once. */
+function firstSignal(): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  let count = 0;
+  for (const [signal, code] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const) {
+    process.on(signal, () => {
+      count += 1;
+      if (count > 1) process.exit(code);
+      resolve(signal);
+    });
+  }
+  return promise;
+}
+
+type Level = FlagValues["raft-log-level"];
+
+const LEVELS: readonly Level[] = ["ERROR", "WARN", "INFO", "DEBUG"];
+
+/** Prints lines with their time to stderr, unless they are less serious than `least`. */
+function printer(least: Level): (level: Level, line: string) => void {
+  return (level, line) => {
+    if (LEVELS.indexOf(level) <= LEVELS.indexOf(least)) process.stderr.write(`${new Date().toISOString()} ${level} ${line}\n`);
+  };
+}
+
+function greet(node: RunningNode, values: FlagValues): void {
+  const insecure = values["http-cert"] === "" ? "" : "--insecure ";
+  process.stdout.write(
+    `${versionLine("pumiced")}data     ${node.dataDirectory}\nHTTP API ${node.url}\nconsole  ${node.url}/console/\n` +
+      `try      curl -s ${insecure}'${node.url}/db/query?pretty' -H 'Content-Type: text/plain' -d 'SELECT sqlite_version(), datetime()'\n`,
+  );
+}
+
+/** A parent that closed its end of the pipe must not take the database down. */
+function survivePipes(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EPIPE") throw error;
+    });
+  }
+}
+
+function describe(error: unknown): string {
+  if (!isPumiceError(error)) throw error;
+  const hint = HINTS[error.code];
+  return hint === undefined ? error.message : `${error.message}; ${hint}`;
+}
+
+function fail(problem: string): number {
+  process.stderr.write(`pumiced: ${problem.replaceAll("\n", " ")}\n`);
+  process.exitCode = 1;
+  return 1;
 }

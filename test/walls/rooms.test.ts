@@ -25,7 +25,6 @@ const PLATFORM: Readonly<Record<string, string>> = {
   performance: "performance.now()",
   crypto: "crypto.randomUUID()",
   navigator: "navigator.language",
-  structuredClone: "structuredClone(1)",
 };
 
 function readTable(): Record<string, readonly string[]> {

