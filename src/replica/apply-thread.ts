@@ -9,16 +9,18 @@
  * 3. After `fatal` nothing is sent or answered any more.
  */
 import { PumiceError, assert, type Worker } from "../base/mod.ts";
-import type {
-  Applied,
-  ApplyEntry,
-  ApplyRequest,
-  ApplyResponse,
-  CheckpointMode,
-  CheckpointResult,
-  EntryResult,
-  SqliteStatus,
-  WireError,
+import {
+  packApply,
+  unpackResults,
+  type Applied,
+  type ApplyEntry,
+  type ApplyRequest,
+  type ApplyResponse,
+  type CheckpointMode,
+  type CheckpointResult,
+  type EntryResult,
+  type SqliteStatus,
+  type WireError,
 } from "../sql/mod.ts";
 
 /** What the apply thread tells its owner. */
@@ -119,7 +121,8 @@ export class ApplyThread {
     while (this.#queue.length > 0 && this.#underWay.length < BATCHES_UNDER_WAY && this.#state === "open") {
       const batch = this.#takeBatch();
       this.#underWay.push(batch);
-      this.#post({ kind: "apply", entries: batch });
+      const packed = packApply(batch);
+      this.#post({ kind: "apply", batch: packed }, [packed.bytes.buffer]);
     }
   }
 
@@ -137,8 +140,8 @@ export class ApplyThread {
     return whole;
   }
 
-  #post(request: ApplyRequest): void {
-    this.#worker.post(request);
+  #post(request: ApplyRequest, transfer?: readonly ArrayBuffer[]): void {
+    this.#worker.post(request, transfer);
   }
 
   #receive(response: ApplyResponse): void {
@@ -151,9 +154,10 @@ export class ApplyThread {
         this.#listener.opened(response.applied, response.sqliteVersion);
         return;
       case "applied":
-        this.#applied(response.results, response.walBytes);
+        this.#applied(unpackResults(response.results), response.walBytes);
         return;
       case "checkpointed":
+        this.#walBytes = response.walBytes;
         this.#checkpoints.shift()?.(response.checkpoint);
         return;
       case "status":

@@ -3,9 +3,9 @@
  *
  * A restart opens the file, reads the index that it has applied, and replays the log from there. Neither is scanned.
  */
-import { PumiceError, type Clock, type FileSystem, type Random, type Spawner } from "../base/mod.ts";
+import { PumiceError, type Clock, type FileSystem, type Random, type Spawner, type Worker } from "../base/mod.ts";
 import type { ConfState, Entry } from "../raft/mod.ts";
-import type { SqlWorkerInit } from "../sql/mod.ts";
+import type { ReaderWorkerInit, SqlWorkerInit } from "../sql/mod.ts";
 import { ApplyThread } from "./apply-thread.ts";
 import type { Position } from "./checkpoints.ts";
 import type { DriverPorts } from "./driver-ports.ts";
@@ -72,6 +72,7 @@ class Opening {
   #apply: ApplyThread | undefined;
   #readers: ReaderPool | undefined;
   #client: LogClient | undefined;
+  #driver: RaftDriver | undefined;
 
   constructor(world: World) {
     this.#world = world;
@@ -107,13 +108,14 @@ class Opening {
     const client = await LogClient.open(this.#world.spawner.spawn(WORKERS.log, settings.log), {
       persisted: (number) => {
         thread?.persisted(number);
-        this.#replica?.persisted(number);
+        this.#replica?.logAdvanced();
       },
       refused: (_number, error) => thread?.refused(error),
       failed: this.#fail,
     });
     this.#client = client;
-    return { client, thread: () => (thread ??= new LogThread(client, this.#fail)) };
+    const owner = { acknowledge: (number: number) => this.#driver?.persisted(number), failed: this.#fail };
+    return { client, thread: () => (thread ??= new LogThread(client, owner)) };
   }
 
   #openDatabase(settings: OpenSettings): Promise<Position> {
@@ -128,7 +130,8 @@ class Opening {
 
   #openReaders(settings: OpenSettings): ReaderPool {
     const { clock, defer, interrupt, spawner } = this.#world;
-    const spawn = (): ReturnType<Spawner["spawn"]> => spawner.spawn(WORKERS.reader, settings.sql);
+    const spawn = (running: SharedArrayBuffer): Worker =>
+      spawner.spawn(WORKERS.reader, { ...settings.sql, running } satisfies ReaderWorkerInit);
     this.#readers = new ReaderPool(settings.readers, { clock, spawn, defer, interrupt, failed: this.#fail });
     return this.#readers;
   }
@@ -177,6 +180,7 @@ class Opening {
       files,
       temporaryPath: `${settings.temporaryFolder}/${name}`,
     });
+    this.#driver = driver;
     const parts = { clock, random, apply, readers: opened.readers, log, driver, defer, backup, onFatal, applied: opened.applied };
     this.#replica = new Replica(settings, parts);
     driver.campaign();

@@ -12,13 +12,21 @@
  * 2. A reader has at most one batch.
  */
 import { PumiceError, assert, type Clock, type Worker } from "../base/mod.ts";
-import type { ReadRequest as SqlRead, ReaderRequest, ReaderResponse, ReadResult, SqliteStatus } from "../sql/mod.ts";
+import {
+  unpackResults,
+  type ReadRequest as SqlRead,
+  type ReaderRequest,
+  type ReaderResponse,
+  type ReadResult,
+  type SqliteStatus,
+} from "../sql/mod.ts";
 import { errorFromWire } from "./apply-thread.ts";
 
 /** What the pool needs of the world. */
 export interface ReaderPoolParts {
   readonly clock: Clock;
-  readonly spawn: () => Worker;
+  /** Starts a reader that tells by `running` which read it runs: see ReaderWorkerInit. */
+  readonly spawn: (running: SharedArrayBuffer) => Worker;
   /** Runs `task` at the end of this turn of the event loop. */
   readonly defer: (task: () => void) => void;
   /** Interrupts the statement that the reader with this handle runs now, if any. */
@@ -46,6 +54,8 @@ interface Job {
 
 interface Reader {
   readonly worker: Worker;
+  /** The id, cut to 32 bits, of the read that it runs. */
+  readonly running: Int32Array;
   handle: number | undefined;
   /** In the order in which they run; empty: idle. */
   batch: Job[];
@@ -110,8 +120,13 @@ export class ReaderPool {
       if (waiting.length < 2 || nowMs - reader.progressMs < HEDGE_MS) continue;
       const idle = this.#readers.find((other) => other.batch.length === 0 && other.handle !== undefined);
       if (idle === undefined) return;
-      this.#markSlow(waiting[0]);
-      this.#send(idle, waiting.slice(1));
+      const runningId = Atomics.load(reader.running, 0);
+      const running = waiting.find((job) => (job.id | 0) === runningId);
+      this.#markSlow(running);
+      this.#send(
+        idle,
+        waiting.filter((job) => job !== running),
+      );
     }
   }
 
@@ -154,7 +169,16 @@ export class ReaderPool {
   #start(opening: Promise<void>[]): Reader {
     const { promise, resolve } = Promise.withResolvers<void>();
     opening.push(promise);
-    const reader: Reader = { worker: this.#parts.spawn(), handle: undefined, batch: [], startedMs: 0, progressMs: 0, statuses: [] };
+    const running = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+    const reader: Reader = {
+      worker: this.#parts.spawn(running),
+      running: new Int32Array(running),
+      handle: undefined,
+      batch: [],
+      startedMs: 0,
+      progressMs: 0,
+      statuses: [],
+    };
     reader.worker.onMessage((message) => {
       this.#receive(reader, message as ReaderResponse);
       if (reader.handle !== undefined) resolve();
@@ -211,7 +235,7 @@ export class ReaderPool {
         this.#deferFlush();
         return;
       case "reads":
-        this.#answered(reader, response.results);
+        this.#answered(reader, response.ids, unpackResults(response.results));
         return;
       case "status":
         reader.statuses.shift()?.(response.status);
@@ -226,19 +250,18 @@ export class ReaderPool {
     }
   }
 
-  #answered(reader: Reader, results: readonly { readonly id: number; readonly result: ReadResult }[]): void {
+  #answered(reader: Reader, ids: readonly number[], results: readonly ReadResult[]): void {
     const nowMs = this.#parts.clock.monotonic();
-    if (results.length === 1 && nowMs - reader.progressMs > SLOW_MS) this.#markSlow(this.#jobs.get((results[0] as { id: number }).id));
+    if (ids.length === 1 && nowMs - reader.progressMs > SLOW_MS) this.#markSlow(this.#jobs.get(ids[0] as number));
     reader.progressMs = nowMs;
-    const answered = new Map(results.map(({ id, result }) => [id, result]));
-    const left: Job[] = [];
-    for (const job of reader.batch) {
-      const result = answered.get(job.id);
-      if (result === undefined) left.push(job);
-      else this.#settle(job, result);
+    for (const [i, id] of ids.entries()) {
+      const job = this.#jobs.get(id);
+      if (job !== undefined) this.#settle(job, results[i] as ReadResult);
     }
-    reader.batch = left;
-    if (left.length === 0) this.#flush();
+    // Reads answered here or, after a hedge, elsewhere: the reader is idle only when it has answered every one itself.
+    const answered = new Set(ids);
+    reader.batch = reader.batch.filter((job) => !answered.has(job.id));
+    if (reader.batch.length === 0) this.#flush();
   }
 
   #settle(job: Job, result: ReadResult): void {

@@ -18,6 +18,7 @@ import {
   type ApplyEntry,
   type Command,
   type EntryResult,
+  type ReadRequest as SqlRead,
   type SqliteStatus,
 } from "../sql/mod.ts";
 import type { ApplyThread } from "./apply-thread.ts";
@@ -166,17 +167,7 @@ export class Replica {
     }
     if (level === "weak") this.#mustLead();
     if (level === "linearizable") await this.#confirm(request.linearizableTimeoutMs ?? LINEARIZABLE_TIMEOUT_MS);
-    const { statements, transaction, format, timings, resultBytesMax } = request;
-    const read = {
-      statements,
-      transaction,
-      format,
-      timings,
-      resultBytesMax,
-      deadlineMs: request.dbTimeoutMs,
-      unlessWrite: request.orWrite,
-    };
-    const result = await this.#parts.readers.read(read, options);
+    const result = await this.#parts.readers.read(sqlRead(request), options);
     if (result.writes === true) return { kind: "writes" };
     if (result.error !== undefined) return { kind: "error", error: result.error };
     return { kind: "results", results: result.results };
@@ -260,9 +251,8 @@ export class Replica {
     this.#barrier.confirmed(read, index, this.#applied.index);
   }
 
-  /** The log has made everything up to this batch durable. */
-  persisted(number: number): void {
-    this.#parts.driver.persisted(number);
+  /** The log has made something durable, and the driver knows. */
+  logAdvanced(): void {
     this.#pump();
   }
 
@@ -283,7 +273,7 @@ export class Replica {
     this.#barrier.applied(last.index);
     for (const waiter of this.#appliedWaiters) if (waiter.index <= last.index) waiter.resolve();
     this.#checkpoints.applied(this.#applied, this.#parts.apply.walBytes);
-    this.#deferPump();
+    this.#pump();
   }
 
   /** This machine failed. */
@@ -403,6 +393,18 @@ export class Replica {
   #refusal(): PumiceError {
     return new PumiceError(this.#state === "failed" ? "REPLICA_FAILED" : "REPLICA_CLOSED");
   }
+}
+
+/** Only what is set: each member costs on its way between threads. */
+function sqlRead(request: ReadRequest): SqlRead {
+  const read: { -readonly [Name in keyof SqlRead]: SqlRead[Name] } = { statements: request.statements };
+  if (request.transaction === true) read.transaction = true;
+  if (request.format?.associative === true || request.format?.blobArray === true) read.format = request.format;
+  if (request.timings === true) read.timings = true;
+  if (request.resultBytesMax !== undefined) read.resultBytesMax = request.resultBytesMax;
+  if (request.dbTimeoutMs !== undefined) read.deadlineMs = request.dbTimeoutMs;
+  if (request.orWrite === true) read.unlessWrite = true;
+  return read;
 }
 
 const NO_DATA = new Uint8Array(0);

@@ -1,7 +1,6 @@
 /** The message loop of the apply worker: one StateMachine, requests answered in their order. See worker-protocol.ts. */
 import { type FileSystem, isPumiceError, type WorkerScope } from "../base/mod.ts";
-import { moveText } from "./move-text.ts";
-import type { EntryResult } from "./results.ts";
+import { packResults, unpackApply } from "./packing.ts";
 import { StateMachine } from "./state-machine.ts";
 import type { ApplyRequest, ApplyResponse, SqlWorkerInit, WireError } from "./worker-protocol.ts";
 
@@ -44,9 +43,7 @@ function answer(
   switch (request.kind) {
     case "apply": {
       const transfer: ArrayBuffer[] = [];
-      const results = machine
-        .apply(request.entries)
-        .map((result): EntryResult => ({ ...result, results: moveText(result.results, transfer) }));
+      const results = packResults(machine.apply(unpackApply(request.batch)), transfer);
       post({ kind: "applied", results, applied: machine.applied, walBytes: machine.walBytes() }, transfer);
       return;
     }

@@ -3,6 +3,7 @@ export { serveApply, type SqlWorkerWorld } from "./apply-service.ts";
 export * from "./backup-options.ts";
 export * from "./command.ts";
 export * from "./command-codec.ts";
+export * from "./packing.ts";
 export * from "./reader.ts";
 export { serveReader } from "./reader-service.ts";
 export * from "./results.ts";

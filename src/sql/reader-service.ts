@@ -4,10 +4,10 @@
  */
 import type { WorkerScope } from "../base/mod.ts";
 import { type SqlWorkerWorld, wireError } from "./apply-service.ts";
-import { moveText } from "./move-text.ts";
+import { packResults } from "./packing.ts";
 import { Reader, type ReadRequest } from "./reader.ts";
 import type { ReadResult } from "./results.ts";
-import type { IdentifiedRead, ReaderRequest, ReaderResponse, SqlWorkerInit } from "./worker-protocol.ts";
+import type { IdentifiedRead, ReaderRequest, ReaderResponse, ReaderWorkerInit } from "./worker-protocol.ts";
 
 /** Answers are posted together until they are so many, or the first of them has waited so long. */
 const GROUP_ANSWERS = 64;
@@ -17,7 +17,7 @@ type Post = (response: ReaderResponse, transfer?: readonly ArrayBuffer[]) => voi
 type Dumps = Map<number, Generator<string, void, undefined>>;
 
 /** Opens the database and serves. */
-export function serveReader(scope: WorkerScope, initial: SqlWorkerInit, world: SqlWorkerWorld): void {
+export function serveReader(scope: WorkerScope, initial: ReaderWorkerInit, world: SqlWorkerWorld): void {
   const post: Post = (response, transfer) => scope.post(response, transfer);
   let reader: Reader;
   try {
@@ -26,6 +26,7 @@ export function serveReader(scope: WorkerScope, initial: SqlWorkerInit, world: S
     post({ kind: "fatal", error: wireError(error) });
     return;
   }
+  const running = initial.running === undefined ? undefined : new Int32Array(initial.running);
   const waiting: IdentifiedRead[] = [];
   const dumps: Dumps = new Map();
   let isClosed = false;
@@ -48,29 +49,39 @@ export function serveReader(scope: WorkerScope, initial: SqlWorkerInit, world: S
   });
   scope.onIdle(() => {
     const reads = waiting.splice(0);
-    if (!isClosed && reads.length > 0) runReads(reader, reads, { post, monotonic: world.monotonic });
+    if (!isClosed && reads.length > 0) runReads(reader, reads, { post, monotonic: world.monotonic, running });
     return false;
   });
 }
 
-function runReads(
-  reader: Reader,
-  reads: readonly IdentifiedRead[],
-  world: { readonly post: Post; readonly monotonic: () => number },
-): void {
-  let results: { id: number; result: ReadResult }[] = [];
-  let transfer: ArrayBuffer[] = [];
+interface ReadWorld {
+  readonly post: Post;
+  readonly monotonic: () => number;
+  readonly running: Int32Array | undefined;
+}
+
+function runReads(reader: Reader, reads: readonly IdentifiedRead[], world: ReadWorld): void {
+  let ids: number[] = [];
+  let results: ReadResult[] = [];
   let since = 0;
   const flush = (): void => {
-    if (results.length > 0) world.post({ kind: "reads", results }, transfer);
+    if (ids.length === 0) return;
+    const transfer: ArrayBuffer[] = [];
+    world.post({ kind: "reads", ids, results: packResults(results, transfer) }, transfer);
+    ids = [];
     results = [];
-    transfer = [];
   };
+  const tellRunning = (position: number): void => {
+    if (world.running !== undefined) Atomics.store(world.running, 0, reads[position]?.id ?? 0);
+  };
+  tellRunning(0);
   const requests = reads.map((read): ReadRequest => read.request);
   reader.readMany(requests, (position, result) => {
-    if (results.length === 0) since = world.monotonic();
-    results.push({ id: (reads[position] as IdentifiedRead).id, result: { ...result, results: moveText(result.results, transfer) } });
-    if (results.length >= GROUP_ANSWERS || world.monotonic() - since > GROUP_MS) flush();
+    if (ids.length === 0) since = world.monotonic();
+    ids.push((reads[position] as IdentifiedRead).id);
+    results.push(result);
+    tellRunning(position + 1);
+    if (ids.length >= GROUP_ANSWERS || world.monotonic() - since > GROUP_MS) flush();
   });
   flush();
 }

@@ -10,7 +10,8 @@ import type { BackupOptions, DumpOptions } from "./backup-options.ts";
 import type { ReadRequest } from "./reader.ts";
 import type { SqliteStatus } from "./sqlite-status.ts";
 import type { EntryResult, ReadResult } from "./results.ts";
-import type { Applied, ApplyEntry, CheckpointMode, CheckpointResult } from "./state-machine.ts";
+import type { PackedApply, PackedResults } from "./packing.ts";
+import type { Applied, CheckpointMode, CheckpointResult } from "./state-machine.ts";
 
 /** First argument of both workers: plain data. */
 export interface SqlWorkerInit {
@@ -22,6 +23,12 @@ export interface SqlWorkerInit {
   readonly foreignKeys: boolean;
 }
 
+/** First argument of a reader worker. */
+export interface ReaderWorkerInit extends SqlWorkerInit {
+  /** One Int32 that is shared: the id, cut to 32 bits, of the read that runs now. Default: nobody wants to know. */
+  readonly running?: SharedArrayBuffer | undefined;
+}
+
 /** An error as it crosses threads. */
 export interface WireError {
   readonly code: ErrorCode | undefined;
@@ -31,7 +38,7 @@ export interface WireError {
 
 /** To the apply worker. */
 export type ApplyRequest =
-  | { readonly kind: "apply"; readonly entries: readonly ApplyEntry[] }
+  | { readonly kind: "apply"; readonly batch: PackedApply }
   | { readonly kind: "checkpoint"; readonly mode: CheckpointMode }
   | { readonly kind: "status" }
   | { readonly kind: "close" };
@@ -39,7 +46,7 @@ export type ApplyRequest =
 /** From the apply worker. */
 export type ApplyResponse =
   | { readonly kind: "opened"; readonly applied: Applied; readonly sqliteVersion: string; readonly walBytes: number }
-  | { readonly kind: "applied"; readonly results: readonly EntryResult[]; readonly applied: Applied; readonly walBytes: number }
+  | { readonly kind: "applied"; readonly results: PackedResults<EntryResult>; readonly applied: Applied; readonly walBytes: number }
   | { readonly kind: "checkpointed"; readonly checkpoint: CheckpointResult; readonly walBytes: number }
   | { readonly kind: "status"; readonly status: SqliteStatus }
   | { readonly kind: "closed" }
@@ -65,7 +72,7 @@ export interface IdentifiedRead {
 /** From a reader worker. `interruptHandle` is for `InterruptSwitch.interrupt` on any thread of the process. */
 export type ReaderResponse =
   | { readonly kind: "opened"; readonly interruptHandle: number }
-  | { readonly kind: "reads"; readonly results: readonly { readonly id: number; readonly result: ReadResult }[] }
+  | { readonly kind: "reads"; readonly ids: readonly number[]; readonly results: PackedResults<ReadResult> }
   | { readonly kind: "backup-done"; readonly id: number; readonly error: WireError | undefined }
   | {
       readonly kind: "dump-chunk";
