@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { packApply, packResults, unpackApply, unpackResults, type ApplyEntry, type EntryResult } from "../../src/sql/mod.ts";
 import { TEXT_CHARS_MAX } from "../../src/sql/results.ts";
 
