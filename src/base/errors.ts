@@ -28,6 +28,7 @@ export const ERRORS = {
   STORE_REFUSED: { kind: "invalid", text: "object store refused the request" },
   STORE_KEY: { kind: "invalid", text: "key cannot name an object in this store" },
   STORE_URL: { kind: "invalid", text: "not the address of an object store" },
+  STORE_CLOSED: { kind: "closed", text: "object store is closed" },
   STORE_RANGE: { kind: "invalid", text: "range lies outside the object" },
   TRANSPORT_CLOSED: { kind: "closed", text: "transport is closed" },
   WORKER_FAILED: { kind: "unavailable", text: "worker ended unexpectedly" },
