@@ -1,6 +1,10 @@
 /** sim: the simulated world, the other implementer of base's interfaces. */
 export * from "./clock.ts";
 export * from "./file-system.ts";
+export * from "./object-store/crash.ts";
+export * from "./object-store/faults.ts";
+export * from "./object-store/intercept.ts";
+export * from "./object-store/lies.ts";
 export * from "./random.ts";
 export { SECTOR_BYTES } from "./sim-file.ts";
 export * from "./spawner.ts";
