@@ -70,8 +70,10 @@ export async function startNode(settings: NodeSettings): Promise<RunningNode> {
     });
     interrupts = new InterruptSwitch(extensionPath());
     replica = await openReplica(openSettings(settings, directory), worldOf(interrupts, failed.resolve));
+    await replica.ready();
   } catch (error) {
     await server?.close();
+    await replica?.close();
     interrupts?.close();
     directory[Symbol.dispose]();
     throw error;

@@ -25,6 +25,7 @@ import type { ApplyThread } from "./apply-thread.ts";
 import { Checkpoints, type CheckpointCounts, type Position } from "./checkpoints.ts";
 import type { RoleChange } from "./driver-ports.ts";
 import type { RaftDriver } from "./driver.ts";
+import { LastKnown } from "./last-known.ts";
 import type { LogThread } from "./log-thread.ts";
 import { ReadBarrier } from "./read-barrier.ts";
 import type { ReaderPool } from "./reader-pool.ts";
@@ -97,6 +98,9 @@ export class Replica {
   readonly #waiters = new Waiters();
   readonly #barrier: ReadBarrier;
   readonly #checkpoints: Checkpoints;
+  readonly #writerStatus: LastKnown<SqliteStatus>;
+  readonly #readerStatus: LastKnown<SqliteStatus>;
+  readonly #ready = Promise.withResolvers<void>();
   readonly #appliedWaiters = new Set<{ readonly index: number; readonly resolve: () => void }>();
   #applied: Position;
   #role: RoleChange = { role: "follower", term: 0, lead: 0 };
@@ -105,6 +109,7 @@ export class Replica {
   #lastTimeMs = 0;
   #state: "open" | "closing" | "closed" | "failed" = "open";
   #isPumpDeferred = false;
+  #isPrimed = false;
   #backups = 0;
   #closing: Promise<void> | undefined;
 
@@ -119,6 +124,10 @@ export class Replica {
       durable: (position) => this.#compact(position),
       interruptReads: (ms) => parts.readers.interruptOlderThan(ms),
     });
+    this.#writerStatus = new LastKnown(() => parts.apply.status(), parts.clock);
+    this.#readerStatus = new LastKnown(() => parts.readers.status(), parts.clock);
+    // Who waits for it sees it; nobody need.
+    this.#ready.promise.catch(() => undefined);
     void this.#keepHouse();
   }
 
@@ -144,6 +153,11 @@ export class Replica {
   /** True once a leader is known and everything committed before it took over has been applied here. */
   isReady(): boolean {
     return this.leader() !== undefined && this.#applied.index >= this.#readyIndex && this.#state === "open";
+  }
+
+  /** Resolves when `isReady` holds for the first time. @throws REPLICA_FAILED, REPLICA_CLOSED if it never will */
+  ready(): Promise<void> {
+    return this.#ready.promise;
   }
 
   /**
@@ -207,7 +221,7 @@ export class Replica {
   /** How this replica stands. */
   async status(): Promise<ReplicaStatus> {
     const { driver, apply, readers } = this.#parts;
-    const [writer, reader] = await Promise.all([apply.status(), readers.status()]);
+    const [writer, reader] = await Promise.all([this.#writerStatus.get(), this.#readerStatus.get()]);
     return {
       raft: driver.status(),
       applied: this.#applied,
@@ -271,6 +285,7 @@ export class Replica {
       }
     }
     this.#barrier.applied(last.index);
+    if (!this.#isPrimed && this.isReady()) this.#becomeReady();
     for (const waiter of this.#appliedWaiters) if (waiter.index <= last.index) waiter.resolve();
     this.#checkpoints.applied(this.#applied, this.#parts.apply.walBytes);
     this.#pump();
@@ -283,6 +298,7 @@ export class Replica {
     const told = new PumiceError("REPLICA_FAILED", { reason: error.code }, error);
     this.#waiters.failAll(told);
     this.#barrier.failAll(told);
+    this.#ready.reject(told);
     this.#parts.onFatal(error);
   }
 
@@ -322,6 +338,12 @@ export class Replica {
   #confirm(timeoutMs: number): Promise<void> {
     this.#deferPump();
     return this.#barrier.wait(this.#parts.clock.monotonic() + timeoutMs);
+  }
+
+  /** The first status of each thread is asked for while none is busy: later ones need not wait for a thread that is. */
+  #becomeReady(): void {
+    this.#isPrimed = true;
+    void Promise.all([this.#writerStatus.get(), this.#readerStatus.get()]).then(() => this.#ready.resolve());
   }
 
   #compact(position: Position): void {
@@ -375,6 +397,7 @@ export class Replica {
     if (this.#state === "closing") this.#state = "closed";
     this.#waiters.failAll(new PumiceError("REPLICA_CLOSED"));
     this.#barrier.failAll(new PumiceError("REPLICA_CLOSED"));
+    this.#ready.reject(new PumiceError("REPLICA_CLOSED"));
   }
 
   /** A failure may come at any await. */
