@@ -109,9 +109,9 @@ export class SimDisk {
     return this.#random;
   }
 
-  /** Bytes that are still free. */
+  /** Bytes that are still free. None while removed names that a crash brought back take more than there is. */
   freeBytes(): number {
-    return this.capacityBytes - usedBytes(this.#root, new Set());
+    return Math.max(0, this.capacityBytes - usedBytes(this.#root, new Set()));
   }
 
   /** What stands at `path`, if anything does. */

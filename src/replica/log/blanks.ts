@@ -14,36 +14,42 @@ export const BLANKS_MAX = 2;
 export class Blanks {
   readonly #files: FileSystem;
   readonly #folder: string;
+  readonly #zeros: Uint8Array;
   readonly #names: string[] = [];
 
-  constructor(files: FileSystem, folder: string) {
+  /** `sizeBytes`: of a new blank. */
+  constructor(files: FileSystem, folder: string, sizeBytes: number) {
     this.#files = files;
     this.#folder = folder;
+    this.#zeros = new Uint8Array(sizeBytes);
   }
 
   get count(): number {
     return this.#names.length;
   }
 
-  /** Takes a file that is there already. */
-  adopt(name: string): void {
-    this.#names.push(name);
+  /** Takes a file that was found. A crash may have left its name without its bytes, so it is filled again. As `create`. */
+  adopt(name: string): boolean {
+    return this.#fill(name, "write");
   }
 
-  /** Makes one more, of `size` zeros. False if there is no space for it; nothing is left behind then. @throws FS_IO */
-  create(id: number, size: number): boolean {
-    const name = blankName(id);
+  /** Makes one more. False if there is no space for it; nothing is left behind then. @throws FS_IO */
+  create(id: number): boolean {
+    return this.#fill(blankName(id), "create");
+  }
+
+  #fill(name: string, mode: "write" | "create"): boolean {
     const path = `${this.#folder}/${name}`;
     let file: File | undefined;
     try {
-      file = this.#files.open(path, "create");
-      file.write(new Uint8Array(size), 0);
+      file = this.#files.open(path, mode);
+      file.write(this.#zeros, 0);
       file.sync();
       this.#names.push(name);
       return true;
     } catch (error) {
       if (!isPumiceError(error, "FS_NO_SPACE")) throw error;
-      if (file !== undefined) this.#files.remove(path);
+      if (file !== undefined) this.#remove(path);
       return false;
     } finally {
       file?.close();
@@ -55,12 +61,12 @@ export class Blanks {
    * at all on a disk too full to change a name: what is left then is removed when the log is opened.
    */
   recycle(name: string, id: number, sizeMax: number): void {
+    if (this.#names.length >= BLANKS_MAX) {
+      this.#remove(`${this.#folder}/${name}`);
+      return;
+    }
     const blank = blankName(id);
     try {
-      if (this.#names.length >= BLANKS_MAX) {
-        this.#files.remove(`${this.#folder}/${name}`);
-        return;
-      }
       this.#files.rename(`${this.#folder}/${name}`, `${this.#folder}/${blank}`);
     } catch (error) {
       if (!isPumiceError(error, "FS_NO_SPACE")) throw error;
@@ -68,6 +74,14 @@ export class Blanks {
     }
     this.#names.push(blank);
     this.#cut(`${this.#folder}/${blank}`, sizeMax);
+  }
+
+  #remove(path: string): void {
+    try {
+      this.#files.remove(path);
+    } catch (error) {
+      if (!isPumiceError(error, "FS_NO_SPACE")) throw error;
+    }
   }
 
   /** A segment of one huge batch does not hold its space for ever. */

@@ -65,7 +65,7 @@ export class Log {
   /** Opens the log in its folder, or begins one. @throws LOG_CORRUPT, LOG_MISSING, LOG_VERSION, FS_NO_SPACE, FS_IO */
   static open(parts: LogParts, settings: LogSettings): Log {
     makeFolder(parts, settings.folder);
-    const found = recover(parts, settings.folder);
+    const found = recover(parts, settings.folder, settings.sliceBytes ?? SLICE_BYTES);
     const log = new Log(parts, settings, found);
     try {
       if (log.#blanks.count === 0) log.#createBlank();
@@ -290,7 +290,7 @@ export class Log {
   }
 
   #createBlank(): boolean {
-    return this.#blanks.create(this.#takeId(), this.#zeros.length);
+    return this.#blanks.create(this.#takeId());
   }
 
   #takeId(): number {

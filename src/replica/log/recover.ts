@@ -51,8 +51,8 @@ const SCAN_STEP_BYTES = 1 << 30;
 /** A segment's head batch is found within so many bytes. */
 const HEAD_BATCH_BYTES = 512;
 
-/** Recovers the log in `folder`, which exists. @throws LOG_CORRUPT, LOG_MISSING, LOG_VERSION, FS_IO */
-export function recover(parts: LogParts, folder: string): Recovered {
+/** Recovers the log in `folder`, which exists. `blankBytes`: the size of new blanks. @throws LOG_CORRUPT, LOG_MISSING, LOG_VERSION, FS_IO */
+export function recover(parts: LogParts, folder: string, blankBytes: number): Recovered {
   const found = listFolder(parts.files, folder);
   const recovery = new Recovery(parts, folder, found.segments);
   const tail = recovery.findTail();
@@ -60,7 +60,7 @@ export function recover(parts: LogParts, folder: string): Recovered {
     const sealed = tail === undefined ? [] : recovery.findSealed(tail.state);
     if (tail !== undefined) makeDurable(tail);
     parts.files.syncDirectory(folder);
-    const blanks = new Blanks(parts.files, folder);
+    const blanks = new Blanks(parts.files, folder, blankBytes);
     const wanted = new Set(sealed.map((segment) => segment.id));
     if (tail !== undefined) wanted.add(tail.state.head.id);
     recovery.clean(wanted, found.blanks, blanks);
@@ -105,7 +105,12 @@ function makeDurable(tail: TailSegment): void {
     assert(count > 0, "a batch that was scanned is there");
     done += count;
   }
-  tail.file.write(bytes, batchStart);
+  try {
+    tail.file.write(bytes, batchStart);
+  } catch (error) {
+    // A full file system that does not write in place. The node starts all the same; only a failed sync before is not made good.
+    if (!isPumiceError(error, "FS_NO_SPACE")) throw error;
+  }
   tail.file.datasync();
 }
 
@@ -205,8 +210,8 @@ class Recovery {
       if (!wanted.has(id)) this.#remove(name);
     }
     for (const name of blankNames) {
-      if (blanks.count < BLANKS_MAX && !this.#isSegment(name, wanted)) blanks.adopt(name);
-      else this.#remove(name);
+      if (blanks.count === BLANKS_MAX || this.#isSegment(name, wanted)) this.#remove(name);
+      else blanks.adopt(name);
     }
   }
 
