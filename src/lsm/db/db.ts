@@ -339,7 +339,10 @@ export class Db {
     return known.value;
   }
 
-  /** Flushes (by default the memtable too, so that nothing need be replayed), and ends everything. Idempotent. */
+  /**
+   * Flushes (by default the memtable too, so that nothing need be replayed, unless L0 is full and no compactor is embedded), waits for
+   * compactions under way, and ends everything. Idempotent.
+   */
   async close(options: WaitOptions & { readonly flush?: FlushKind | "none" } = {}): Promise<void> {
     this.closing ??= this.closeNow(options);
     await this.closing;
@@ -351,13 +354,19 @@ export class Db {
 
   private async closeNow(options: WaitOptions & { readonly flush?: FlushKind | "none" }): Promise<void> {
     try {
-      const kind = options.flush ?? "memtable";
+      const kind = options.flush ?? (this.wouldStall ? "wal" : "memtable");
       if (this.end === undefined && kind !== "none") await this.flush(kind, options);
       if (this.end === undefined) await this.background.stop();
     } finally {
       this.fail(new PumiceError("LSM_CLOSED"));
       await this.background.stop();
     }
+  }
+
+  /** True if flushing the memtables would wait for a compaction that nobody here does: the WAL has their rows. */
+  private get wouldStall(): boolean {
+    const l0s = this.manifest.l0.length + this.frozen.length + (this.memtable.isEmpty ? 0 : 1);
+    return this.settings.compactor === undefined && this.wal !== undefined && l0s > this.settings.l0SstsMax;
   }
 
   private commitOne(kind: 0 | 1, entry: { key: Uint8Array; value: Uint8Array }, ttl: PutOptions["ttl"]): WriteHandle {

@@ -74,8 +74,25 @@ export function encodeComposite(legacy: Uint8Array): Uint8Array {
   return concat([head, name, length, legacy]);
 }
 
-/** Reads a legacy filter. @throws LSM_CORRUPT */
-export function readLegacyFilter(bytes: Uint8Array, object: string): Filter {
+/**
+ * Reads a filter that the manifest calls legacy. SlateDB 0.12 forgets that a filter is composite when it rewrites a manifest; so what is
+ * a composite filter to the last byte is read as one. @throws LSM_CORRUPT
+ */
+export function readUnsureFilter(bytes: Uint8Array, object: string): Filter | undefined {
+  const view = viewOf(bytes);
+  const name = utf8(WHOLE_KEY_FILTER);
+  const dataAt = 4 + name.length + 8;
+  const isComposite =
+    bytes.length > dataAt &&
+    view.getUint16(0) === 1 &&
+    view.getUint16(2) === name.length &&
+    equalBytes(bytes.subarray(4, 4 + name.length), name);
+  if (isComposite && view.getUint32(dataAt - 8) === 0 && view.getUint32(dataAt - 4) === bytes.length - dataAt)
+    return readCompositeFilter(bytes, object);
+  return readLegacyFilter(bytes, object);
+}
+
+function readLegacyFilter(bytes: Uint8Array, object: string): Filter {
   if (bytes.length < 2) throw damaged({ object, what: "filter is too short" });
   const probes = viewOf(bytes).getUint16(0);
   return new BloomFilter(bytes.subarray(2), probes);

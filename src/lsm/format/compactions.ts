@@ -62,12 +62,9 @@ function writeCompaction(writer: FlatWriter, compaction: Compaction, version: 1 
 }
 
 function writeSpec(writer: FlatWriter, spec: CompactionSpec, version: 1 | 2): FlatOffset {
-  const ulids = (): FlatOffset | undefined =>
-    spec.l0.length === 0 ? undefined : writer.refs(spec.l0.map((id) => writeHalves(writer, ulidToHalves(id))));
-  const ssts = ulids();
-  const views = ulids();
+  const views = spec.l0.length === 0 ? undefined : writer.refs(spec.l0.map((id) => writeHalves(writer, ulidToHalves(id))));
   const runs = spec.runs.length === 0 ? undefined : writer.u32s(spec.runs);
-  const fields: (FlatField | undefined)[] = [flatRef(0, ssts), flatRef(1, runs), flatRef(2, views)];
+  const fields: (FlatField | undefined)[] = [flatRef(1, runs), flatRef(2, views)];
   if (version === 2) fields.push(flatU32(4, spec.destination));
   return writer.table(fields);
 }

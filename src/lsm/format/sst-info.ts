@@ -66,6 +66,7 @@ export function readInfo(table: FlatTable, object: string): SstInfo {
   if (info.firstEntry !== undefined && info.filterOffset + info.filterLength > info.indexOffset) {
     throw damaged({ object, what: "sections overlap", expected: info.indexOffset, found: info.filterOffset + info.filterLength });
   }
+  if (info.firstEntry !== undefined && info.filterOffset === 0) throw damaged({ object, what: "the end of the blocks is not told" });
   return info;
 }
 

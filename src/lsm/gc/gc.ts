@@ -9,14 +9,14 @@
  * 4. Fences are never deleted: a writer that slept could else put its next WAL object where the fence was (SlateDB #352, #1622).
  * 5. In the 0.14 profile a boundary is moved before manifests or compactions files are deleted.
  */
-import type { ObjectMeta } from "../../base/mod.ts";
+import type { ObjectMeta, ObjectStore } from "../../base/mod.ts";
 import { compactionsOf } from "../compaction/compactor.ts";
 import { checkSupported, type StoreContext } from "../db/context.ts";
 import type { GcSettings, Profile } from "../db/settings.ts";
 import { isActive } from "../format/compactions.ts";
 import { isUlid, ulidTimeMs } from "../format/identifiers.ts";
 import { allSsts, type Manifest } from "../format/manifest.ts";
-import { encodeFence } from "../format/sst-writer.ts";
+import { readWal } from "../format/sst-reader.ts";
 import { idOf } from "../store/paths.ts";
 import { withRetry } from "../store/retry.ts";
 
@@ -28,6 +28,9 @@ export interface GcReport {
   readonly wals: number;
   readonly ssts: number;
 }
+
+/** Fences are smaller than this, whatever codec their writer used; objects with rows are larger, or nearly so. */
+const FENCE_BYTES_MAX = 256;
 
 /** One run. @throws STORE_UNAVAILABLE, LSM_CORRUPT, LSM_UNSUPPORTED */
 export async function collectGarbage(context: StoreContext, settings: Pick<GcSettings, "minAgeMs">, profile: Profile): Promise<GcReport> {
@@ -92,26 +95,38 @@ class Collector {
     const newestL0 = latest.l0[0]?.id ?? latest.l0LastCompacted;
     const newestL0Ms = newestL0 === undefined ? 0 : ulidTimeMs(newestL0);
     const limitMs = Math.min(this.context.clock.now() - this.minAgeMs, oldestJobMs, newestL0Ms);
-    return await this.deleteListed(this.context.paths.ssts, (meta) => {
+    const doomed = await this.listed(this.context.store, this.context.paths.ssts, (meta) => {
       const name = meta.key.slice(this.context.paths.ssts.length);
       const id = name.endsWith(".sst") ? name.slice(0, -4) : "";
       return isUlid(id) && !used.has(id) && ulidTimeMs(id) < limitMs && this.isOld(meta.lastModifiedMs);
     });
+    return await this.deleteKeys(
+      this.context.store,
+      doomed.map(({ key }) => key),
+    );
   }
 
   private async deleteWals(latest: Manifest, kept: ReadonlyMap<number, Manifest>): Promise<number> {
-    const fenceBytes = encodeFence(this.context.sealer).length;
     const protectedRanges = [...kept.values()].filter((manifest) => manifest !== latest);
-    return await this.deleteListed(
-      this.context.paths.wals,
-      (meta) => {
-        const id = idOf(meta.key, ".sst");
-        if (id === undefined || id >= latest.replayAfterWalId || meta.sizeBytes === 0 || meta.sizeBytes === fenceBytes) return false;
-        const isNeeded = protectedRanges.some((manifest) => id > manifest.replayAfterWalId && id <= manifest.walIdLastSeen);
-        return !isNeeded && this.isOld(meta.lastModifiedMs);
-      },
-      true,
+    const { wals } = this.context.paths;
+    const doomed = await this.listed(this.context.walStore, wals, (meta) => {
+      const id = idOf(meta.key, ".sst");
+      if (id === undefined || id >= latest.replayAfterWalId || !this.isOld(meta.lastModifiedMs)) return false;
+      return !protectedRanges.some((manifest) => id > manifest.replayAfterWalId && id <= manifest.walIdLastSeen);
+    });
+    const data: string[] = [];
+    for (const meta of doomed) if (!(await this.isFence(meta))) data.push(meta.key);
+    return await this.deleteKeys(this.context.walStore, data);
+  }
+
+  /** A fence is small; what is small is looked at. */
+  private async isFence(meta: ObjectMeta): Promise<boolean> {
+    if (meta.sizeBytes > FENCE_BYTES_MAX) return false;
+    const bytes = await withRetry(
+      this.context.readPolicy,
+      async () => await this.context.walStore.get(meta.key, { signal: this.context.signal }),
     );
+    return bytes !== undefined && readWal(bytes, meta.key, this.context.sealer).length === 0;
   }
 
   private async deleteManifests(latestId: number, keptIds: ReadonlySet<number>): Promise<number> {
@@ -120,7 +135,10 @@ class Collector {
     const last = doomed.at(-1);
     if (last === undefined) return 0;
     if (this.profile === "0.14") await this.context.manifests.advanceBoundary(last.id);
-    return await this.deleteKeys(doomed.map(({ key }) => key));
+    return await this.deleteKeys(
+      this.context.store,
+      doomed.map(({ key }) => key),
+    );
   }
 
   private async deleteCompactions(): Promise<number> {
@@ -130,21 +148,21 @@ class Collector {
     const last = doomed.at(-1);
     if (last === undefined) return 0;
     if (this.profile === "0.14") await file.advanceBoundary(last.id);
-    return await this.deleteKeys(doomed.map(({ key }) => key));
+    return await this.deleteKeys(
+      this.context.store,
+      doomed.map(({ key }) => key),
+    );
   }
 
-  private async deleteListed(prefix: string, isDoomed: (meta: ObjectMeta) => boolean, isWal = false): Promise<number> {
-    const store = isWal ? this.context.walStore : this.context.store;
-    const doomed = await withRetry(this.context.readPolicy, async () => {
-      const keys: string[] = [];
-      for await (const meta of store.list(prefix, { signal: this.context.signal })) if (isDoomed(meta)) keys.push(meta.key);
-      return keys;
+  private async listed(store: ObjectStore, prefix: string, isWanted: (meta: ObjectMeta) => boolean): Promise<ObjectMeta[]> {
+    return await withRetry(this.context.readPolicy, async () => {
+      const wanted: ObjectMeta[] = [];
+      for await (const meta of store.list(prefix, { signal: this.context.signal })) if (isWanted(meta)) wanted.push(meta);
+      return wanted;
     });
-    return await this.deleteKeys(doomed, isWal);
   }
 
-  private async deleteKeys(keys: readonly string[], isWal = false): Promise<number> {
-    const store = isWal ? this.context.walStore : this.context.store;
+  private async deleteKeys(store: ObjectStore, keys: readonly string[]): Promise<number> {
     for (const key of keys) await withRetry(this.context.readPolicy, async () => await store.delete(key, { signal: this.context.signal }));
     return keys.length;
   }

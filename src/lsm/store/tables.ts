@@ -6,7 +6,7 @@
  */
 import { compareBytes, PumiceError, type ObjectStore } from "../../base/mod.ts";
 import { readBlock, type Block } from "../format/block-reader.ts";
-import { readCompositeFilter, readLegacyFilter, type Filter } from "../format/bloom.ts";
+import { readCompositeFilter, readUnsureFilter, type Filter } from "../format/bloom.ts";
 import type { Sealer } from "../format/compression.ts";
 import { damaged } from "../format/damage.ts";
 import { contains, type KeyRange } from "../format/key-range.ts";
@@ -177,7 +177,7 @@ export class Table {
     let filter: Filter | undefined;
     if (info.filterLength > 0) {
       const raw = this.parts.sealer.unseal(bytes.subarray(0, info.filterLength), info.compression, { object: this.object, offset: start });
-      filter = info.filterFormat === "legacy" ? readLegacyFilter(raw, this.object) : readCompositeFilter(raw, this.object);
+      filter = info.filterFormat === "legacy" ? readUnsureFilter(raw, this.object) : readCompositeFilter(raw, this.object);
     }
     const meta: TableMeta = { index, filter };
     const sizeBytes = index.reduce((sum, entry) => sum + entry.firstKey.length + 120, 200) + (filter?.sizeBytes ?? 0);

@@ -1,0 +1,61 @@
+/**
+ * Interop with SlateDB 0.12.1 in both directions: `npm run interop:slatedb`. Each engine opens, reads, writes on and compacts what the
+ * other wrote. Cases that may hang or crash the other engine run in a child process with a deadline. The last line is
+ * `N passed, N failed`; the exit code is 1 if any failed.
+ *
+ * `--case NAME` runs the cases whose name contains NAME.
+ */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { interopCases } from "./interop-slatedb/cases.ts";
+import { Failure } from "./interop-slatedb/oracle.ts";
+
+const CHILD_DEADLINE_MS = 30_000;
+
+const only = process.argv.includes("--case") ? process.argv[process.argv.indexOf("--case") + 1] : undefined;
+const childCase = process.argv.includes("--child") ? process.argv[process.argv.indexOf("--child") + 1] : undefined;
+
+async function runHere(name: string, root: string): Promise<void> {
+  const found = interopCases.find((each) => each.name === name);
+  if (found === undefined) throw new Failure(`no case ${name}`);
+  await found.run(root);
+}
+
+/** Runs a case in a child; what it says on its last line is its result. */
+function runInChild(name: string, root: string): void {
+  const result = spawnSync(process.execPath, [fileURLToPath(import.meta.url), "--child", name, "--root", root], {
+    timeout: CHILD_DEADLINE_MS,
+    encoding: "utf8",
+  });
+  if (result.error !== undefined && "code" in result.error && result.error.code === "ETIMEDOUT") throw new Failure("did not end in time");
+  if (result.status !== 0) throw new Failure(`child failed: ${result.stderr.trim().split("\n").slice(-12).join("\n")}`);
+}
+
+if (childCase !== undefined) {
+  await runHere(childCase, process.argv[process.argv.indexOf("--root") + 1] as string);
+  process.exit(0);
+}
+
+let passed = 0;
+let failed = 0;
+for (const each of interopCases) {
+  if (only !== undefined && !each.name.includes(only)) continue;
+  const root = mkdtempSync(join(tmpdir(), "pumice-interop-"));
+  const started = performance.now();
+  try {
+    if (each.isDangerous) runInChild(each.name, root);
+    else await each.run(root);
+    passed++;
+    console.log(`ok   ${each.name} (${(performance.now() - started).toFixed(0)} ms)`);
+  } catch (error) {
+    failed++;
+    console.log(`FAIL ${each.name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  } finally {
+    rmSync(root, { recursive: true, force: true });
+  }
+}
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed === 0 ? 0 : 1);
