@@ -81,8 +81,16 @@ export class Authorizer {
   /** Since `begin`: a statement changes the schema, so prepared statements and their columns are out of date after it. */
   changesSchema = false;
   /** Since `begin`: a script said `PRAGMA foreign_keys=OFF`. */
-  defersForeignKeys = false;
+  wantsForeignKeysOff = false;
 
+  /** Since `begin`: ANALYZE, or a write to the tables that hold its findings. */
+  touchesStatistics = false;
+  /** Since `begin`: a write to a virtual table, in a trigger too. */
+  writesVirtual = false;
+  /** FTS5 wrote its settings, which it also keeps in memory, where no rollback reaches them. Reset by who looks at it. */
+  wroteModuleSettings = false;
+  /** Names of the virtual tables, in lower case. */
+  virtualTables: ReadonlySet<string> = new Set();
   /** Since `begin`: an allowed PRAGMA. SQLite does not count some of those as reading that could set something with an argument. */
   isPragma = false;
 
@@ -90,6 +98,9 @@ export class Authorizer {
   begin(): void {
     this.refusal = undefined;
     this.isPragma = false;
+    this.wantsForeignKeysOff = false;
+    this.touchesStatistics = false;
+    this.writesVirtual = false;
     this.changesSchema = false;
   }
 
@@ -100,10 +111,12 @@ export class Authorizer {
     switch (action) {
       case SELECT:
         return OK;
-      case READ:
       case INSERT:
       case UPDATE:
       case DELETE:
+        this.#noteWrite(first ?? "");
+        return this.#table(first);
+      case READ:
         return this.#table(first);
       case FUNCTION:
         return this.#function(second);
@@ -129,6 +142,7 @@ export class Authorizer {
     if ((action >= CREATE_TEMP_INDEX && action <= CREATE_TEMP_VIEW) || (action >= DROP_TEMP_INDEX && action <= DROP_TEMP_VIEW)) {
       return this.#refuse(TEMP_TEXT);
     }
+    if (action === ANALYZE) this.touchesStatistics = true;
     if (action === ANALYZE && isStateTable(first)) return IGNORE;
     const changes = (action >= 1 && action <= DROP_VIEW) || action === ALTER_TABLE || action === CREATE_VTABLE || action === DROP_VTABLE;
     if (!changes && action !== ANALYZE && action !== REINDEX) return OK;
@@ -138,6 +152,13 @@ export class Authorizer {
     }
     if (isStateTable(first) && action !== CREATE_TABLE && action !== CREATE_VIEW) return this.#refuse(stateTableText());
     return isStateTable(second) ? this.#refuse(stateTableText()) : OK;
+  }
+
+  #noteWrite(table: string): void {
+    if (table.startsWith("sqlite_stat")) this.touchesStatistics = true;
+    // FTS5 prepares this once per connection; the connection is given up after it.
+    if (this.running && table.endsWith("_config")) this.wroteModuleSettings = true;
+    if (this.virtualTables.size > 0 && this.virtualTables.has(table.toLowerCase())) this.writesVirtual = true;
   }
 
   #table(name: string | null): number {
@@ -165,7 +186,7 @@ export class Authorizer {
       return OK;
     }
     if (decision.kind === "ignore") {
-      if (decision.defersForeignKeys) this.defersForeignKeys = true;
+      if (decision.wantsForeignKeysOff) this.wantsForeignKeysOff = true;
       return IGNORE;
     }
     this.refusal ??= decision.refusal;

@@ -25,6 +25,9 @@ export interface Prepared {
   readonly isReadOnly: boolean;
   readonly isExplain: boolean;
   readonly changesSchema: boolean;
+  /** ANALYZE and its like. */
+  readonly touchesStatistics: boolean;
+  readonly writesVirtual: boolean;
   readonly paramCount: number;
   /** Names with their prefixes by position, `undefined` where a `?` stands; undefined if there are only those. */
   readonly paramNames: readonly (string | undefined)[] | undefined;
@@ -97,6 +100,7 @@ export class Connection {
   readonly authorizer = new Authorizer();
   readonly #database: DatabaseSync;
   readonly #cache = new StatementCache();
+  #knowsVirtualTables = false;
   readonly #describe: StatementSync;
   readonly #param: StatementSync;
   readonly #script: StatementSync;
@@ -154,6 +158,7 @@ export class Connection {
   prepare(sql: string, mode: AuthorizerMode): Prepared | undefined {
     const cached = mode === "script" ? undefined : this.#cache.get(sql);
     if (cached !== undefined) return cached;
+    if (!this.#knowsVirtualTables) this.#readVirtualTables();
     this.authorizer.begin();
     const statement = this.#prepareAs(sql, mode);
     if (statement === undefined) return undefined;
@@ -179,6 +184,8 @@ export class Connection {
     const bits = this.#describe.get(sql)?.[0];
     assert(typeof bits === "bigint", "a statement just prepared is found by its text");
     const description = Number(bits);
+    // Parameters are bound by their full names: node:sqlite would refuse a text with both :a and @a.
+    statement.setAllowBareNamedParameters(false);
     const paramCount = description >> 2;
     const isExplain = (description & 2) !== 0;
     // Of PRAGMAs a reader is only allowed those that read.
@@ -189,6 +196,8 @@ export class Connection {
       isReadOnly: isRead,
       isExplain,
       changesSchema: this.authorizer.changesSchema,
+      touchesStatistics: this.authorizer.touchesStatistics,
+      writesVirtual: this.authorizer.writesVirtual,
       paramCount,
       paramNames: this.#paramNames(sql, paramCount),
       columns: statement.columns().map(columnPlan),
@@ -240,9 +249,16 @@ export class Connection {
     }
   }
 
+  #readVirtualTables(): void {
+    const rows = this.#database.prepare("SELECT lower(name) FROM sqlite_schema WHERE type = 'table' AND rootpage = 0").all();
+    this.authorizer.virtualTables = new Set(rows.map(([name]) => String(name)));
+    this.#knowsVirtualTables = true;
+  }
+
   /** Forgets prepared statements: after a change of the schema their columns may differ. */
   forgetStatements(): void {
     this.#cache.clear();
+    this.#knowsVirtualTables = false;
   }
 
   close(): void {

@@ -7,7 +7,10 @@
  * 2. Without the transaction flag a statement is a unit. SQLite undoes a statement that fails; no savepoint of ours is needed for that.
  *    With foreign keys a statement stands in a savepoint, because a deferred violation must fail it and shows only after it.
  * 3. With the flag all statements are one unit, in a savepoint.
- * 4. What cannot be undone inside a shared transaction ends it: `Broken` is thrown and the entry is applied alone (alone.ts).
+ * 4. SQLite plans by statistics that it read when the schema was loaded; a rollback or a write to their table does not make it read them
+ *    again. So what touches them is applied alone, and the connection is opened anew after it (`mustReopen`).
+ *    So is what touches the memory of full-text modules beyond a rollback: their settings, and a rollback of writes to them.
+ * 5. What cannot be undone inside a shared transaction ends it: `Broken` is thrown and the entry is applied alone (alone.ts).
  */
 import type { StatementSync } from "node:sqlite";
 import { assert, fromUtf8, utf8 } from "../base/mod.ts";
@@ -36,13 +39,16 @@ const TOO_LONG_TEXT = "results are too large";
 
 /**
  * Why an entry cannot go on in this transaction. `ended`: statement `unit` failed with `text` and took the transaction with it, or has to.
- * `interrupted`: the budget is spent. `refused`: the whole request is an error. `vacuum`: it is a VACUUM.
+ * `interrupted`: the budget is spent. `refused`: the whole request is an error. `vacuum`: it is a VACUUM. `alone`: it must not share its transaction.
+ * `foreign-keys-off`: a script wants them off, which SQLite does only outside of a transaction.
  */
 export type BrokenReason =
   | { readonly kind: "ended"; readonly unit: number; readonly text: string }
   | { readonly kind: "interrupted"; readonly unit: number }
   | { readonly kind: "refused"; readonly text: string }
-  | { readonly kind: "vacuum"; readonly unit: number };
+  | { readonly kind: "vacuum"; readonly unit: number }
+  | { readonly kind: "alone" }
+  | { readonly kind: "foreign-keys-off" };
 
 /** Thrown out of an entry that cannot go on in this transaction. */
 export class Broken extends Error {
@@ -63,6 +69,8 @@ export interface RunControl {
   readonly steps: number;
   /** Units that are known to end the transaction, with their error: not run again. */
   readonly failed: ReadonlyMap<number, string>;
+  /** Foreign keys are off while the entry runs, and checked as a whole at its end. */
+  readonly isUnchecked: boolean;
   /** The first unit for which the budget does not suffice: it and those after it are not run. */
   readonly spentAt: number;
 }
@@ -120,17 +128,29 @@ export class EntryRunner {
     this.#rollbackTo = connection.own("ROLLBACK TO pumice_unit");
   }
 
+  /** What was run leaves the connection with a memory that a new one would not have. */
+  mustReopen = false;
+  /** Statements that wrote virtual tables since `beginTransaction`. */
+  #virtualWrites = 0;
+
+  /** The transaction begins, with this entry or with others before it. */
+  beginTransaction(): void {
+    this.#virtualWrites = 0;
+    this.#connection.authorizer.wroteModuleSettings = false;
+  }
+
+  /** The transaction was rolled back. */
+  rolledBack(): void {
+    this.#flags.get(1);
+    if (this.#virtualWrites > 0 || this.#connection.authorizer.wroteModuleSettings) this.mustReopen = true;
+  }
+
   /** True if the disk was full since the last question. */
   readonly isDiskFull = (): boolean => this.#diskFull.get()?.[0] === 1n;
 
   /** Clears the thread's clock: no entry is under way. */
   leave(): void {
     this.#leave.get();
-  }
-
-  /** Forgets what a transaction that was rolled back has left behind. */
-  forgetFlags(): void {
-    this.#flags.get(1);
   }
 
   /** The outcome of the entry. @throws Broken, SQL_MACHINE, SQL_CORRUPT */
@@ -145,6 +165,9 @@ export class EntryRunner {
       unit: 0,
       isOneUnit: command.transaction === true || command.script === true,
     };
+    // FTS keeps what was written in memory and writes it out at the next savepoint, inside whichever entry that is: so before each one.
+    this.#savepoint.run();
+    this.#release.run();
     this.#enter.run(command.timeMs, BigInt.asIntN(64, command.seed), control.steps);
     const error = state.isOneUnit ? this.#runOneUnit(state) : this.#runEach(state);
     if (error !== undefined) return { results: "", error };
@@ -160,8 +183,7 @@ export class EntryRunner {
 
   /** All or nothing; a text if it is nothing although no statement failed. */
   #runOneUnit(state: RunState): string | undefined {
-    const { authorizer } = this.#connection;
-    authorizer.defersForeignKeys = false;
+    const writesBefore = this.#virtualWrites;
     this.#savepoint.run();
     let isGood = true;
     for (const { sql, params } of state.command.statements) {
@@ -169,16 +191,27 @@ export class EntryRunner {
       isGood = this.#runText(state, sql, params ?? []);
       if (!isGood) break;
     }
-    const isPending = isGood && this.#foreignKeys && this.#takeFlags(state) !== 0;
-    if (!isGood || isPending) this.#undo();
+    const isPending = isGood && this.#foreignKeys && this.#violatesForeignKeys(state);
+    if (!isGood || isPending) this.#undo(state, this.#virtualWrites > writesBefore);
     this.#release.run();
-    if (authorizer.defersForeignKeys) this.#connection.exec("PRAGMA defer_foreign_keys = OFF");
     return isPending ? FK_TEXT : undefined;
   }
 
-  #undo(): void {
+  #violatesForeignKeys(state: RunState): boolean {
+    if (state.control.isUnchecked) return this.#connection.text("SELECT 1 FROM pragma_foreign_key_check LIMIT 1") !== "";
+    return (this.#takeFlags(state) & FLAG_DEFERRED_FK) !== 0;
+  }
+
+  /** Undoes a unit. Virtual tables remember some of what is undone. */
+  #undo(state: RunState, wroteVirtual: boolean): void {
+    if (wroteVirtual) this.#needsNewConnection(state);
     this.#rollbackTo.run();
     this.#connection.forgetStatements();
+  }
+
+  #needsNewConnection(state: RunState): void {
+    if (!state.control.isAlone) throw new Broken({ kind: "alone" });
+    this.mustReopen = true;
   }
 
   /** One text: usually one statement. True if none failed. Its result is that of its last statement, or of the one that failed. */
@@ -228,6 +261,9 @@ export class EntryRunner {
         return this.#fail(state, known);
       }
       const prepared = this.#connection.prepare(sql, state.mode);
+      if (this.#foreignKeys && this.#connection.authorizer.wantsForeignKeysOff && !state.control.isUnchecked) {
+        throw new Broken({ kind: "foreign-keys-off" });
+      }
       if (prepared === undefined) return 0;
       if (state.command.kind === "query" && !prepared.isReadOnly) return this.#fail(state, READ_ONLY_TEXT);
       const binding = bind(prepared, args.params, args.start);
@@ -236,11 +272,16 @@ export class EntryRunner {
       return this.#runPrepared(state, unit, { prepared, params: binding.params }) ? prepared.paramCount : undefined;
     } catch (error) {
       const text = this.#explain(error, unit);
+      this.#checkModuleSettings(state);
       // Whether or not the row is still there: a shared transaction cannot tell, so an entry alone must not either.
       if ((this.#takeFlags(state) & FLAG_ROWID_MAX) !== 0) throw new Broken({ kind: "ended", unit, text: ROWID_TEXT });
       state.out.cutBack(mark);
       return this.#fail(state, text);
     }
+  }
+
+  #checkModuleSettings(state: RunState): void {
+    if (this.#connection.authorizer.wroteModuleSettings) this.#needsNewConnection(state);
   }
 
   #fail(state: RunState, text: string): undefined {
@@ -252,6 +293,8 @@ export class EntryRunner {
   /** True if it succeeded. Errors of SQLite are thrown. */
   #runPrepared(state: RunState, unit: number, bound: BoundStatement): boolean {
     const { prepared } = bound;
+    if (prepared.touchesStatistics) this.#needsNewConnection(state);
+    if (prepared.writesVirtual) this.#virtualWrites++;
     const isInSavepoint = this.#foreignKeys && !state.isOneUnit && !prepared.isReadOnly;
     if (isInSavepoint) this.#savepoint.run();
     const mark = state.out.mark();
@@ -263,13 +306,14 @@ export class EntryRunner {
     } finally {
       if (prepared.changesSchema) this.#connection.forgetStatements();
     }
+    this.#checkModuleSettings(state);
     if (!isInSavepoint && !state.control.isAlone) return true;
     const flags = this.#takeFlags(state);
     if ((flags & FLAG_ROWID_MAX) !== 0) throw new Broken({ kind: "ended", unit, text: ROWID_TEXT });
     if (!isInSavepoint) return true;
     const isPending = (flags & FLAG_DEFERRED_FK) !== 0;
     if (isPending) {
-      this.#undo();
+      this.#undo(state, prepared.writesVirtual);
       state.out.cutBack(mark);
       this.#fail(state, FK_TEXT);
     }
@@ -300,7 +344,6 @@ export class EntryRunner {
       const counts = prepared.statement.run(...params);
       if (wanted.text) out.add(isRead ? "{}" : execJson(counts, format, seconds?.()));
     });
-    if (command.script === true && this.#connection.authorizer.defersForeignKeys) this.#connection.exec("PRAGMA defer_foreign_keys = ON");
   }
 
   /** The text of an error that is a result. @throws what is none. */

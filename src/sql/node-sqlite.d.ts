@@ -19,6 +19,7 @@ declare module "node:sqlite" {
     all(...params: readonly (SqliteValue | Readonly<Record<string, SqliteValue>>)[]): SqliteValue[][];
     iterate(...params: readonly (SqliteValue | Readonly<Record<string, SqliteValue>>)[]): IterableIterator<SqliteValue[]>;
     columns(): readonly ColumnInfo[];
+    setAllowBareNamedParameters(allow: boolean): void;
   }
 
   interface DatabaseSyncOptions {

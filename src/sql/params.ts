@@ -42,8 +42,9 @@ function bindNamed(names: readonly (string | undefined)[], params: readonly SqlP
   });
   for (const param of params) {
     if (!isNamedParam(param)) continue;
-    const place = names.findIndex((name) => name !== undefined && name.slice(1) === param.name && !name.startsWith("?"));
-    if (place >= 0) values[place] = bound(param.value);
+    names.forEach((name, place) => {
+      if (name !== undefined && name.slice(1) === param.name && !name.startsWith("?")) values[place] = bound(param.value);
+    });
   }
   const named: Record<string, BoundValue> = {};
   const anonymous: BoundValue[] = [];

@@ -8,7 +8,7 @@ import type { AuthorizerMode, Refusal } from "./authorizer.ts";
 /** What to do with a PRAGMA. */
 export type PragmaDecision =
   | { readonly kind: "allow" }
-  | { readonly kind: "ignore"; readonly defersForeignKeys: boolean }
+  | { readonly kind: "ignore"; readonly wantsForeignKeysOff: boolean }
   | { readonly kind: "refuse"; readonly refusal: Refusal };
 
 /** Answers depend on the schema and the rows alone; their argument names something. */
@@ -96,7 +96,7 @@ export function pragmaDecision(name: string, argument: string | null, mode: Auth
   if (STORED.has(name)) return { kind: "allow" };
   if (argument === null && CONSTANT_READS.has(name)) return { kind: "allow" };
   if (mode === "script" && name === "foreign_keys" && argument !== null) {
-    return { kind: "ignore", defersForeignKeys: OFF.has(argument.toLowerCase()) };
+    return { kind: "ignore", wantsForeignKeysOff: OFF.has(argument.toLowerCase()) };
   }
   if (argument === null && MACHINE_READS.has(name)) return refuse(`PRAGMA ${name} is not the same on every node: send it to /db/query`);
   return refuse(`PRAGMA ${name} is not allowed in a write: it would be lost at a restart, or differ between nodes`);

@@ -7,11 +7,11 @@
  * 3. An error that only this machine got is thrown and never becomes a result; after it nothing more is applied.
  */
 import type { StatementSync } from "node:sqlite";
-import { assert, type File, type FileSystem, isPumiceError, PumiceError } from "../base/mod.ts";
+import { assert, AssertionError, type File, type FileSystem, isPumiceError, PumiceError } from "../base/mod.ts";
 import type { Command, LoadCommitCommand, SqlCommand } from "./command.ts";
 import { decodeCommand } from "./command-codec.ts";
 import { Connection } from "./connection.ts";
-import { Broken, EntryRunner, grantedSteps, isSingle, type RunControl, type RunWanted } from "./entry-runner.ts";
+import { Broken, type BrokenReason, EntryRunner, grantedSteps, isSingle, type RunControl, type RunWanted } from "./entry-runner.ts";
 import { replaceDatabase } from "./load.ts";
 import { errorJson } from "./result-json.ts";
 import type { EntryResult, ResultWanted } from "./results.ts";
@@ -74,6 +74,15 @@ interface Open {
   readonly commit: StatementSync;
 }
 
+/** What is known of an entry that is applied alone, from its earlier tries. */
+interface Attempt {
+  readonly failed: Map<number, string>;
+  spentAt: number;
+  /** Decided on a connection just opened. */
+  isFresh: boolean;
+  isUnchecked: boolean;
+}
+
 const NO_SKIPS: ReadonlyMap<number, string> = new Map();
 const NOTHING: EntryResult = { results: "" };
 const VACUUM_ALONE_TEXT = "VACUUM must be the only statement of its request, without the transaction flag";
@@ -134,6 +143,7 @@ export class StateMachine {
     const { table, sessions, runner, begin, commit } = this.#open;
     const results: EntryResult[] = [];
     begin.run();
+    runner.beginTransaction();
     try {
       for (const entry of entries) results.push(this.#runShared(entry));
       const last = entries[entries.length - 1] as ApplyEntry;
@@ -156,7 +166,13 @@ export class StateMachine {
     const command = decodeCommand(entry.data);
     // Half of the budget: what needs more is decided by applyAlone, on a connection without a past.
     if (isSql(command))
-      return this.#runSql(entry, command, { isAlone: false, steps: grantedSteps(command) / 2, failed: NO_SKIPS, spentAt: Infinity });
+      return this.#runSql(entry, command, {
+        isAlone: false,
+        steps: grantedSteps(command) / 2,
+        failed: NO_SKIPS,
+        spentAt: Infinity,
+        isUnchecked: false,
+      });
     // It replaces the database in a transaction of its own.
     if (command.kind === "load-commit") throw new Broken({ kind: "vacuum", unit: 0 });
     if (command.kind === "load-chunk") this.#open.table.putChunk(command.load, command.number, command.bytes);
@@ -182,7 +198,8 @@ export class StateMachine {
     if (connection.isTransaction) connection.exec("ROLLBACK");
     connection.forgetStatements();
     sessions.rollback();
-    runner.forgetFlags();
+    runner.rolledBack();
+    if (runner.mustReopen) this.#reopen();
   }
 
   /**
@@ -198,34 +215,57 @@ export class StateMachine {
     if (entry.data.length === 0) return this.#finishAlone(entry, NOTHING);
     const command = decodeCommand(entry.data);
     if (command.kind === "load-commit") return this.#load(entry, command);
-    const failed = new Map<number, string>();
-    let spentAt = Infinity;
-    let isFresh = false;
+    const attempt: Attempt = { failed: new Map(), spentAt: Infinity, isFresh: false, isUnchecked: false };
     for (;;) {
-      if (isFresh) this.#reopen();
-      const { begin, runner } = this.#open;
-      begin.run();
-      try {
-        const steps = isFresh ? grantedSteps(command) : grantedSteps(command) / 2;
-        const result = isSql(command) ? this.#runSql(entry, command, { isAlone: true, steps, failed, spentAt }) : this.#runShared(entry);
-        runner.leave();
-        return this.#commitAlone(entry, result);
-      } catch (error) {
-        runner.leave();
-        if (!(error instanceof Broken)) throw error;
-        this.#rollback();
-        const { reason } = error;
-        if (reason.kind === "refused")
+      const tried = this.#tryAlone(entry, command, attempt);
+      if (tried.kind === "done") return tried.result;
+      const { reason } = tried;
+      switch (reason.kind) {
+        case "refused":
           return this.#finishAlone(entry, this.#remembered(entry, command, { results: "", error: reason.text }));
-        if (reason.kind === "vacuum" && isOnlyStatement(command)) return this.#vacuum(entry, command);
-        if (reason.kind === "vacuum") failed.set(reason.unit, VACUUM_ALONE_TEXT);
-        else if (reason.kind === "ended") failed.set(reason.unit, reason.text);
-        else if (isFresh) spentAt = reason.unit;
-        else {
-          isFresh = true;
-          failed.clear();
-        }
+        case "vacuum":
+          if (isOnlyStatement(command)) return this.#vacuum(entry, command);
+          attempt.failed.set(reason.unit, VACUUM_ALONE_TEXT);
+          break;
+        case "ended":
+          attempt.failed.set(reason.unit, reason.text);
+          break;
+        case "interrupted":
+          if (attempt.isFresh) attempt.spentAt = reason.unit;
+          else attempt.failed.clear();
+          attempt.isFresh = true;
+          break;
+        case "foreign-keys-off":
+          attempt.isUnchecked = true;
+          break;
+        case "alone":
+          throw new AssertionError("an entry that is alone is alone");
       }
+    }
+  }
+
+  #tryAlone(
+    entry: ApplyEntry,
+    command: Command,
+    attempt: Attempt,
+  ): { kind: "done"; result: EntryResult } | { kind: "broken"; reason: BrokenReason } {
+    if (attempt.isFresh) this.#reopen();
+    const { connection, begin, runner } = this.#open;
+    if (attempt.isUnchecked) connection.exec("PRAGMA foreign_keys = OFF");
+    begin.run();
+    runner.beginTransaction();
+    try {
+      const steps = attempt.isFresh ? grantedSteps(command) : grantedSteps(command) / 2;
+      const result = isSql(command) ? this.#runSql(entry, command, { ...attempt, isAlone: true, steps }) : this.#runShared(entry);
+      runner.leave();
+      return { kind: "done", result: this.#commitAlone(entry, result) };
+    } catch (error) {
+      runner.leave();
+      if (!(error instanceof Broken)) throw error;
+      this.#rollback();
+      return { kind: "broken", reason: error.reason };
+    } finally {
+      if (attempt.isUnchecked && this.#open.connection === connection) connection.exec("PRAGMA foreign_keys = ON");
     }
   }
 
@@ -236,6 +276,7 @@ export class StateMachine {
     commit.run();
     sessions.commit();
     this.#applied = { index: entry.index, term: entry.term };
+    if (this.#open.runner.mustReopen) this.#reopen();
     return result;
   }
 

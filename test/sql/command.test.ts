@@ -1,0 +1,151 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import * as fc from "fast-check";
+import { isPumiceError } from "../../src/base/mod.ts";
+import {
+  type Command,
+  decodeCommand,
+  encodeCommand,
+  LOAD_CHUNK_BYTES_MAX,
+  type SqlCommand,
+  type SqlParam,
+  type SqlValue,
+} from "../../src/sql/mod.ts";
+
+const value: fc.Arbitrary<SqlValue> = fc.oneof(
+  fc.constant(null),
+  fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+  fc.double(),
+  fc.string({ unit: "grapheme" }),
+  fc.uint8Array({ maxLength: 40 }),
+  fc.boolean(),
+);
+const param: fc.Arbitrary<SqlParam> = fc.oneof(value, fc.record({ name: fc.string(), value }, { noNullPrototype: true }));
+const u64 = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });
+const count = fc.nat({ max: Number.MAX_SAFE_INTEGER });
+const stamp = { timeMs: count, seed: u64, steps: count };
+const sql: fc.Arbitrary<Command> = fc
+  .record({
+    kind: fc.constantFrom("execute" as const, "request" as const, "query" as const),
+    ...stamp,
+    transaction: fc.boolean(),
+    script: fc.boolean(),
+    format: fc.record({ associative: fc.boolean(), blobArray: fc.boolean() }),
+    requestId: fc.option(fc.record({ session: u64, sequence: u64 }), { nil: undefined }),
+    statements: fc.array(fc.record({ sql: fc.string({ unit: "grapheme" }), params: fc.array(param, { maxLength: 5 }) }), { maxLength: 5 }),
+  })
+  .map((command) => ({ ...command, script: command.script && command.kind === "execute" }));
+const load: fc.Arbitrary<Command> = fc.oneof(
+  fc.record({ kind: fc.constant("load-chunk" as const), ...stamp, load: u64, number: fc.nat(), bytes: fc.uint8Array({ maxLength: 100 }) }),
+  fc.record({ kind: fc.constant("load-commit" as const), ...stamp, load: u64, chunkCount: fc.nat(), sizeBytes: count }),
+  fc.record({ kind: fc.constant("load-abort" as const), ...stamp, load: u64 }),
+);
+
+test("what is encoded is decoded, exactly", () => {
+  fc.assert(
+    fc.property(fc.oneof(sql, load), (command) => {
+      // fast-check's records have no prototype.
+      assert.deepEqual(decodeCommand(encodeCommand(command)), structuredClone(command));
+    }),
+  );
+});
+
+test("an encoded command is no part of the buffer that the next one is written to", () => {
+  const first = encodeCommand(execute("first"));
+  const copy = first.slice();
+  encodeCommand(execute("second and longer"));
+  assert.deepEqual(first, copy);
+  assert.equal(first.buffer.byteLength, first.length);
+});
+
+test("every prefix, every longer text and every unknown byte is refused with SQL_COMMAND_FORMAT, never misread", () => {
+  const whole = encodeCommand({
+    ...execute("INSERT INTO t VALUES(?, :n)"),
+    statements: [{ sql: "é", params: [1n, 2.5, "x", null, true, Uint8Array.of(1), { name: "n", value: false }] }],
+  });
+  for (let length = 0; length < whole.length; length++)
+    assert.throws(() => decodeCommand(whole.subarray(0, length)), isFormatError, `length ${length}`);
+  assert.throws(() => decodeCommand(Uint8Array.from([...whole, 0])), isFormatError);
+  for (const [position, byte] of [
+    [0, 2],
+    [1, 99],
+    [2, 255],
+    [3, 1],
+  ] as const) {
+    const damaged = whole.slice();
+    damaged[position] = byte;
+    assert.throws(() => decodeCommand(damaged), isFormatError, `byte ${position}`);
+  }
+});
+
+test("random bytes are a command or an SQL_COMMAND_FORMAT, nothing else", () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 200 }), fc.constantFrom(1, 2, 3, 4, 5, 6), (bytes, kind) => {
+      const head = Uint8Array.from([1, kind, 0, 0, ...bytes]);
+      try {
+        decodeCommand(head);
+      } catch (error) {
+        assert.ok(isFormatError(error), String(error));
+      }
+    }),
+  );
+});
+
+test("values outside their range are the caller's error, named at once", () => {
+  assert.throws(() => encodeCommand({ ...execute("?"), statements: [{ sql: "?", params: [2n ** 63n] }] }), /int64/);
+  assert.throws(() => encodeCommand({ ...execute(""), kind: "query", script: true }), /script/);
+  const bytes = new Uint8Array(LOAD_CHUNK_BYTES_MAX + 1);
+  assert.throws(() => encodeCommand({ kind: "load-chunk", timeMs: 0, seed: 0n, steps: 0, load: 1n, number: 0, bytes }), /limit/);
+});
+
+test("the bytes of version 1 are those of the golden file", () => {
+  const golden = JSON.parse(readFileSync(new URL("golden/command-v1.json", import.meta.url), "utf8")) as Record<string, string>;
+  const actual = Object.fromEntries(
+    Object.entries(GOLDEN).map(([name, command]) => [name, Buffer.from(encodeCommand(command)).toString("hex")]),
+  );
+  assert.deepEqual(actual, golden);
+  for (const [name, hex] of Object.entries(golden)) {
+    assert.deepEqual(Buffer.from(encodeCommand(decodeCommand(Buffer.from(hex, "hex")))).toString("hex"), hex, name);
+  }
+});
+
+/** FROZEN. */
+const GOLDEN: Readonly<Record<string, Command>> = {
+  execute: {
+    kind: "execute",
+    timeMs: 1_700_000_000_123,
+    seed: 0xfedc_ba98_7654_3210n,
+    steps: 5_000_000,
+    transaction: true,
+    statements: [
+      {
+        sql: "INSERT INTO t VALUES(?,?,?,?,?,?,:n)",
+        params: [null, -2n, 1.5, "é", Uint8Array.of(0, 255), true, { name: "n", value: false }],
+      },
+      { sql: "SELECT 1" },
+    ],
+  },
+  "request with id": {
+    kind: "request",
+    timeMs: 1,
+    seed: 2n,
+    steps: 3,
+    format: { associative: true, blobArray: true },
+    requestId: { session: 4n, sequence: 5n },
+    statements: [],
+  },
+  script: { kind: "execute", timeMs: 0, seed: 0n, steps: 0, script: true, statements: [{ sql: "BEGIN;COMMIT;" }] },
+  query: { kind: "query", timeMs: 0, seed: 0n, steps: 0, statements: [{ sql: "SELECT 1" }] },
+  "load-chunk": { kind: "load-chunk", timeMs: 1, seed: 2n, steps: 3, load: 4n, number: 5, bytes: Uint8Array.of(6, 7) },
+  "load-commit": { kind: "load-commit", timeMs: 1, seed: 2n, steps: 3, load: 4n, chunkCount: 5, sizeBytes: 6 },
+  "load-abort": { kind: "load-abort", timeMs: 1, seed: 2n, steps: 3, load: 4n },
+};
+
+function execute(text: string): SqlCommand {
+  return { kind: "execute", timeMs: 1, seed: 2n, steps: 3, statements: [{ sql: text }] };
+}
+
+function isFormatError(error: unknown): boolean {
+  return isPumiceError(error, "SQL_COMMAND_FORMAT");
+}
