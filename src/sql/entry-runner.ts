@@ -3,14 +3,14 @@
  *
  * An entry's outcome never depends on its batch:
  *
- * 1. Time, seed, counters and budget begin anew with `pumice_enter`; each statement has a random stream of its own (its number).
+ * 1. Time, seed, counters and budget begin anew with `pumice_enter`.
  * 2. Without the transaction flag a statement is a unit. SQLite undoes a statement that fails; no savepoint of ours is needed for that.
  *    With foreign keys a statement stands in a savepoint, because a deferred violation must fail it and shows only after it.
  * 3. With the flag all statements are one unit, in a savepoint.
  * 4. SQLite plans by statistics that it read when the schema was loaded; a rollback or a write to their table does not make it read them
  *    again. So what touches them is applied alone, and the connection is opened anew after it (`mustReopen`).
  *    So is what touches the memory of full-text modules beyond a rollback: their settings, and a rollback of writes to them.
- * 5. What cannot be undone inside a shared transaction ends it: `Broken` is thrown and the entry is applied alone (alone.ts).
+ * 5. What cannot be undone inside a shared transaction ends it: `Broken` is thrown and the entry is applied alone (StateMachine).
  */
 import type { StatementSync } from "node:sqlite";
 import { assert, fromUtf8, utf8 } from "../base/mod.ts";
@@ -63,7 +63,7 @@ export class Broken extends Error {
 
 /** How an entry is run. */
 export interface RunControl {
-  /** False: the entry shares its transaction, and runs with half its budget; see alone.ts. */
+  /** False: the entry shares its transaction, and runs with half its budget. */
   readonly isAlone: boolean;
   /** The VM steps that are granted. */
   readonly steps: number;
@@ -104,9 +104,7 @@ export class EntryRunner {
   readonly #foreignKeys: boolean;
   readonly #monotonic: () => number;
   readonly #enter: StatementSync;
-  readonly #counters: StatementSync;
   readonly #leave: StatementSync;
-  readonly #unit: StatementSync;
   readonly #flags: StatementSync;
   readonly #diskFull: StatementSync;
   readonly #savepoint: StatementSync;
@@ -118,9 +116,7 @@ export class EntryRunner {
     this.#foreignKeys = options.foreignKeys;
     this.#monotonic = options.monotonic;
     this.#enter = connection.own("DELETE FROM _pumice WHERE k = pumice_enter(?, ?, ?)");
-    this.#counters = connection.own("DELETE FROM _pumice WHERE k = pumice_counters()");
     this.#leave = connection.own("SELECT pumice_leave()");
-    this.#unit = connection.own("SELECT pumice_unit(?)");
     this.#flags = connection.own("SELECT pumice_flags(?)");
     this.#diskFull = connection.own("SELECT pumice_disk_full()");
     this.#savepoint = connection.own("SAVEPOINT pumice_unit");
@@ -257,7 +253,6 @@ export class EntryRunner {
       const { control } = state;
       const known = unit >= control.spentAt ? timeoutText(state.command.kind) : control.failed.get(unit);
       if (known !== undefined) {
-        this.#counters.run();
         return this.#fail(state, known);
       }
       const prepared = this.#connection.prepare(sql, state.mode);
@@ -268,7 +263,6 @@ export class EntryRunner {
       if (state.command.kind === "query" && !prepared.isReadOnly) return this.#fail(state, READ_ONLY_TEXT);
       const binding = bind(prepared, args.params, args.start);
       if (binding.error !== undefined) return this.#fail(state, binding.error);
-      if (unit > 0) this.#unit.get(unit);
       return this.#runPrepared(state, unit, { prepared, params: binding.params }) ? prepared.paramCount : undefined;
     } catch (error) {
       const text = this.#explain(error, unit);

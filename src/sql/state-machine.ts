@@ -204,7 +204,7 @@ export class StateMachine {
 
   /**
    * One entry in a transaction of its own. A statement that ends the transaction is noted with its error, and the entry is run again
-   * without it: the others are units of their own, and their random streams and the time do not depend on it.
+   * from its beginning without it, until every statement is either done or noted. The last run is what counts.
    *
    * The budget: steps are not counted alike on a connection with a past (the schema is loaded already, FTS5 has read its settings,
    * statements are prepared), so such a connection only lets an entry pass that needs less than half. Any other is decided on a

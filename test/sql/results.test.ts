@@ -158,7 +158,6 @@ test("boolean and date columns are converted as rqlite's driver does", (context)
   );
   for (let seconds = -62_135_596_800; seconds < 250_000_000_000; seconds += 1_234_567_891) {
     const expected = new Date(seconds * 1000).toISOString().replace(".000Z", "Z");
-    assert.ok(query(db, `SELECT * FROM (SELECT t FROM d LIMIT 0) UNION ALL SELECT ${seconds}`).includes(`[${seconds}]`));
     db.execute(["DELETE FROM d", `INSERT INTO d(t) VALUES(${seconds})`]);
     assert.ok(query(db, "SELECT t FROM d").includes(expected), `${seconds} ${expected}`);
   }
@@ -171,9 +170,7 @@ test("parameters bind by position, by name with any prefix, and consume from lef
     query(db, "SELECT :a, @a, $a, ?4", [{ name: "a", value: 1n }, { name: "b", value: 2n }, 3n, value]);
   assert.equal(
     named("x"),
-    '{"results":[{"columns":[":a","@a","$a","?4"],"types":["integer","integer","integer","text"],"values":[[1,1,1,"x"]]}]}'
-      .replace("1,1,1", "1,null,3")
-      .replace('"integer","integer","integer"', '"integer","","integer"'),
+    '{"results":[{"columns":[":a","@a","$a","?4"],"types":["integer","integer","integer","text"],"values":[[1,1,1,"x"]]}]}',
   );
   assert.equal(
     query(db, "SELECT :a + :a, ?", [{ name: "a", value: 4n }, "y"]),

@@ -50,11 +50,6 @@ static void onUpdate(void *arg, int op, const char *database, const char *table,
 /* A transaction in which such a row was written must not commit: it is applied again, entry by entry, to find whose it was. */
 static int onCommit(void *arg) { return ((Context *)arg)->rowidMaxSeen; }
 
-static void resetCounters(Context *ctx) {
-  sqlite3_set_last_insert_rowid(ctx->db, 0);
-  ctx->totalChangesBase = sqlite3_total_changes(ctx->db);
-}
-
 /*
 ** pumice_enter(TIME_MS, SEED, STEPS): the next statements belong to an entry. NULL. Called from a DELETE that deletes nothing, because
 ** only a finished write sets what changes() returns: to 0.
@@ -63,18 +58,12 @@ static void enterFunction(sqlite3_context *call, int argc, sqlite3_value **argv)
   Context *ctx = sqlite3_user_data(call);
   (void)argc;
   pumiceSetClock(sqlite3_value_int64(argv[0]));
-  pumiceSeed(ctx, (uint64_t)sqlite3_value_int64(argv[1]), 0);
+  pumiceSeed(ctx, (uint64_t)sqlite3_value_int64(argv[1]));
   ctx->callsLeft = sqlite3_value_int64(argv[2]) / PUMICE_STEPS_PER_CALL;
   ctx->stop = PUMICE_STOP_NONE;
   ctx->inEntry = 1;
-  resetCounters(ctx);
-}
-
-/* pumice_counters(): counters begin at zero again, within the entry. NULL. Called as pumice_enter is. */
-static void countersFunction(sqlite3_context *call, int argc, sqlite3_value **argv) {
-  (void)argc;
-  (void)argv;
-  resetCounters(sqlite3_user_data(call));
+  sqlite3_set_last_insert_rowid(ctx->db, 0);
+  ctx->totalChangesBase = sqlite3_total_changes(ctx->db);
 }
 
 /* pumice_leave(): no entry is under way on this connection and this thread. 1. */
@@ -183,7 +172,7 @@ int pumiceRegisterLimits(Context *ctx) {
     int argc;
     void (*run)(sqlite3_context *, int, sqlite3_value **);
   } functions[] = {
-      {"pumice_enter", 3, enterFunction},         {"pumice_counters", 0, countersFunction}, {"pumice_leave", 0, leaveFunction},
+      {"pumice_enter", 3, enterFunction},         {"pumice_leave", 0, leaveFunction},
       {"pumice_flags", 1, flagsFunction},         {"pumice_stop", 0, stopFunction},         {"pumice_disk_full", 0, diskFullFunction},
       {"pumice_deadline", 1, deadlineFunction},   {"pumice_handle", 0, handleFunction},     {"pumice_interrupt", 1, interruptFunction},
       {"pumice_guard", 1, guardFunction},

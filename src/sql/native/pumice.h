@@ -37,7 +37,6 @@ struct Context {
   int rowidMaxSeen;
   /* The random stream: key material, the next block's number, the current block and how much of it is used. */
   uint64_t seed;
-  uint64_t unit;
   uint64_t block;
   unsigned char bytes[64];
   int used;
@@ -62,8 +61,8 @@ int pumiceRegisterLimits(Context *ctx);
 int pumiceRegisterScript(Context *ctx);
 int pumiceRegisterCopy(Context *ctx);
 
-/* random.c: begins the stream of (seed, unit). */
-void pumiceSeed(Context *ctx, uint64_t seed, uint64_t unit);
+/* random.c: begins the stream of the seed. */
+void pumiceSeed(Context *ctx, uint64_t seed);
 
 /* limits.c: gives up the interrupt slot. */
 void pumiceReleaseSlot(Context *ctx);

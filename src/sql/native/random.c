@@ -2,7 +2,7 @@
 ** random.c: random() and randomblob(N) drawn from the seed of the entry. Each call takes the next bytes of one stream, so that each row
 ** has its own number, in the order in which SQLite evaluates the calls.
 **
-** The stream is ChaCha20 (RFC 8439, section 2.3) with key = "pumice random v1" (16 bytes) | seed u64 LE | unit u64 LE, counter from 0
+** The stream is ChaCha20 (RFC 8439, section 2.3) with key = "pumice random v1" (16 bytes) | seed u64 LE | 8 zero bytes, counter from 0
 ** and a nonce of zeros. FROZEN: what is in existing logs depends on it. Test vectors stand in docs/determinism.md.
 */
 #include "pumice.h"
@@ -40,8 +40,6 @@ static void nextBlock(Context *ctx) {
   for (i = 0; i < 4; i++) start[4 + i] = loadU32((const unsigned char *)label + 4 * i);
   start[8] = (uint32_t)ctx->seed;
   start[9] = (uint32_t)(ctx->seed >> 32);
-  start[10] = (uint32_t)ctx->unit;
-  start[11] = (uint32_t)(ctx->unit >> 32);
   /* The counter's high half stands where RFC 8439 has the first word of the nonce: 2^70 bytes per stream. */
   start[12] = (uint32_t)ctx->block;
   start[13] = (uint32_t)(ctx->block >> 32);
@@ -61,9 +59,8 @@ static void nextBlock(Context *ctx) {
   ctx->used = 0;
 }
 
-void pumiceSeed(Context *ctx, uint64_t seed, uint64_t unit) {
+void pumiceSeed(Context *ctx, uint64_t seed) {
   ctx->seed = seed;
-  ctx->unit = unit;
   ctx->block = 0;
   ctx->used = (int)sizeof ctx->bytes;
 }
@@ -117,19 +114,9 @@ static void randomblobFunction(sqlite3_context *call, int argc, sqlite3_value **
   sqlite3_result_blob64(call, bytes, (sqlite3_uint64)count, sqlite3_free);
 }
 
-/* pumice_unit(N): begins the stream of the entry's N-th statement. */
-static void unitFunction(sqlite3_context *call, int argc, sqlite3_value **argv) {
-  Context *ctx = sqlite3_user_data(call);
-  (void)argc;
-  pumiceSeed(ctx, ctx->seed, (uint64_t)sqlite3_value_int64(argv[0]));
-}
-
 int pumiceRegisterRandom(Context *ctx) {
   int open = SQLITE_UTF8 | SQLITE_INNOCUOUS;
   int rc = sqlite3_create_function_v2(ctx->db, "random", 0, open, ctx, randomFunction, 0, 0, 0);
   if (rc == SQLITE_OK) rc = sqlite3_create_function_v2(ctx->db, "randomblob", 1, open, ctx, randomblobFunction, 0, 0, 0);
-  if (rc == SQLITE_OK) {
-    rc = sqlite3_create_function_v2(ctx->db, "pumice_unit", 1, SQLITE_UTF8 | SQLITE_DIRECTONLY, ctx, unitFunction, 0, 0, 0);
-  }
   return rc;
 }

@@ -146,22 +146,30 @@ export function difference(expected: Outcome, actual: Outcome, log: readonly str
   return undefined;
 }
 
-/** Tries all plans on one seed; the first difference as text. */
-export function tryAll(
+/** Tries all plans on one log; the first difference as text. */
+export function tryLog(
   modules: Modules,
-  seed: number,
-  options: { readonly count: number; readonly plans?: readonly Plan[] },
+  log: readonly Uint8Array[],
+  how: { plans: readonly Plan[]; seed: number; foreignKeys: boolean },
 ): string | undefined {
-  const log = randomLog(modules, seed, options.count);
   const shown = log.map((data) => (data.length === 0 ? "no-op" : JSON.stringify(modules.sql.decodeCommand(data), withBigInts)));
-  const foreignKeys = seed % 2 === 0;
-  const [first, ...others] = options.plans ?? PLANS;
+  const [first, ...others] = how.plans;
   if (first === undefined) return undefined;
-  const expected = run(modules, log, { plan: first, seed, foreignKeys });
+  const expected = run(modules, log, { ...how, plan: first });
   for (const plan of others) {
-    const found = difference(expected, run(modules, log, { plan, seed, foreignKeys }), shown);
+    const found = difference(expected, run(modules, log, { ...how, plan }), shown);
     if (found !== undefined)
-      return `seed ${seed}, ${plan.name} beside ${first.name}, foreign keys ${foreignKeys ? "on" : "off"}\n  ${found}`;
+      return `seed ${how.seed}, ${plan.name} beside ${first.name}, foreign keys ${how.foreignKeys ? "on" : "off"}\n  ${found}`;
   }
   return undefined;
+}
+
+/** Tries all plans on one seed. */
+export function trySeed(modules: Modules, seed: number, count: number): string | undefined {
+  return tryLog(modules, randomLog(modules, seed, count), { plans: PLANS, seed, foreignKeys: seed % 2 === 0 });
+}
+
+/** Tries all plans on one of scenarios.ts, with foreign keys on. */
+export function tryScenario(modules: Modules, commands: readonly Sql.SqlCommand[]): string | undefined {
+  return tryLog(modules, commands.map(modules.sql.encodeCommand), { plans: PLANS, seed: 1, foreignKeys: true });
 }
