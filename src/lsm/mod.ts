@@ -1,8 +1,13 @@
 /** lsm: the storage engine on object storage, in SlateDB's files. See ARCHITECTURE.md, sections 1 and 5. */
+export { Admin, type SstDescription, type StoredVersion } from "./admin/admin.ts";
+export { type Finding, type VerifyReport } from "./admin/verify.ts";
 export { type CompactionFilter } from "./compaction/executor.ts";
 export { type CompactorStats } from "./compaction/compactor.ts";
 export { WriteBatch, type PutOptions, type Ttl } from "./db/batch.ts";
 export { type CheckpointOptions } from "./db/checkpoints.ts";
+export { cloneStore, type CloneOptions } from "./db/clone.ts";
+export { DbReader, type ReaderMode, type ReaderOptions } from "./db/db-reader.ts";
+export { WalReader, type FollowOptions, type WalChange, type WalFile, type WalToken } from "./db/wal-reader.ts";
 export { Db, type FlushKind, type WaitOptions } from "./db/db.ts";
 export { type MergeOperator } from "./db/merge-operator.ts";
 export { NOT_CACHED, type GetOptions, type ScanBounds, type ScanOptions } from "./db/reads.ts";
@@ -23,6 +28,10 @@ export { type DbStatus } from "./db/status.ts";
 export { Transaction, type Isolation, type WriteHandle, type WriteOptions } from "./db/transaction.ts";
 export { COMPRESSIONS, type BlockTransformer, type Compression } from "./format/compression.ts";
 export { type Ulid, type Uuid } from "./format/identifiers.ts";
-export { type Checkpoint, type Manifest } from "./format/manifest.ts";
+export { type Compaction, type Compactions, type CompactionSpec, type CompactionStatus } from "./format/compactions.ts";
+export { MERGE, TOMBSTONE, VALUE, type Row, type RowKind } from "./format/row.ts";
+export { type TrackedPoint } from "./format/sequence-tracker.ts";
+export { type SstInfo, type SstStats } from "./format/sst-info.ts";
+export { type Checkpoint, type ExternalDb, type Manifest, type SortedRun, type SstRef } from "./format/manifest.ts";
 export { type GcReport } from "./gc/gc.ts";
 export { BlockCache, type CacheStats } from "./store/block-cache.ts";

@@ -121,10 +121,15 @@ export class Compactor {
     this.wake();
   }
 
-  /** Starts nothing more; resolves when what runs has ended. */
-  async stop(): Promise<void> {
+  /** Starts nothing more. */
+  halt(): void {
     this.isStopped = true;
     this.wake();
+  }
+
+  /** Starts nothing more; resolves when what runs has ended. */
+  async stop(): Promise<void> {
+    this.halt();
     await Promise.all([...this.running.values()].map(({ done }) => done));
   }
 

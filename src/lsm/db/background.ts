@@ -79,9 +79,15 @@ export class Background {
     return await collectGarbage(this.context, { minAgeMs: minAgeMs ?? this.settings.gc?.minAgeMs ?? GC_DEFAULTS.minAgeMs }, this.profile);
   }
 
+  /** Lets nothing begin any more. Idempotent. */
+  halt(): void {
+    if (!this.stopper.signal.aborted) this.stopper.abort();
+    this.compactor?.halt();
+  }
+
   /** Ends everything and waits for it. Idempotent. */
   async stop(): Promise<void> {
-    if (!this.stopper.signal.aborted) this.stopper.abort();
+    this.halt();
     await this.compactor?.stop();
     await Promise.all([...this.tasks, this.flushTimer]);
   }

@@ -31,10 +31,14 @@ export class StoreContext {
   readonly readPolicy: RetryPolicy;
   /** For writes: goes on until the store is closed. */
   readonly writePolicy: RetryPolicy;
+  private readonly components: LsmComponents;
+  private readonly limits: Pick<LsmSettings, "cacheBytes" | "readAttemptsMax">;
   private readonly controller = new AbortController();
   private tables = new Map<string, Table>();
 
   constructor(root: string, components: LsmComponents, settings: Pick<LsmSettings, "cacheBytes" | "readAttemptsMax">) {
+    this.components = components;
+    this.limits = settings;
     this.paths = pathsOf(root);
     this.store = components.store;
     this.walStore = components.walStore ?? components.store;
@@ -58,6 +62,11 @@ export class StoreContext {
       encode: encodeManifest,
       decode: decodeManifest,
     });
+  }
+
+  /** Another store beside this one, in the same object store. */
+  sibling(root: string): StoreContext {
+    return new StoreContext(root, { ...this.components, cache: this.cache }, this.limits);
   }
 
   /** Aborted when the store is closed. */

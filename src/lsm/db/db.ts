@@ -560,5 +560,6 @@ export class Db {
     this.wal?.fail(this.end);
     this.flushed.fail(this.end);
     this.context.abort(this.end);
+    this.background.halt();
   }
 }

@@ -11,6 +11,7 @@
  */
 import type { ObjectMeta, ObjectStore } from "../../base/mod.ts";
 import { compactionsOf } from "../compaction/compactor.ts";
+import { detachParents } from "../db/clone.ts";
 import { checkSupported, type StoreContext } from "../db/context.ts";
 import type { GcSettings, Profile } from "../db/settings.ts";
 import { isActive } from "../format/compactions.ts";
@@ -23,6 +24,8 @@ import { withRetry } from "../store/retry.ts";
 /** What one run deleted. */
 export interface GcReport {
   readonly checkpoints: number;
+  /** Parents of a clone of which it uses nothing any more. */
+  readonly detached: number;
   readonly manifests: number;
   readonly compactions: number;
   readonly wals: number;
@@ -59,12 +62,14 @@ class Collector {
       const version = kept.has(checkpoint.manifestId) ? undefined : await this.context.manifests.read(checkpoint.manifestId);
       if (version !== undefined) kept.set(version.id, version.value);
     }
+    const detached = await detachParents(this.context, [...kept.values()]);
     const keptIds = new Set([latest.id, ...latest.value.checkpoints.map((checkpoint) => checkpoint.manifestId)]);
     return {
       checkpoints,
+      detached,
       ssts: await this.deleteSsts(latest.value, kept, oldestJobMs),
       wals: await this.deleteWals(latest.value, kept),
-      manifests: await this.deleteManifests(latest.id, keptIds),
+      manifests: await this.deleteManifests(this.context.manifests.known?.id ?? latest.id, keptIds),
       compactions: await this.deleteCompactions(),
     };
   }

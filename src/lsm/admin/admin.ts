@@ -1,0 +1,145 @@
+/** Looking after a store without opening it for writing: what its files say, checkpoints, compaction, garbage collection, checks. */
+import { PumiceError } from "../../base/mod.ts";
+import { Compactor, compactionsOf } from "../compaction/compactor.ts";
+import { InlineExecutor } from "../compaction/executor.ts";
+import { SizeTieredPicker } from "../compaction/picker.ts";
+import { createCheckpoint, deleteCheckpoint, refreshCheckpoint, type CheckpointOptions } from "../db/checkpoints.ts";
+import { StoreContext } from "../db/context.ts";
+import { completeSettings, COMPACTOR_DEFAULTS, type LsmComponents, type LsmOptions, type Profile } from "../db/settings.ts";
+import type { Compactions } from "../format/compactions.ts";
+import type { Ulid, Uuid } from "../format/identifiers.ts";
+import { allSsts, type Checkpoint, type Manifest, type SstRef } from "../format/manifest.ts";
+import { decodeTracker, type TrackedPoint } from "../format/sequence-tracker.ts";
+import type { SstStats } from "../format/sst-info.ts";
+import { readFooter, type SstFooter } from "../format/sst-reader.ts";
+import { collectGarbage, type GcReport } from "../gc/gc.ts";
+import { withRetry } from "../store/retry.ts";
+import type { Table } from "../store/tables.ts";
+import { verifyStore, type VerifyReport } from "./verify.ts";
+
+/** A stored version of a manifest or compactions file. */
+export interface StoredVersion {
+  readonly id: number;
+  readonly key: string;
+  readonly lastModifiedMs: number;
+}
+
+/** An SST as its own file describes it. */
+export interface SstDescription extends SstFooter {
+  readonly id: Ulid;
+  readonly sizeBytes: number;
+  readonly stats: SstStats | undefined;
+  /** Whether the manifest in force uses it. */
+  readonly isUsed: boolean;
+}
+
+/** See the header of this file. */
+export class Admin {
+  private readonly context: StoreContext;
+  private readonly options: LsmOptions;
+
+  constructor(root: string, components: LsmComponents, options: LsmOptions = {}) {
+    this.options = options;
+    this.context = new StoreContext(root, components, completeSettings(options));
+  }
+
+  /** Stored manifests, ascending. */
+  async listManifests(): Promise<StoredVersion[]> {
+    return await this.context.manifests.list();
+  }
+
+  /** A manifest: of that id, or the one in force. @throws LSM_NOT_FOUND */
+  async readManifest(id?: number): Promise<{ readonly id: number; readonly value: Manifest }> {
+    const version = id === undefined ? await this.context.manifests.refresh() : await this.context.manifests.read(id);
+    if (version === undefined) throw new PumiceError("LSM_NOT_FOUND", { root: this.context.paths.root, manifest: id });
+    return version;
+  }
+
+  /** Stored compactions files, ascending. */
+  async listCompactions(): Promise<StoredVersion[]> {
+    return await compactionsOf(this.context, "0.12").list();
+  }
+
+  /** A compactions file: of that id, or the one in force; undefined if there is none. */
+  async readCompactions(id?: number): Promise<{ readonly id: number; readonly value: Compactions } | undefined> {
+    const file = compactionsOf(this.context, "0.12");
+    return id === undefined ? await file.refresh() : await file.read(id);
+  }
+
+  /** Checkpoints, of that name if one is given. */
+  async listCheckpoints(name?: string): Promise<readonly Checkpoint[]> {
+    const { value } = await this.readManifest();
+    return value.checkpoints.filter((checkpoint) => name === undefined || checkpoint.name === name);
+  }
+
+  /** A checkpoint of the latest state that is in the store, or of another checkpoint's. */
+  async createCheckpoint(options: CheckpointOptions = {}): Promise<Checkpoint> {
+    await this.readManifest();
+    return await createCheckpoint(this.context, options);
+  }
+
+  /** @throws LSM_CHECKPOINT_NOT_FOUND */
+  async refreshCheckpoint(id: Uuid, lifetimeMs: number | undefined): Promise<Checkpoint> {
+    await this.readManifest();
+    return await refreshCheckpoint(this.context, id, lifetimeMs);
+  }
+
+  /** Deletes a checkpoint. */
+  async deleteCheckpoint(id: Uuid): Promise<void> {
+    await this.readManifest();
+    await deleteCheckpoint(this.context, id);
+  }
+
+  /** What an SST's own footer says. @throws LSM_NOT_FOUND, LSM_CORRUPT */
+  async describeSst(id: Ulid): Promise<SstDescription> {
+    const { value } = await this.readManifest();
+    const ref = allSsts(value).find((sst) => sst.id === id);
+    const key = ref === undefined ? this.context.paths.sst(id) : this.tableOf(value, ref).object;
+    const bytes = await withRetry(this.context.readPolicy, async () => await this.context.store.get(key));
+    if (bytes === undefined) throw new PumiceError("LSM_NOT_FOUND", { object: key });
+    const footer = readFooter(bytes, key, this.context.sealer);
+    const own: SstRef = { id, viewId: id, ...footer, visibleRange: undefined };
+    const table = this.context.tree({ ...value, l0: [own], runs: [] }, false).l0[0];
+    return { ...footer, id, sizeBytes: bytes.length, stats: await table?.stats(), isUsed: ref !== undefined };
+  }
+
+  /** The points at which sequence numbers and times are known together. */
+  async timeline(): Promise<TrackedPoint[]> {
+    const { id, value } = await this.readManifest();
+    return decodeTracker(value.sequenceTracker, this.context.paths.manifest(id));
+  }
+
+  /** One run of garbage collection. */
+  async collectGarbage(minAgeMs: number, profile: Profile = "0.12"): Promise<GcReport> {
+    return await collectGarbage(this.context, { minAgeMs }, profile);
+  }
+
+  /** Claims the compactor's epoch and merges everything into one run, or as the size-tiered picker says. */
+  async compact(how: "everything" | "tiered", profile: Profile = "0.12"): Promise<void> {
+    const settings = completeSettings(this.options);
+    const compactor = new Compactor({
+      context: this.context,
+      settings: { ...settings, compactor: settings.compactor ?? COMPACTOR_DEFAULTS },
+      profile,
+      picker: new SizeTieredPicker(settings.compactor ?? COMPACTOR_DEFAULTS),
+      executor: new InlineExecutor(this.context),
+    });
+    await this.readManifest();
+    await compactor.start();
+    if (how === "everything") await compactor.compactAll();
+    else await compactor.drain();
+    await compactor.stop();
+  }
+
+  /** Checks every checksum and every invariant that the files can show. */
+  async verify(): Promise<VerifyReport> {
+    return await verifyStore(this.context);
+  }
+
+  private tableOf(manifest: Manifest, ref: SstRef): Table {
+    const tree = this.context.tree(manifest, false);
+    const found = [...tree.l0, ...tree.runs.flatMap((run) => run.tables)].find((table) => table.ref.viewId === ref.viewId);
+    if (found === undefined) throw new PumiceError("LSM_NOT_FOUND", { sst: ref.id });
+    return found;
+  }
+}

@@ -1,0 +1,161 @@
+/** Checks a store: every checksum, every order, every reference. Reads everything, changes nothing, and goes on after a finding. */
+import { compareBytes, isPumiceError } from "../../base/mod.ts";
+import type { StoreContext } from "../db/context.ts";
+import { checkOrder } from "../db/open.ts";
+import { allSsts, type Manifest, type SortedRun } from "../format/manifest.ts";
+import type { Row } from "../format/row.ts";
+import { sipHash13 } from "../format/siphash.ts";
+import { readWal } from "../format/sst-reader.ts";
+import { idOf } from "../store/paths.ts";
+import { withRetry } from "../store/retry.ts";
+import { nothingLoaded, type Table } from "../store/tables.ts";
+
+/** Something that is not as it must be. */
+export interface Finding {
+  /** The object in question. */
+  readonly object: string;
+  readonly problem: string;
+}
+
+/** What was looked at, and what was wrong with it. */
+export interface VerifyReport {
+  readonly manifests: number;
+  readonly ssts: number;
+  readonly wals: number;
+  readonly rows: number;
+  readonly findings: readonly Finding[];
+}
+
+/** Checks the manifest in force, those of checkpoints, all their SSTs, and the WAL to be replayed. @throws LSM_NOT_FOUND, STORE_UNAVAILABLE */
+export async function verifyStore(context: StoreContext): Promise<VerifyReport> {
+  return await new Verifier(context).run();
+}
+
+class Verifier {
+  private readonly context: StoreContext;
+  private readonly findings: Finding[] = [];
+  private readonly seen = new Set<string>();
+  private counts = { manifests: 0, ssts: 0, wals: 0, rows: 0 };
+
+  constructor(context: StoreContext) {
+    this.context = context;
+  }
+
+  async run(): Promise<VerifyReport> {
+    const latest = await this.context.manifest();
+    await this.manifest(latest.id, latest.value);
+    for (const checkpoint of latest.value.checkpoints) {
+      const key = this.context.paths.manifest(checkpoint.manifestId);
+      if (this.seen.has(key)) continue;
+      await this.attempt(key, async () => {
+        const version = await this.context.manifests.read(checkpoint.manifestId);
+        if (version === undefined) this.note(key, `checkpoint ${checkpoint.id} needs it, and it is missing`);
+        else await this.manifest(version.id, version.value);
+      });
+    }
+    await this.wal(latest.value);
+    return { ...this.counts, findings: this.findings };
+  }
+
+  private note(object: string, problem: string): void {
+    this.findings.push({ object, problem });
+  }
+
+  /** Runs a check; damage is a finding, anything else is passed on. */
+  private async attempt(object: string, check: () => Promise<void>): Promise<void> {
+    try {
+      await check();
+    } catch (error) {
+      if (!isPumiceError(error) || error.code === "STORE_UNAVAILABLE") throw error;
+      this.note(object, error.message);
+    }
+  }
+
+  private async manifest(id: number, manifest: Manifest): Promise<void> {
+    const key = this.context.paths.manifest(id);
+    this.seen.add(key);
+    this.counts.manifests++;
+    for (const [i, run] of manifest.runs.entries()) {
+      const next = manifest.runs[i + 1];
+      if (next !== undefined && next.id >= run.id) this.note(key, `run ${next.id} stands behind run ${run.id}`);
+      this.runOrder(key, run);
+    }
+    const ids = allSsts(manifest).map((sst) => sst.viewId);
+    if (new Set(ids).size !== ids.length) this.note(key, "an SST is listed twice");
+    if (manifest.walIdLastSeen < manifest.replayAfterWalId) this.note(key, "the replay point lies beyond the last WAL object seen");
+    const tree = this.context.tree(manifest, false);
+    for (const table of [...tree.l0, ...tree.runs.flatMap((run) => run.tables)]) {
+      if (this.seen.has(table.object)) continue;
+      this.seen.add(table.object);
+      await this.attempt(table.object, async () => await this.table(table, manifest));
+    }
+  }
+
+  private runOrder(key: string, run: SortedRun): void {
+    for (const [i, sst] of run.ssts.entries()) {
+      const next = run.ssts[i + 1];
+      if (next?.info.firstEntry === undefined || sst.info.lastEntry === undefined) continue;
+      if (compareBytes(sst.info.lastEntry, next.info.firstEntry) > 0)
+        this.note(key, `SSTs ${sst.id} and ${next.id} of run ${run.id} overlap`);
+    }
+  }
+
+  private async table(table: Table, manifest: Manifest): Promise<void> {
+    this.counts.ssts++;
+    const loaded = nothingLoaded();
+    await table.loadMeta(loaded);
+    const meta = table.metaNow(loaded);
+    if (meta === undefined) return;
+    let previous: Row | undefined;
+    let rows = 0;
+    for (let i = 0; i < meta.index.length; i++) {
+      await table.loadBlocks({ from: i, to: i + 1, isCached: false }, loaded);
+      const block = table.blockNow(i, loaded);
+      loaded.blocks.clear();
+      for (const row of block?.rows() ?? []) {
+        rows++;
+        this.row(table.object, row, previous);
+        if (row.seq > manifest.lastL0Seq) this.note(table.object, `a row has sequence number ${row.seq}, beyond ${manifest.lastL0Seq}`);
+        if (row.createTs !== undefined && row.createTs > manifest.lastL0ClockTick)
+          this.note(table.object, `a row's time ${row.createTs} is beyond the manifest's tick`);
+        if (meta.filter?.mightContain(sipHash13(row.key)) === false) this.note(table.object, "the filter denies a key that is there");
+        previous = row;
+      }
+    }
+    this.counts.rows += rows;
+    const { firstEntry, lastEntry } = table.ref.info;
+    if (previous !== undefined && lastEntry !== undefined && compareBytes(previous.key, lastEntry) !== 0)
+      this.note(table.object, "its last key is not the one told");
+    if (rows > 0 && firstEntry === undefined) this.note(table.object, "its first key is not told");
+    const stats = await table.stats();
+    if (stats !== undefined && stats.puts + stats.deletes + stats.merges !== rows)
+      this.note(table.object, "its statistics count other rows");
+  }
+
+  private row(object: string, row: Row, previous: Row | undefined): void {
+    if (previous === undefined) return;
+    const order = compareBytes(previous.key, row.key);
+    if (order > 0 || (order === 0 && previous.seq <= row.seq)) this.note(object, `rows are out of order at sequence number ${row.seq}`);
+  }
+
+  private async wal(manifest: Manifest): Promise<void> {
+    const keys: { id: number; key: string }[] = [];
+    const startAfter = this.context.paths.wal(manifest.replayAfterWalId);
+    for await (const meta of this.context.walStore.list(this.context.paths.wals, { startAfter })) {
+      const id = idOf(meta.key, ".sst");
+      if (id !== undefined) keys.push({ id, key: meta.key });
+    }
+    let lastSeq = 0;
+    for (const [i, { id, key }] of keys.entries()) {
+      const expected = manifest.replayAfterWalId + 1 + i;
+      if (id !== expected && (i === 0 || keys[i - 1]?.id !== id - 1)) this.note(this.context.paths.wal(expected), "gap in the WAL");
+      this.counts.wals++;
+      await this.attempt(key, async () => {
+        const bytes = await withRetry(this.context.readPolicy, async () => await this.context.walStore.get(key));
+        const rows = readWal(bytes ?? new Uint8Array(0), key, this.context.sealer);
+        this.counts.rows += rows.length;
+        lastSeq = checkOrder(rows, lastSeq, key);
+      });
+    }
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * Clones: a store that begins as another's checkpoint and shares its SSTs. Nothing but WAL objects is copied.
+ *
+ * Each step can be done again: (1) the child's manifest, not initialized, which says by which checkpoints it holds its parents;
+ * (2) those checkpoints, in the parents; (3) the WAL objects of the checkpoint's state; (4) initialized. A clone that stopped on the way
+ * goes on from there when it is made again.
+ */
+import { assert, PumiceError } from "../../base/mod.ts";
+import { newUuid, type Uuid } from "../format/identifiers.ts";
+import { allSsts, type ExternalDb, type Manifest } from "../format/manifest.ts";
+import { createObject, withRetry } from "../store/retry.ts";
+import { createCheckpoint } from "./checkpoints.ts";
+import { checkSupported, StoreContext } from "./context.ts";
+import { LSM_DEFAULTS, type LsmComponents } from "./settings.ts";
+
+/** How to clone. */
+export interface CloneOptions {
+  /** The state to begin with; undefined: the latest flushed to L0 or WAL. */
+  readonly checkpoint?: Uuid | undefined;
+}
+
+/** How long the parent keeps the state while the clone is being made. */
+const SOURCE_LIFETIME_MS = 300_000;
+
+/** Makes the store under `childRoot` a clone of the one under `parentRoot`, in the same object store. @throws LSM_NOT_FOUND, LSM_CHECKPOINT_NOT_FOUND, LSM_INVALID */
+export async function cloneStore(
+  parentRoot: string,
+  childRoot: string,
+  components: LsmComponents,
+  options: CloneOptions = {},
+): Promise<void> {
+  const parent = new StoreContext(parentRoot, components, LSM_DEFAULTS);
+  const child = new StoreContext(childRoot, components, LSM_DEFAULTS);
+  const started = await child.manifests.refresh();
+  const draft = started?.value ?? (await beginClone(parent, child, options));
+  const link = draft.externalDbs.find((db) => db.path === parentRoot);
+  if (link === undefined) throw new PumiceError("LSM_INVALID", { what: "there is another store already", root: childRoot });
+  if (draft.initialized) return;
+  for (const external of draft.externalDbs) await holdParent(external, components);
+  await copyWal(parent, child, draft);
+  await child.manifests.update((manifest) => (manifest.initialized ? undefined : { ...manifest, initialized: true }));
+}
+
+async function beginClone(parent: StoreContext, child: StoreContext, options: CloneOptions): Promise<Manifest> {
+  const latest = await parent.manifest();
+  const source =
+    options.checkpoint === undefined
+      ? await createCheckpoint(parent, { lifetimeMs: SOURCE_LIFETIME_MS })
+      : latest.value.checkpoints.find((checkpoint) => checkpoint.id === options.checkpoint);
+  if (source === undefined) throw new PumiceError("LSM_CHECKPOINT_NOT_FOUND", { checkpoint: options.checkpoint });
+  const version = await parent.manifests.read(source.manifestId);
+  if (version === undefined) throw new PumiceError("LSM_MISSING", { object: parent.paths.manifest(source.manifestId) });
+  checkSupported(version.value, parent.paths.root);
+  if (!version.value.initialized)
+    throw new PumiceError("LSM_INVALID", { what: "the parent is itself a clone that is not finished", root: parent.paths.root });
+  const state = version.value;
+  const borrowed = new Set(state.externalDbs.flatMap((db) => db.sstIds));
+  const own = allSsts(state)
+    .map((sst) => sst.id)
+    .filter((id) => !borrowed.has(id));
+  const inherited = state.externalDbs.map((db) => ({
+    ...db,
+    sourceCheckpointId: db.finalCheckpointId ?? db.sourceCheckpointId,
+    finalCheckpointId: newUuid(parent.random),
+  }));
+  const link: ExternalDb = {
+    path: parent.paths.root,
+    sourceCheckpointId: source.id,
+    finalCheckpointId: newUuid(parent.random),
+    sstIds: own,
+  };
+  await child.manifests.create({
+    ...state,
+    externalDbs: [...inherited, link],
+    initialized: false,
+    writerEpoch: 0,
+    compactorEpoch: 0,
+    checkpoints: [],
+    walStoreUri: child.hasOwnWalStore ? "" : undefined,
+  });
+  return (await child.manifest()).value;
+}
+
+/** Makes the checkpoint by which a clone holds the SSTs of a parent. */
+async function holdParent(external: ExternalDb, components: LsmComponents): Promise<void> {
+  const id = external.finalCheckpointId;
+  assert(id !== undefined, "a clone names the checkpoint by which it holds its parent");
+  const parent = new StoreContext(external.path, components, LSM_DEFAULTS);
+  await parent.manifest();
+  await createCheckpoint(parent, { id, source: external.sourceCheckpointId });
+}
+
+async function copyWal(parent: StoreContext, child: StoreContext, draft: Manifest): Promise<void> {
+  for (let id = draft.replayAfterWalId + 1; id <= draft.walIdLastSeen; id++) {
+    const from = parent.paths.wal(id);
+    const body = await withRetry(parent.readPolicy, async () => await parent.walStore.get(from));
+    if (body === undefined) throw new PumiceError("LSM_MISSING", { object: from });
+    await createObject(child.walStore, child.writePolicy, { key: child.paths.wal(id), body });
+  }
+}
+
+/** Lets go of parents of which nothing is used any more: their checkpoint goes, then the mention. Gives how many. */
+export async function detachParents(context: StoreContext, kept: readonly Manifest[]): Promise<number> {
+  const used = new Set(kept.flatMap(allSsts).map((sst) => sst.id));
+  const latest = context.manifests.known?.value;
+  const idle = (latest?.externalDbs ?? []).filter((db) => !db.sstIds.some((id) => used.has(id)));
+  for (const db of idle) {
+    const parent = context.sibling(db.path);
+    const { finalCheckpointId: id } = db;
+    if (id === undefined || (await parent.manifests.refresh()) === undefined) continue;
+    await parent.manifests.update((manifest) => {
+      const checkpoints = manifest.checkpoints.filter((checkpoint) => checkpoint.id !== id);
+      return checkpoints.length === manifest.checkpoints.length ? undefined : { ...manifest, checkpoints };
+    });
+  }
+  if (idle.length === 0) return 0;
+  const paths = new Set(idle.map((db) => db.path));
+  await context.manifests.update((manifest) => ({ ...manifest, externalDbs: manifest.externalDbs.filter((db) => !paths.has(db.path)) }));
+  return idle.length;
+}

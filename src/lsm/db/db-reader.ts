@@ -1,0 +1,224 @@
+/**
+ * DbReader: a store read by a process that does not write it. It follows the writer by polling the manifest and the WAL, or stands at a
+ * checkpoint.
+ *
+ * 1. In mode "managed" it holds a checkpoint of its own, so that garbage collection leaves it what it reads; "latest" writes nothing and may
+ *    lose a race with collection, in which case a read begins again on the newer state.
+ * 2. A WAL object becomes visible whole.
+ */
+import { isPumiceError, PumiceError } from "../../base/mod.ts";
+import { isUuid, newUuid, type Uuid } from "../format/identifiers.ts";
+import type { Manifest } from "../format/manifest.ts";
+import { readWal } from "../format/sst-reader.ts";
+import { withRetry } from "../store/retry.ts";
+import { deleteCheckpoint, newCheckpoint, refreshCheckpoint } from "./checkpoints.ts";
+import { checkSupported, StoreContext } from "./context.ts";
+import { Memtable, MemRow } from "./memtable.ts";
+import { NOT_CACHED, ownValue, Reads, type GetOptions, type ScanOptions } from "./reads.ts";
+import type { KeyValue, Scan } from "./scan.ts";
+import { LSM_DEFAULTS, type LsmComponents } from "./settings.ts";
+import type { View } from "./view.ts";
+
+/** How a reader keeps what it reads: by its own checkpoint, at a given one, or not at all. */
+export type ReaderMode = "managed" | "latest" | { readonly checkpoint: Uuid };
+
+/** Settings of a reader. */
+export interface ReaderOptions {
+  /** Default "managed". */
+  readonly mode?: ReaderMode | undefined;
+  /** How often it looks for news. Default 10 s. */
+  readonly pollMs?: number | undefined;
+  /** Lifetime of its own checkpoint, renewed at half of it. At least twice `pollMs`. Default 10 min. */
+  readonly checkpointLifetimeMs?: number | undefined;
+  /** See only what is in L0 and runs. Default false. */
+  readonly skipsWal?: boolean | undefined;
+  readonly cacheBytes?: number | undefined;
+  readonly filtersExpired?: boolean | undefined;
+}
+
+interface ReaderSettings {
+  readonly mode: ReaderMode;
+  readonly pollMs: number;
+  readonly checkpointLifetimeMs: number;
+  readonly skipsWal: boolean;
+  readonly filtersExpired: boolean;
+}
+
+/** See the header of this file. */
+export class DbReader {
+  private readonly context: StoreContext;
+  private readonly settings: ReaderSettings;
+  private readonly reads: Reads;
+  private manifest: Manifest | undefined;
+  private memtable = new Memtable();
+  private walId = 0;
+  private view: View = { memtables: [], l0: [], runs: [] };
+  private seq = 0;
+  private own: { readonly id: Uuid; readonly renewAtMs: number } | undefined;
+  private end: PumiceError | undefined;
+  private polling: Promise<void> = Promise.resolve();
+
+  /** Opens a store for reading. @throws LSM_NOT_FOUND, LSM_CHECKPOINT_NOT_FOUND, LSM_CORRUPT, LSM_UNSUPPORTED, LSM_INVALID */
+  static async open(root: string, components: LsmComponents, options: ReaderOptions = {}): Promise<DbReader> {
+    const settings: ReaderSettings = {
+      mode: options.mode ?? "managed",
+      pollMs: options.pollMs ?? 10_000,
+      checkpointLifetimeMs: options.checkpointLifetimeMs ?? 600_000,
+      skipsWal: options.skipsWal ?? false,
+      filtersExpired: options.filtersExpired ?? false,
+    };
+    if (settings.pollMs <= 0 || settings.checkpointLifetimeMs < Math.max(1000, 2 * settings.pollMs)) {
+      throw new PumiceError("LSM_INVALID", {
+        what: "a checkpoint must live at least 1 s and twice as long as a poll",
+        checkpointLifetimeMs: settings.checkpointLifetimeMs,
+      });
+    }
+    const context = new StoreContext(root, components, { ...LSM_DEFAULTS, cacheBytes: options.cacheBytes ?? LSM_DEFAULTS.cacheBytes });
+    const reader = new DbReader(context, settings);
+    await reader.load();
+    if (typeof settings.mode === "string") reader.polling = reader.poll();
+    return reader;
+  }
+
+  private constructor(context: StoreContext, settings: ReaderSettings) {
+    this.context = context;
+    this.settings = settings;
+    this.reads = new Reads({
+      view: () => this.view,
+      rules: () => ({ operator: context.operator, expireAtMs: settings.filtersExpired ? context.clock.now() : undefined }),
+      maxSeq: () => this.seq,
+      check: () => {
+        if (this.end !== undefined) throw this.end;
+      },
+    });
+  }
+
+  /** The newest sequence number that it sees. */
+  get lastSeq(): number {
+    return this.seq;
+  }
+
+  /** The value of `key`, or undefined. */
+  async get(key: Uint8Array, options?: GetOptions): Promise<Uint8Array | undefined> {
+    return ownValue(await this.reads.row(key, options));
+  }
+
+  /** As get, without a promise, or NOT_CACHED. */
+  getSync(key: Uint8Array): Uint8Array | undefined | typeof NOT_CACHED {
+    const row = this.reads.rowSync(key);
+    return row === NOT_CACHED ? row : ownValue(row);
+  }
+
+  /** Key, value and times. */
+  async getRow(key: Uint8Array, options?: GetOptions): Promise<KeyValue | undefined> {
+    return await this.reads.row(key, options);
+  }
+
+  /** Rows of a range. */
+  scan(options: ScanOptions = {}): Scan {
+    return this.reads.scan(options);
+  }
+
+  /** Looks for news now. */
+  async refresh(): Promise<void> {
+    if (this.end !== undefined) throw this.end;
+    if (typeof this.settings.mode === "string") await this.load();
+  }
+
+  /** Gives its checkpoint back and ends. Idempotent. */
+  async close(): Promise<void> {
+    if (this.end !== undefined) return;
+    this.end = new PumiceError("LSM_CLOSED", { what: "the reader is closed" });
+    const { own } = this;
+    if (own !== undefined) await deleteCheckpoint(this.context, own.id);
+    this.context.abort(this.end);
+    await this.polling;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  private async poll(): Promise<void> {
+    for (;;) {
+      try {
+        await this.context.clock.sleep(this.settings.pollMs, { signal: this.context.signal });
+        await this.load();
+      } catch (error) {
+        if (this.context.signal.aborted) return;
+        // The store may be away for a while, or collection was faster: what was read before stays readable.
+        if (!isPumiceError(error, "STORE_UNAVAILABLE") && !isPumiceError(error, "LSM_MISSING")) {
+          this.end ??= new PumiceError("LSM_CLOSED", { what: "the reader failed" }, error);
+          return;
+        }
+      }
+    }
+  }
+
+  private async load(): Promise<void> {
+    const manifest = await this.latest();
+    const isNewTree = this.manifest === undefined || !sameTree(manifest, this.manifest);
+    const memtable = isNewTree ? new Memtable() : this.memtable;
+    let walId = isNewTree ? manifest.replayAfterWalId : this.walId;
+    const lastWalId = typeof this.settings.mode === "string" ? Infinity : manifest.walIdLastSeen;
+    while (!this.settings.skipsWal && walId < lastWalId) {
+      const key = this.context.paths.wal(walId + 1);
+      const bytes = await withRetry(
+        this.context.readPolicy,
+        async () => await this.context.walStore.get(key, { signal: this.context.signal }),
+      );
+      if (bytes === undefined) break;
+      for (const row of readWal(bytes, key, this.context.sealer)) if (row.seq > manifest.lastL0Seq) memtable.insert(new MemRow(row));
+      walId++;
+    }
+    this.manifest = manifest;
+    this.memtable = memtable;
+    this.walId = walId;
+    this.view = { memtables: [memtable], ...this.context.tree(manifest, true) };
+    this.seq = Math.max(manifest.lastL0Seq, memtable.lastSeq);
+  }
+
+  private async latest(): Promise<Manifest> {
+    const { mode } = this.settings;
+    const version = await this.context.manifest();
+    if (mode === "latest") return version.value;
+    if (mode !== "managed") return await this.atCheckpoint(version.value, mode.checkpoint);
+    return await this.withOwnCheckpoint(version.value);
+  }
+
+  private async atCheckpoint(manifest: Manifest, id: Uuid): Promise<Manifest> {
+    const found = isUuid(id) ? manifest.checkpoints.find((checkpoint) => checkpoint.id === id) : undefined;
+    const version = found === undefined ? undefined : await this.context.manifests.read(found.manifestId);
+    if (version === undefined) throw new PumiceError("LSM_CHECKPOINT_NOT_FOUND", { checkpoint: id });
+    checkSupported(version.value, this.context.paths.root);
+    return version.value;
+  }
+
+  /** Makes its checkpoint when the tree has changed, renews it at half of its life. One put of the manifest each. */
+  private async withOwnCheckpoint(latest: Manifest): Promise<Manifest> {
+    const nowMs = this.context.clock.now();
+    const lifetimeMs = this.settings.checkpointLifetimeMs;
+    const old = this.own;
+    if (old !== undefined && this.manifest !== undefined && sameTree(latest, this.manifest)) {
+      if (nowMs < old.renewAtMs) return this.manifest;
+      await refreshCheckpoint(this.context, old.id, lifetimeMs);
+      this.own = { id: old.id, renewAtMs: nowMs + lifetimeMs / 2 };
+      return this.manifest;
+    }
+    const id = newUuid(this.context.random);
+    const version = await this.context.manifests.update((manifest, baseId) => {
+      const checkpoint = newCheckpoint(this.context, { lifetimeMs }, { id, manifestId: baseId + 1 });
+      return { ...manifest, checkpoints: [...manifest.checkpoints.filter((each) => each.id !== old?.id && each.id !== id), checkpoint] };
+    });
+    this.own = { id, renewAtMs: nowMs + lifetimeMs / 2 };
+    return version.value;
+  }
+}
+
+function sameTree(left: Manifest, right: Manifest): boolean {
+  const ids = (manifest: Manifest): string =>
+    [...manifest.l0.map((sst) => sst.viewId), ...manifest.runs.map((run) => `${run.id}:${run.ssts.map((sst) => sst.viewId).join()}`)].join(
+      " ",
+    );
+  return left.lastL0Seq === right.lastL0Seq && ids(left) === ids(right);
+}
