@@ -1,44 +1,10 @@
-/** What the server knows about SQL text: whether there is any, and whether it is plain to see that it writes. */
-
-/** True if `sql` has no statement: white space, comments and semicolons only. SQLite runs nothing for it and gives no result. */
-export function isBlankSql(sql: string): boolean {
-  return skipBlank(sql) === sql.length;
-}
+/** What the server can tell from SQL text at sight. */
+import { skipBlankSql } from "../sql/mod.ts";
 
 const WRITES = /(?:insert|update|delete|replace|create|drop|alter)\b/iy;
 
 /** True if the first statement begins with a word that only writes begin with. False says nothing. */
 export function surelyWrites(sql: string): boolean {
-  WRITES.lastIndex = skipBlank(sql);
+  WRITES.lastIndex = skipBlankSql(sql);
   return WRITES.test(sql);
-}
-
-/** The position of the first character that belongs to a statement; the text's end if there is none. */
-function skipBlank(sql: string): number {
-  let i = 0;
-  while (i < sql.length) {
-    const code = sql.charCodeAt(i);
-    if (isSpace(code) || code === SEMICOLON) {
-      i++;
-    } else if (code === MINUS && sql.charCodeAt(i + 1) === MINUS) {
-      const newline = sql.indexOf("\n", i);
-      i = newline < 0 ? sql.length : newline + 1;
-    } else if (code === SLASH && sql.charCodeAt(i + 1) === STAR && i + 2 < sql.length) {
-      const end = sql.indexOf("*/", i + 2);
-      i = end < 0 ? sql.length : end + 2;
-    } else {
-      return i;
-    }
-  }
-  return sql.length;
-}
-
-const SEMICOLON = 0x3b;
-const MINUS = 0x2d;
-const SLASH = 0x2f;
-const STAR = 0x2a;
-
-/** SQLite's white space: tab, newline, form feed, carriage return, space. */
-function isSpace(code: number): boolean {
-  return code === 0x20 || code === 0x09 || code === 0x0a || code === 0x0c || code === 0x0d;
 }

@@ -14,6 +14,7 @@
  */
 import type { StatementSync } from "node:sqlite";
 import { assert, fromUtf8, utf8 } from "../base/mod.ts";
+import { isBlankSql } from "./blank.ts";
 import type { AuthorizerMode } from "./authorizer.ts";
 import { type FilledFormat, fillFormat } from "./column-plan.ts";
 import type { SqlCommand, SqlParam } from "./command.ts";
@@ -172,8 +173,7 @@ export class EntryRunner {
 
   #runEach(state: RunState): undefined {
     for (const { sql, params } of state.command.statements) {
-      if (!state.out.isEmpty) state.out.add(",");
-      this.#runText(state, sql, params ?? []);
+      this.#runSeparated(state, sql, params ?? []);
     }
   }
 
@@ -183,8 +183,7 @@ export class EntryRunner {
     this.#savepoint.run();
     let isGood = true;
     for (const { sql, params } of state.command.statements) {
-      if (!state.out.isEmpty) state.out.add(",");
-      isGood = this.#runText(state, sql, params ?? []);
+      isGood = this.#runSeparated(state, sql, params ?? []);
       if (!isGood) break;
     }
     const isPending = isGood && this.#foreignKeys && this.#violatesForeignKeys(state);
@@ -210,6 +209,13 @@ export class EntryRunner {
     this.mustReopen = true;
   }
 
+  /** One text, with a comma before its result if there is one already. Blank text has no result, and no comma. */
+  #runSeparated(state: RunState, sql: string, params: readonly SqlParam[]): boolean {
+    if (isBlankSql(sql)) return true;
+    if (!state.out.isEmpty) state.out.add(",");
+    return this.#runText(state, sql, params);
+  }
+
   /** One text: usually one statement. True if none failed. Its result is that of its last statement, or of the one that failed. */
   #runText(state: RunState, sql: string, params: readonly SqlParam[]): boolean {
     if (isSingle(sql)) return this.#runPiece(state, sql, { params, start: 0 }) !== undefined;
@@ -222,7 +228,7 @@ export class EntryRunner {
       while (start < bytes.length) {
         const tail = this.#tail(state, start) ?? bytes.length;
         const piece = fromUtf8(bytes.subarray(start, tail));
-        if (!isBlank(piece)) {
+        if (!isBlankSql(piece)) {
           state.out.cutBack(before);
           const count = this.#runPiece(state, piece, { params, start: used });
           if (count === undefined) return false;

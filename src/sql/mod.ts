@@ -1,6 +1,7 @@
 /** sql: SQLite as a deterministic state machine. See ARCHITECTURE.md, sections 2, 3 and 7. */
 export { serveApply, type SqlWorkerWorld } from "./apply-service.ts";
 export * from "./backup-options.ts";
+export { isBlankSql, skipBlankSql } from "./blank.ts";
 export * from "./command.ts";
 export * from "./command-codec.ts";
 export * from "./packing.ts";

@@ -14,6 +14,7 @@ import { type FilledFormat, fillFormat } from "./column-plan.ts";
 import type { ResultFormat, SqlParam, Statement } from "./command.ts";
 import { Connection, loadExtension, type Prepared } from "./connection.ts";
 import { dumpText } from "./dump.ts";
+import { isBlankSql } from "./blank.ts";
 import { isSingle } from "./entry-runner.ts";
 import { bind, type BoundParams } from "./params.ts";
 import { readErrorJson, writeRows } from "./result-json.ts";
@@ -187,7 +188,7 @@ export class Reader {
       while (start < bytes.length) {
         const tail = this.#connection.scriptTail(start, "read") ?? bytes.length;
         const piece = fromUtf8(bytes.subarray(start, tail));
-        if (piece.trim() !== "") {
+        if (!isBlankSql(piece)) {
           run.out.cutBack(before);
           const count = this.#readPiece(run, piece, { params, start: used });
           if (count === undefined) return false;

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HttpError } from "../../src/server/http-error.ts";
-import { isBlankSql, surelyWrites } from "../../src/server/sql-text.ts";
+import { isBlankSql } from "../../src/sql/mod.ts";
+import { surelyWrites } from "../../src/server/sql-text.ts";
 import { parseStatements } from "../../src/server/statements.ts";
 
 const parse = (body: string) => parseStatements(Buffer.from(body), 1000);

@@ -31,7 +31,7 @@ const sql: fc.Arbitrary<Command> = fc
     ...stamp,
     transaction: fc.boolean(),
     script: fc.boolean(),
-    format: fc.record({ associative: fc.boolean(), blobArray: fc.boolean() }),
+    format: fc.record({ associative: fc.boolean(), blobArray: fc.boolean(), qualifyColumns: fc.boolean() }),
     requestId: fc.option(fc.record({ session: u64, sequence: u64 }), { nil: undefined }),
     statements: fc.array(fc.record({ sql: fc.string({ unit: "grapheme" }), params: fc.array(param, { maxLength: 5 }) }), { maxLength: 5 }),
   })

@@ -3,7 +3,7 @@ import { collectBody } from "../body.ts";
 import type { Exchange } from "../exchange.ts";
 import { HttpError } from "../http-error.ts";
 import type { QueueOutcome } from "../queue-writer.ts";
-import { isBlankSql } from "../sql-text.ts";
+import { isBlankSql } from "../../sql/mod.ts";
 import { parseStatements } from "../statements.ts";
 import type { Statement } from "../../sql/mod.ts";
 import { DEFAULT_TIMEOUT_MS, formatOf, isPlainText, openReplica, sendOutcome } from "./database.ts";
