@@ -1,8 +1,9 @@
 /**
  * The driver's log: batches go to the log's thread; what a full disk refused is kept here and tried again.
  *
- * A batch that only moves the commit index is not sent: it may be lost in a crash, so it is acknowledged when all before it are, and
- * travels with the next batch that is sent. That spares each write two hops between threads.
+ * One group is with the log's thread at a time; what comes meanwhile is merged into the next one. A batch that only moves the commit
+ * index is not sent: it may be lost in a crash, so it is acknowledged when all before it are, and travels with the next batch that is
+ * sent. Both spare hops between threads, which cost more than what they carry.
  *
  * A full disk fails nothing that was promised: batches that were refused wait, in order, until there is space; the hard state in front
  * of them was taken by the log's reserve. Meanwhile `refusal` tells callers to propose nothing new.
@@ -12,6 +13,7 @@
  * 2. The commit index on disk has reached an index before the log is compacted up to it.
  */
 import { PumiceError, isPumiceError } from "../base/mod.ts";
+import { payloadBytes } from "../raft/mod.ts";
 import type { LogBatch, LogPort } from "./driver-ports.ts";
 import type { LogClient } from "./log/mod.ts";
 
@@ -30,6 +32,8 @@ export class LogThread implements LogPort {
   readonly #pending: LogBatch[] = [];
   /** The newest commit index, if nothing has carried it to the log's thread yet. */
   #unsent: LogBatch | undefined;
+  /** The last batch of the group that the log's thread has; 0: it has none. */
+  #underWay = 0;
   #refusal: PumiceError | undefined;
   #isRetrying = false;
 
@@ -53,7 +57,7 @@ export class LogThread implements LogPort {
     const whole = { ...batch, hardState: batch.hardState ?? this.#unsent?.hardState };
     this.#unsent = undefined;
     this.#pending.push(whole);
-    if (this.#refusal === undefined) this.#client.append(whole);
+    this.#sendGroup();
   }
 
   compact(index: number, term: number): void {
@@ -70,14 +74,17 @@ export class LogThread implements LogPort {
       last = batch.number;
       count++;
     }
+    if (number >= this.#underWay) this.#underWay = 0;
     if (count === 0) return;
     this.#pending.splice(0, count);
+    this.#sendGroup();
     this.#owner.acknowledge(last);
   }
 
   /** The log's thread refused everything that is pending: see LogListener. */
   refused(error: PumiceError): void {
     this.#refusal = error;
+    this.#underWay = 0;
   }
 
   /** Tries again what was refused. Called now and then. */
@@ -88,7 +95,7 @@ export class LogThread implements LogPort {
       () => {
         this.#isRetrying = false;
         this.#refusal = undefined;
-        for (const batch of this.#pending) if (!isCommitOnly(batch)) this.#client.append(batch);
+        this.#sendGroup();
       },
       (error: unknown) => this.#onError(error),
     );
@@ -98,6 +105,22 @@ export class LogThread implements LogPort {
   close(): Promise<void> {
     if (this.#refusal === undefined) this.#sendCommit();
     return this.#client.close();
+  }
+
+  /** Everything that waits, as far as it can be one batch. */
+  #sendGroup(): void {
+    if (this.#underWay !== 0 || this.#refusal !== undefined) return;
+    let group: LogBatch | undefined;
+    let bytes = 0;
+    for (const batch of this.#pending) {
+      if (isCommitOnly(batch)) continue;
+      if (group !== undefined && (bytes > GROUP_BYTES_MAX || !follows(group, batch))) break;
+      group = group === undefined ? batch : merge(group, batch);
+      bytes += payloadBytes(batch.entries);
+    }
+    if (group === undefined) return;
+    this.#underWay = group.number;
+    this.#client.append(group);
   }
 
   #sendCommit(): void {
@@ -112,6 +135,26 @@ export class LogThread implements LogPort {
     if (isPumiceError(error, "LOG_FULL") || isPumiceError(error, "LOG_CLOSED") || isPumiceError(error, "LOG_FAILED")) return;
     this.#owner.failed(error instanceof PumiceError ? error : new PumiceError("WORKER_FAILED", { name: "log" }, error));
   }
+}
+
+/** Unit: bytes. */
+const GROUP_BYTES_MAX = 4 * 1024 * 1024;
+
+/** True if `next` only adds entries behind those of `group`: it replaces nothing. */
+function follows(group: LogBatch, next: LogBatch): boolean {
+  const last = group.entries.at(-1);
+  const first = next.entries[0];
+  return next.snapshot === undefined && (first === undefined || (last !== undefined && first.index === last.index + 1));
+}
+
+function merge(group: LogBatch, next: LogBatch): LogBatch {
+  return {
+    number: next.number,
+    hardState: next.hardState ?? group.hardState,
+    snapshot: group.snapshot,
+    entries: [...group.entries, ...next.entries],
+    mustSync: true,
+  };
 }
 
 function isCommitOnly(batch: LogBatch): boolean {

@@ -21,6 +21,7 @@ import {
   type SqliteStatus,
 } from "../sql/mod.ts";
 import { errorFromWire } from "./apply-thread.ts";
+import { Gather } from "./gather.ts";
 
 /** What the pool needs of the world. */
 export interface ReaderPoolParts {
@@ -72,14 +73,15 @@ export class ReaderPool {
   readonly #jobs = new Map<number, Job>();
   readonly #slowTexts = new Set<string>();
   readonly #opened: Promise<void>;
+  readonly #gather: Gather;
   #queue: Job[] = [];
   #nextId = 1;
-  #isFlushDeferred = false;
   #isClosed = false;
 
   constructor(count: number, parts: ReaderPoolParts) {
     assert(count > 0, "a pool has at least one reader");
     this.#parts = parts;
+    this.#gather = new Gather(parts, () => this.#flush());
     const opening: Promise<void>[] = [];
     this.#readers = Array.from({ length: count }, () => this.#start(opening));
     this.#opened = Promise.all(opening).then(() => undefined);
@@ -108,7 +110,7 @@ export class ReaderPool {
       this.#jobs.set(job.id, job);
       this.#queue.push(job);
       if (options.signal !== undefined) this.#watch(job, options.signal, reject);
-      this.#deferFlush();
+      this.#gather.add();
     });
   }
 
@@ -187,15 +189,6 @@ export class ReaderPool {
     return reader;
   }
 
-  #deferFlush(): void {
-    if (this.#isFlushDeferred) return;
-    this.#isFlushDeferred = true;
-    this.#parts.defer(() => {
-      this.#isFlushDeferred = false;
-      this.#flush();
-    });
-  }
-
   #flush(): void {
     for (const reader of this.#readers) {
       if (this.#queue.length === 0) return;
@@ -232,7 +225,7 @@ export class ReaderPool {
     switch (response.kind) {
       case "opened":
         reader.handle = response.interruptHandle;
-        this.#deferFlush();
+        this.#gather.add();
         return;
       case "reads":
         this.#answered(reader, response.ids, unpackResults(response.results));

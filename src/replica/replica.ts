@@ -25,6 +25,7 @@ import type { ApplyThread } from "./apply-thread.ts";
 import { Checkpoints, type CheckpointCounts, type Position } from "./checkpoints.ts";
 import type { RoleChange } from "./driver-ports.ts";
 import type { RaftDriver } from "./driver.ts";
+import { Gather } from "./gather.ts";
 import { LastKnown } from "./last-known.ts";
 import type { LogThread } from "./log-thread.ts";
 import { ReadBarrier } from "./read-barrier.ts";
@@ -98,6 +99,8 @@ export class Replica {
   readonly #waiters = new Waiters();
   readonly #barrier: ReadBarrier;
   readonly #checkpoints: Checkpoints;
+  /** Proposals and linearizable reads of a moment become one pump. */
+  readonly #gather: Gather;
   readonly #writerStatus: LastKnown<SqliteStatus>;
   readonly #readerStatus: LastKnown<SqliteStatus>;
   readonly #ready = Promise.withResolvers<void>();
@@ -108,7 +111,6 @@ export class Replica {
   #readyIndex = Infinity;
   #lastTimeMs = 0;
   #state: "open" | "closing" | "closed" | "failed" = "open";
-  #isPumpDeferred = false;
   #isPrimed = false;
   #backups = 0;
   #closing: Promise<void> | undefined;
@@ -124,6 +126,7 @@ export class Replica {
       durable: (position) => this.#compact(position),
       interruptReads: (ms) => parts.readers.interruptOlderThan(ms),
     });
+    this.#gather = new Gather(parts, () => this.#pump());
     this.#writerStatus = new LastKnown(() => parts.apply.status(), parts.clock);
     this.#readerStatus = new LastKnown(() => parts.readers.status(), parts.clock);
     // Who waits for it sees it; nobody need.
@@ -315,7 +318,7 @@ export class Replica {
       const code = proposed.reason === "not-leader" ? "REPLICA_NOT_LEADER" : "REPLICA_OVERLOADED";
       return Promise.reject(new PumiceError(code, { reason: proposed.reason }));
     }
-    this.#deferPump();
+    this.#gather.add();
     const { firstIndex, term } = proposed;
     return new Promise((resolve, reject) => {
       this.#waiters.add(firstIndex, { term, timings, deadlineMs: this.#parts.clock.monotonic() + timeoutMs, resolve, reject });
@@ -336,7 +339,7 @@ export class Replica {
   }
 
   #confirm(timeoutMs: number): Promise<void> {
-    this.#deferPump();
+    this.#gather.add();
     return this.#barrier.wait(this.#parts.clock.monotonic() + timeoutMs);
   }
 
@@ -350,15 +353,6 @@ export class Replica {
     if (this.#state === "failed") return;
     this.#snapshot = position;
     this.#parts.driver.compact(position.index);
-  }
-
-  #deferPump(): void {
-    if (this.#isPumpDeferred) return;
-    this.#isPumpDeferred = true;
-    this.#parts.defer(() => {
-      this.#isPumpDeferred = false;
-      this.#pump();
-    });
   }
 
   #pump(): void {
