@@ -416,7 +416,7 @@ export class Replica {
 function sqlRead(request: ReadRequest): SqlRead {
   const read: { -readonly [Name in keyof SqlRead]: SqlRead[Name] } = { statements: request.statements };
   if (request.transaction === true) read.transaction = true;
-  if (request.format?.associative === true || request.format?.blobArray === true) read.format = request.format;
+  if (request.format !== undefined) read.format = request.format;
   if (request.timings === true) read.timings = true;
   if (request.resultBytesMax !== undefined) read.resultBytesMax = request.resultBytesMax;
   if (request.dbTimeoutMs !== undefined) read.deadlineMs = request.dbTimeoutMs;

@@ -117,8 +117,7 @@ export class Connections {
   }
 
   #accept(socket: Socket): void {
-    if (this.#open.size >= this.#limits.maxConnections) this.#server.closeIdleConnections();
-    if (this.#open.size >= this.#limits.maxConnections) {
+    if (this.#open.size >= this.#limits.maxConnections && !this.#makeRoom()) {
       this.#counters.http.connections_refused++;
       refuse(socket, 503, `too many connections: the limit is ${String(this.#limits.maxConnections)} (-http-max-conns)`);
       return;
@@ -128,6 +127,15 @@ export class Connections {
     socket.once("close", () => {
       this.#open.delete(socket);
     });
+  }
+
+  /** Closes idle connections. True if there is room then. */
+  #makeRoom(): boolean {
+    this.#server.closeIdleConnections();
+    let count = 0;
+    // A closed socket leaves the map only in a later turn of the event loop.
+    for (const socket of this.#open.keys()) if (!socket.destroyed) count++;
+    return count < this.#limits.maxConnections;
   }
 
   #sweep(): void {

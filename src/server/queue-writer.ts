@@ -5,12 +5,13 @@
  * share an entry (one makes the whole entry fail, or uses up the work that one entry may cost) are written alone, each
  * under an id of its own; that happens only after an outcome which says that nothing of them was applied.
  */
-import { isPumiceError } from "../base/mod.ts";
+import { assert, isPumiceError } from "../base/mod.ts";
 import type { Counters } from "./counters.ts";
 import type { LogLine, QueueOptions } from "./options.ts";
 import { errorOfResult, splitElements } from "./result-slices.ts";
 import type { ResultFormat, Statement } from "../sql/mod.ts";
-import type { Outcome, ReplicaPort } from "./replica-port.ts";
+import type { Outcome } from "../replica/mod.ts";
+import type { ReplicaPort } from "./replica-port.ts";
 
 /** What became of a queued request. */
 export interface QueueOutcome {
@@ -25,8 +26,7 @@ export interface QueuedRequest {
   readonly sequence: bigint;
   readonly statements: readonly Statement[];
   readonly sizeBytes: number;
-  readonly format: ResultFormat;
-  readonly timings: boolean;
+  readonly format: ResultFormat | undefined;
   readonly dbTimeoutMs: number | undefined;
   readonly settle: (outcome: QueueOutcome) => void;
 }
@@ -85,7 +85,7 @@ export class QueueWriter {
     this.#wake?.();
   }
 
-  /** Writes the requests in order and settles each. All have the same format and time limit. Never throws. */
+  /** Writes the requests in order and settles each. All have the same format and time limit. @throws AssertionError */
   async write(requests: readonly QueuedRequest[]): Promise<void> {
     const [first] = requests;
     if (first === undefined) return;
@@ -95,8 +95,11 @@ export class QueueWriter {
       return;
     }
     const outcome = await this.#send(first, statements);
-    if (outcome.kind === "results") await this.#distribute(requests, splitElements(textOf(outcome.results)), outcome.raftIndex);
-    else await this.#refused(requests, outcome.kind === "error" ? outcome.error : "the request was not written");
+    if (outcome.kind === "results") {
+      const elements = splitElements(textOf(outcome.results));
+      assert(elements.length === statements.length || this.#options.transaction, "a statement has one result");
+      await this.#distribute(requests, elements, outcome.raftIndex);
+    } else await this.#refused(requests, outcome.kind === "error" ? outcome.error : "the request was not written");
   }
 
   /** Sends one entry until its outcome is known. */
@@ -112,7 +115,6 @@ export class QueueWriter {
         dbTimeoutMs: like.dbTimeoutMs,
         requestId,
         format: like.format,
-        timings: like.timings,
       });
       if (outcome.kind !== "again") return outcome;
       if (this.#givenUp !== undefined) return { kind: "error", error: `${this.#givenUp}: ${outcome.why}` };

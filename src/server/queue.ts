@@ -15,7 +15,7 @@ import type { QueueOptions } from "./options.ts";
 import { type QueuedRequest, type QueueOutcome, type QueueParts, QueueWriter } from "./queue-writer.ts";
 
 /** A request for the queue. */
-export type NewRequest = Pick<QueuedRequest, "statements" | "sizeBytes" | "format" | "timings" | "dbTimeoutMs">;
+export type NewRequest = Pick<QueuedRequest, "statements" | "sizeBytes" | "format" | "dbTimeoutMs">;
 
 /** A request that the queue has taken. */
 export interface Accepted {
@@ -160,7 +160,15 @@ export class WriteQueue {
     this.#underWay = batch.length;
     this.#parts.counters.queue.num_flush++;
     this.#admitWaiters();
-    await this.#writer.write(batch);
+    try {
+      await this.#writer.write(batch);
+    } catch (error) {
+      // A bug of ours. The outcome of the batch is not known; nothing behind it may wait for it.
+      this.#parts.log(
+        `queue: a batch failed inside the server: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+      );
+      for (const request of batch) request.settle({ results: "", error: "internal error: see the log of the node" });
+    }
     this.#underWay = 0;
     this.#pump();
   }
@@ -201,10 +209,9 @@ export class WriteQueue {
 function sharesEntry(left: QueuedRequest, right: QueuedRequest): boolean {
   return (
     left.dbTimeoutMs === right.dbTimeoutMs &&
-    left.format.associative === right.format.associative &&
-    left.format.blobArray === right.format.blobArray &&
-    left.format.qualifyColumns === right.format.qualifyColumns &&
-    left.timings === right.timings
+    left.format?.associative === right.format?.associative &&
+    left.format?.blobArray === right.format?.blobArray &&
+    left.format?.qualifyColumns === right.format?.qualifyColumns
   );
 }
 

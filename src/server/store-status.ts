@@ -1,6 +1,7 @@
 /** The part of /status that tells of the replica: its log, its database, its place in the cluster. */
 import type { App } from "./app.ts";
-import type { ReplicaPort, ReplicaStatus } from "./replica-port.ts";
+import type { ReplicaStatus } from "../replica/mod.ts";
+import type { ReplicaPort } from "./replica-port.ts";
 
 /** `{ open: false }` until the store is open. */
 export async function storeStatus(app: App): Promise<Record<string, unknown>> {

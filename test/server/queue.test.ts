@@ -6,7 +6,8 @@ import { createCounters } from "../../src/server/counters.ts";
 import { HttpError } from "../../src/server/http-error.ts";
 import { DEFAULT_QUEUE, type QueueOptions } from "../../src/server/options.ts";
 import { type NewRequest, WriteQueue } from "../../src/server/queue.ts";
-import type { Outcome, ReplicaPort, WriteRequest } from "../../src/server/replica-port.ts";
+import type { Outcome, WriteRequest } from "../../src/replica/mod.ts";
+import type { ReplicaPort } from "../../src/server/replica-port.ts";
 
 /** Applies what is written to a list, at most once for each request id, as a replica does. */
 class Ledger {
@@ -66,8 +67,7 @@ function queueOver(ledger: Ledger, options: Partial<QueueOptions> = {}) {
 const request = (...sql: string[]): NewRequest => ({
   statements: sql.map((text) => ({ sql: text })),
   sizeBytes: 10,
-  format: {},
-  timings: false,
+  format: undefined,
   dbTimeoutMs: undefined,
 });
 

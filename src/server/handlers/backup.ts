@@ -5,7 +5,7 @@ import { createGzip, constants } from "node:zlib";
 import type { Exchange } from "../exchange.ts";
 import { HttpError } from "../http-error.ts";
 import type { Params } from "../params.ts";
-import type { BackupRequest } from "../replica-port.ts";
+import type { BackupRequest } from "../../replica/mod.ts";
 import { openReplica } from "./database.ts";
 
 /** Streams a backup in the format that is asked for. */

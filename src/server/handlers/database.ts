@@ -3,7 +3,8 @@ import { PumiceError } from "../../base/mod.ts";
 import type { Exchange } from "../exchange.ts";
 import type { Params } from "../params.ts";
 import type { ResultFormat } from "../../sql/mod.ts";
-import type { Outcome, ReplicaPort } from "../replica-port.ts";
+import type { Outcome } from "../../replica/mod.ts";
+import type { ReplicaPort } from "../replica-port.ts";
 
 /** How long a client waits for anything that has no timeout of its own, ms. */
 export const DEFAULT_TIMEOUT_MS = 30_000;
@@ -20,13 +21,11 @@ export function isPlainText(exchange: Exchange): boolean {
   return exchange.request.headers["content-type"]?.startsWith("text/plain") === true;
 }
 
-/** How results are to be written. */
-export function formatOf(params: Params): ResultFormat {
+/** How results are to be written; undefined: by default. */
+export function formatOf(params: Params): ResultFormat | undefined {
   const { associative, blobArray, qualifyColumns } = params;
-  return associative || blobArray || qualifyColumns ? { associative, blobArray, qualifyColumns } : PLAIN_FORMAT;
+  return associative || blobArray || qualifyColumns ? { associative, blobArray, qualifyColumns } : undefined;
 }
-
-const PLAIN_FORMAT: ResultFormat = {};
 
 /** Sends what came of a request. */
 export function sendOutcome(exchange: Exchange, outcome: Exclude<Outcome, { kind: "writes" }>): void {

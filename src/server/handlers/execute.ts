@@ -50,8 +50,7 @@ async function enqueue(exchange: Exchange, body: Buffer): Promise<void> {
     {
       statements: statements.filter((statement) => !isBlankSql(statement.sql)),
       sizeBytes: body.length,
-      format: params.wait ? formatOf(params) : {},
-      timings: params.wait && params.timings,
+      format: params.wait ? formatOf(params) : undefined,
       dbTimeoutMs: params.dbTimeoutMs,
     },
     deadlineMs,

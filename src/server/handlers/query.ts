@@ -3,7 +3,7 @@ import { collectBody } from "../body.ts";
 import type { Exchange } from "../exchange.ts";
 import { HttpError } from "../http-error.ts";
 import type { Statement } from "../../sql/mod.ts";
-import type { ReadRequest } from "../replica-port.ts";
+import type { ReadRequest } from "../../replica/mod.ts";
 import { parseStatements } from "../statements.ts";
 import { formatOf, isPlainText, openReplica, sendOutcome } from "./database.ts";
 

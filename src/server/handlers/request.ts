@@ -1,7 +1,7 @@
 /** POST /db/request: reads and writes in one list. A list that only reads does not go through the log. */
 import { collectBody } from "../body.ts";
 import type { Exchange } from "../exchange.ts";
-import type { Outcome } from "../replica-port.ts";
+import type { Outcome } from "../../replica/mod.ts";
 import { surelyWrites } from "../sql-text.ts";
 import { parseStatements } from "../statements.ts";
 import { formatOf, openReplica, sendOutcome } from "./database.ts";

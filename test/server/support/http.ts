@@ -22,8 +22,15 @@ export interface Call {
 /** Sends one request on a connection of its own and waits for the whole answer. */
 export function call(url: string, options: Call = {}): Promise<Reply> {
   return new Promise((resolve, reject) => {
-    const sent = begin(url, options, resolve, reject);
-    sent.end(options.body);
+    const { headers = {}, body } = options;
+    const isLengthTold = body === undefined || Object.keys(headers).some((name) => /^(content-length|transfer-encoding)$/i.test(name));
+    const sent = begin(
+      url,
+      isLengthTold ? options : { ...options, headers: { ...headers, "Content-Length": String(Buffer.byteLength(body)) } },
+      resolve,
+      reject,
+    );
+    sent.end(body);
   });
 }
 

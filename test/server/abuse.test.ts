@@ -1,0 +1,232 @@
+/** Clients that are slow, rude, too many or gone; and the end of a node while clients talk to it. */
+import assert from "node:assert/strict";
+import { Agent, request } from "node:http";
+import { connect, type Socket } from "node:net";
+import { test } from "node:test";
+import { call, eventually, open, raw } from "./support/http.ts";
+import { TestNode } from "./support/node.ts";
+
+const ENDLESS = "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s) SELECT count(*) FROM s";
+const get = (path: string, more = "") => `GET ${path} HTTP/1.1\r\nHost: x\r\n${more}\r\n`;
+
+const reads = async (node: TestNode) => JSON.parse((await node.call("/status?key=store.readers.reads_under_way")).text) as number;
+
+test("a body beyond the limit is 413 whether its length is told or not, and the client can read it", async () => {
+  await using node = await TestNode.start({ limits: { maxBodyBytes: 100_000 } });
+  const body = `["${"x".repeat(1_000_000)}"]`;
+  for (const headers of [{}, { "Transfer-Encoding": "chunked" }, { Expect: "100-continue" }]) {
+    const reply = await node.call("/db/execute", { method: "POST", body, headers });
+    assert.equal(reply.status, 413, JSON.stringify(headers));
+    assert.match(reply.text, /the limit is 100000 bytes \(-http-max-body\)/);
+  }
+  const text = await node.call("/db/load", { method: "POST", body });
+  assert.equal(text.status, 413);
+  assert.equal((await node.execute("SELECT 1")).includes('"results"'), true);
+});
+
+test("statements, results and headers have their limits and say so", async () => {
+  await using node = await TestNode.start({ limits: { maxStatements: 3, maxResultBytes: 10_000 } });
+  const many = await node.post("/db/query", ["SELECT 1", "SELECT 1", "SELECT 1", "SELECT 1"]);
+  assert.equal(many.status, 413);
+  assert.match(many.text, /too many statements: 4, the limit is 3/);
+  const large = await node.query("WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 100000) SELECT n FROM s");
+  assert.ok(large.length < 20_000);
+  assert.match(large, /"error":"result is larger than the limit/);
+  const headers = await raw(node.url, get("/status", `X-Large: ${"y".repeat(20_000)}\r\n`));
+  assert.match(headers, /^HTTP\/1\.1 431 /);
+});
+
+test("what is no HTTP is 400, and the node lives on", async () => {
+  await using node = await TestNode.start();
+  const pieces = [
+    "\x16\x03\x01\x02\x00\x01\x00",
+    "NONSENSE\r\n\r\n",
+    "GET / HTTP/9.9\r\n\r\n",
+    "POST /db/execute HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "POST /db/execute HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+    "POST /db/execute HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+    "POST /db/execute HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "GET /status HTTP/1.1\r\nHost: x\r\nBad\u0000Header: y\r\n\r\n",
+    "GET /status HTTP/1.1\r\n\r\n",
+  ];
+  for (const piece of pieces) assert.match(await raw(node.url, piece), /^HTTP\/1\.1 400 /, JSON.stringify(piece));
+  assert.equal((await node.call("/readyz")).status, 200);
+});
+
+test("requests sent in one piece are answered in their order", async () => {
+  await using node = await TestNode.start();
+  await node.execute("CREATE TABLE foo (id INTEGER PRIMARY KEY)");
+  const insert = (id: number) => {
+    const body = `["INSERT INTO foo VALUES(${String(id)})"]`;
+    return `POST /db/execute HTTP/1.1\r\nHost: x\r\nContent-Length: ${String(body.length)}\r\n\r\n${body}`;
+  };
+  const bytes =
+    insert(7) +
+    get("/db/query?q=SELECT%20max(id)%20AS%20m%20FROM%20foo&level=none") +
+    insert(8) +
+    get("/nowhere") +
+    get("/readyz?noleader", "Connection: close\r\n");
+  const answers = await raw(node.url, bytes);
+  const bodies = answers.split("HTTP/1.1 ").slice(1);
+  assert.equal(bodies.length, 5);
+  assert.match(bodies[0] as string, /^200 [\s\S]*"last_insert_id":7/);
+  assert.match(bodies[1] as string, /^200 [\s\S]*"columns":\["m"\]/);
+  assert.match(bodies[2] as string, /^200 [\s\S]*"last_insert_id":8/);
+  assert.match(bodies[3] as string, /^404 /);
+  assert.match(bodies[4] as string, /^200 [\s\S]*node ok$/);
+});
+
+test("one connection serves many requests", async () => {
+  await using node = await TestNode.start();
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const ports = new Set<number | undefined>();
+  for (let i = 0; i < 20; i++) {
+    await new Promise<void>((resolve, reject) => {
+      const sent = request(`${node.url}/db/query?q=SELECT%20${String(i)}`, { agent }, (response) => {
+        response.resume();
+        response.on("end", resolve);
+      });
+      sent.on("socket", (socket) => ports.add(socket.localPort));
+      sent.on("error", reject);
+      sent.end();
+    });
+  }
+  agent.destroy();
+  assert.equal([...ports].filter((port) => port !== undefined).length, 1);
+});
+
+test("a client that trickles its headers or its body gets 408, not a place for ever", async () => {
+  await using node = await TestNode.start({ limits: { headerTimeoutMs: 300, bodyTimeoutMs: 300 } });
+  assert.match(await raw(node.url, "GET /status HTTP/1.1\r\nHost: "), /^HTTP\/1\.1 408 /);
+  assert.match(await raw(node.url, "POST /db/execute HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n["), /^HTTP\/1\.1 408 /);
+  assert.match(
+    await raw(node.url, "POST /db/load HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nSQLite format 3\0"),
+    /^HTTP\/1\.1 408 /,
+  );
+  await eventually(async () => JSON.parse((await node.call("/status?key=http.connections")).text) === 1, "their connections are gone");
+});
+
+test("an upload that keeps coming may take longer than the time for a body", async () => {
+  await using node = await TestNode.start({ limits: { bodyTimeoutMs: 600 } });
+  const parts = ["CREATE TABLE slow (a);", ...Array.from({ length: 8 }, (_, i) => `INSERT INTO slow VALUES(${String(i)});`)];
+  const { sent, reply } = open(`${node.url}/db/load`, { method: "POST" });
+  for (const part of parts) {
+    sent.write(part);
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+  sent.end();
+  assert.equal((await reply).status, 200);
+});
+
+test("beyond the limit of connections idle ones give way, and if none is idle the client is told", async () => {
+  await using node = await TestNode.start({ limits: { maxConnections: 3 } });
+  const idle: Socket[] = [];
+  for (let i = 0; i < 3; i++) {
+    const socket = connect(Number(new URL(node.url).port), "127.0.0.1");
+    socket.on("error", () => undefined);
+    await new Promise((resolve) => socket.once("data", resolve).write(get("/readyz?noleader")));
+    idle.push(socket);
+  }
+  assert.equal((await node.call("/readyz")).status, 200, "an idle connection gave way");
+  for (const socket of idle) socket.destroy();
+  const busy = Array.from({ length: 3 }, () => open(`${node.url}/db/execute`, { method: "POST" }));
+  for (const { sent, reply } of busy) {
+    reply.catch(() => undefined);
+    sent.write("[");
+  }
+  await eventually(async () => {
+    const text = await raw(node.url, get("/readyz?noleader", "Connection: close\r\n"));
+    return /^HTTP\/1\.1 503 [\s\S]*the limit is 3 \(-http-max-conns\)/.test(text);
+  }, "a fourth connection is refused");
+  for (const { sent } of busy) sent.destroy();
+  await eventually(async () => (await node.call("/readyz")).status === 200, "there is room again");
+});
+
+test("a refused connection has nothing done for it", async () => {
+  await using node = await TestNode.start({ limits: { maxConnections: 1 } });
+  await node.execute("CREATE TABLE foo (a)");
+  const holder = open(`${node.url}/db/execute`, { method: "POST" });
+  holder.reply.catch(() => undefined);
+  holder.sent.write("[");
+  const body = '["INSERT INTO foo VALUES(1)"]';
+  const insert = `POST /db/execute HTTP/1.1\r\nHost: x\r\nContent-Length: ${String(body.length)}\r\n\r\n${body}`;
+  await eventually(async () => (await raw(node.url, get("/readyz"))).startsWith("HTTP/1.1 503"), "the place is taken");
+  assert.match(await raw(node.url, insert), /^HTTP\/1\.1 503 /);
+  holder.sent.destroy();
+  await eventually(
+    async () =>
+      (await call(`${node.url}/readyz`).then(
+        ({ status }) => status,
+        () => 0,
+      )) === 200,
+    "the place is free",
+  );
+  assert.match(await node.query("SELECT count(*) AS n FROM foo"), /\[\[0\]\]/);
+});
+
+test("a client that goes away ends its read", async () => {
+  await using node = await TestNode.start();
+  const { sent, reply } = open(`${node.url}/db/query?level=none&q=${encodeURIComponent(ENDLESS)}`);
+  reply.catch(() => undefined);
+  sent.end();
+  await eventually(async () => (await reads(node)) === 1, "the read runs");
+  sent.destroy();
+  await eventually(async () => (await reads(node)) === 0, "the read has ended");
+});
+
+test("a slow read delays neither writes nor /status", async () => {
+  await using node = await TestNode.start();
+  await node.execute("CREATE TABLE foo (a)");
+  const slow = Array.from({ length: 4 }, (_, i) =>
+    open(`${node.url}/db/query?level=none&db_timeout=1500ms&q=${encodeURIComponent(`${ENDLESS} LIMIT ${String(i + 1)}`)}`),
+  );
+  for (const { sent } of slow) sent.end();
+  await eventually(async () => (await reads(node)) === 4, "the reads run");
+  const started = performance.now();
+  for (let i = 0; i < 10; i++) await node.execute("INSERT INTO foo VALUES(1)");
+  assert.equal((await node.call("/status")).status, 200);
+  assert.ok(performance.now() - started < 1400, "not behind the reads");
+  for (const { reply } of slow) assert.match((await reply).text, /query timeout/);
+});
+
+test("closing lets requests that run finish, closes idle connections, and refuses what comes after", async () => {
+  await using node = await TestNode.start();
+  await node.execute("CREATE TABLE foo (a)");
+  const idle = connect(Number(new URL(node.url).port), "127.0.0.1");
+  await new Promise((resolve) => idle.once("data", resolve).write(get("/readyz?noleader")));
+  const idleGone = new Promise((resolve) => idle.once("close", resolve));
+  const { sent, reply } = open(`${node.url}/db/query?level=none&db_timeout=400ms&q=${encodeURIComponent(ENDLESS)}`);
+  sent.end();
+  await eventually(async () => (await reads(node)) === 1, "the read runs");
+  const closed = node.close();
+  await idleGone;
+  await assert.rejects(node.call("/readyz"), { code: "ECONNREFUSED" });
+  const answer = await reply;
+  assert.match(answer.text, /query timeout/);
+  assert.equal(answer.headers.connection, "close");
+  await closed;
+});
+
+test("closing does not wait for a client that never ends its request", async () => {
+  await using node = await TestNode.start({ limits: { closeTimeoutMs: 200 } });
+  const { sent, reply } = open(`${node.url}/db/execute`, { method: "POST" });
+  reply.catch(() => undefined);
+  sent.write("[");
+  await eventually(async () => JSON.parse((await node.call("/status?key=http.connections")).text) === 2, "the request has begun");
+  const started = performance.now();
+  await node.close();
+  assert.ok(performance.now() - started < 5000);
+});
+
+test("an address that is taken is told by its name", async () => {
+  await using node = await TestNode.start();
+  const { DEFAULT_LIMITS, DEFAULT_QUEUE, startServer } = await import("../../src/server/mod.ts");
+  const { port } = new URL(node.url);
+  await assert.rejects(
+    startServer(
+      { host: "127.0.0.1", port: Number(port), limits: DEFAULT_LIMITS, queue: DEFAULT_QUEUE },
+      { replica: () => undefined, node: { id: "1", version: "v", raftAddress: "", dataDirectory: "" }, log: () => undefined },
+    ),
+    new RegExp(`address=127.0.0.1:${port}.*EADDRINUSE`),
+  );
+});
