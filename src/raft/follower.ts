@@ -121,15 +121,10 @@ function forgetLeader(r: Raft): void {
   r.lead = 0;
 }
 
-/** False if the snapshot is not needed, or not meant for this node. */
+/** False if the snapshot is not needed. */
 function restore(r: Raft, snapshot: Snapshot): boolean {
   if (snapshot.index <= r.log.committed) return false;
-  const { voters, votersOutgoing, learners } = snapshot.confState;
-  const isMember = voters.includes(r.id) || votersOutgoing.includes(r.id) || learners.includes(r.id);
-  if (!isMember) {
-    r.trace?.({ kind: "snapshot-unexpected", snapshot, isMember });
-    return false;
-  }
+  // Whether this node is among its members does not matter: what follows it in the log may be what adds this node.
   if (r.log.matchTerm(snapshot.index, snapshot.term)) {
     // The log has what the snapshot stands for; all that is new is that it is committed.
     r.trace?.({ kind: "fast-forwarded", commit: r.log.committed, snapshot, ...r.logEnd() });

@@ -1,4 +1,6 @@
 /** raft: consensus, as a pure and synchronous state machine. The contract with its host is in DESIGN.md. */
+export { bootstrapState } from "./bootstrap.ts";
+export type { BootstrapState, Founder } from "./bootstrap.ts";
 export { decodeConfChange, encodeConfChange, LEAVE_JOINT } from "./conf-change.ts";
 export type { ConfChange, ConfChangeKind, ConfChangeStep, ConfChangeTransition } from "./conf-change.ts";
 export type { RaftOptions, ReadMode, RemovalMode } from "./config.ts";
@@ -7,7 +9,7 @@ export type { Configuration } from "./configuration.ts";
 export { EntryWindow } from "./entry-window.ts";
 export { membersAfter } from "./membership.ts";
 export { createMessage } from "./message.ts";
-export type { Message, MessageType } from "./message.ts";
+export type { Message, MessageFields, MessageType } from "./message.ts";
 export { RaftNode } from "./node.ts";
 export type { ConfChangeOutcome, MemberStatus, MessageOutcome, ProposeOutcome, Ready, Status } from "./node.ts";
 export type { InitialState, StepOutcome } from "./raft.ts";

@@ -126,8 +126,8 @@ export class Raft {
     }
     this.electionElapsed++;
     if (this.isPromotable() && this.electionElapsed >= this.randomizedElectionTicks) {
-      this.electionElapsed = 0;
       hup(this, this.config.preVote ? "pre-vote" : "election");
+      this.electionElapsed = 0;
     }
   }
 

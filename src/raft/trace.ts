@@ -80,7 +80,6 @@ export type TraceEvent =
   | { readonly kind: "log-restore"; readonly log: RaftLog; readonly snapshot: Snapshot }
   | ({ readonly kind: "restored" | "fast-forwarded"; readonly commit: number; readonly snapshot: Snapshot } & LogEnd)
   | { readonly kind: "snapshot-accepted" | "snapshot-ignored"; readonly commit: number; readonly snapshot: Snapshot }
-  | { readonly kind: "snapshot-unexpected"; readonly snapshot: Snapshot; readonly isMember: boolean }
   | { readonly kind: "conflict"; readonly index: number; readonly existingTerm: number; readonly term: number }
   | {
       readonly kind: "unstable-replaced" | "unstable-truncated" | "stable-ignored-snapshot" | "stable-ignored-missing";

@@ -5,6 +5,7 @@ export * from "./object-store/crash.ts";
 export * from "./object-store/faults.ts";
 export * from "./object-store/intercept.ts";
 export * from "./object-store/lies.ts";
+export * from "./raft.ts";
 export * from "./random.ts";
 export { SECTOR_BYTES } from "./sim-file.ts";
 export * from "./spawner.ts";

@@ -14,7 +14,7 @@ import {
   type Ready,
   type Snapshot,
 } from "../../../src/raft/mod.ts";
-import { Pcg } from "./pcg.ts";
+import { seededRandom } from "../../../src/base/mod.ts";
 import { parseSteps } from "./confchange-script.ts";
 import { valueOf, valuesOf, type Case } from "./datadriven.ts";
 import {
@@ -222,7 +222,7 @@ export class InteractionScript {
     const confState = storage.history.at(-1)?.confState;
     if (confState === undefined) throw new Error("a node has a configuration");
     return new RaftNode(
-      { ...options.raft, id, random: new Pcg(id) },
+      { ...options.raft, id, random: seededRandom(id) },
       storage,
       { hardState: storage.hardState, confState, applied },
       (event) => {

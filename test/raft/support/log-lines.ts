@@ -231,8 +231,6 @@ function storageLine(x: string, event: TraceEvent): LogLine | undefined {
       const what = event.kind === "snapshot-accepted" ? "restored" : "ignored";
       return info(`${x} [commit: ${event.commit}] ${what} snapshot [index: ${event.snapshot.index}, term: ${event.snapshot.term}]`);
     }
-    case "snapshot-unexpected":
-      return warn(`${x} attempted to restore snapshot but it is not in the ConfState; should never happen`);
     case "conflict":
       return info(`found conflict at index ${event.index} [existing term: ${event.existingTerm}, conflicting term: ${event.term}]`);
     case "unstable-replaced":
