@@ -151,7 +151,12 @@ async function profile(f: () => void): Promise<string[]> {
 }
 
 function hottest(profile: Profiler.Profile): string[] {
-  const names = new Map(profile.nodes.map(({ id, callFrame }) => [id, `${callFrame.functionName || "(anonymous)"} ${callFrame.url.split("/").at(-1) ?? ""}`.trim()]));
+  const names = new Map(
+    profile.nodes.map(({ id, callFrame }) => [
+      id,
+      `${callFrame.functionName || "(anonymous)"} ${callFrame.url.split("/").at(-1) ?? ""}`.trim(),
+    ]),
+  );
   const times = new Map<string, number>();
   let total = 0;
   (profile.samples ?? []).forEach((id, at) => {
@@ -166,7 +171,9 @@ function hottest(profile: Profiler.Profile): string[] {
 
 const rows = [1, 16, 256].map(throughput);
 for (const { batch, entriesPerSecond, bytesPerEntry } of rows) {
-  console.log(`batch ${String(batch).padStart(3)}: ${String(entriesPerSecond).padStart(9)} committed ${ENTRY_BYTES}-byte entries/s through 3 nodes, ${bytesPerEntry} bytes allocated per entry`);
+  console.log(
+    `batch ${String(batch).padStart(3)}: ${String(entriesPerSecond).padStart(9)} committed ${ENTRY_BYTES}-byte entries/s through 3 nodes, ${bytesPerEntry} bytes allocated per entry`,
+  );
 }
 const tick = idleTick();
 console.log(`idle tick, 7 nodes: ${tick} ns per node, messages and answers included`);
