@@ -21,6 +21,8 @@ export interface KillOptions {
   readonly clientCount: number;
   /** A built copy of the checkout to run instead of this one. */
   readonly root?: string | undefined;
+  /** False removes the data even if something is broken. */
+  readonly keepData?: boolean | undefined;
   readonly say: (line: string) => void;
 }
 
@@ -55,7 +57,7 @@ export async function torture(options: KillOptions): Promise<KillReport> {
   const port = await freePort();
   const run = new KillRun(options, { dataDirectory, port, flags: FLAGS, ...(options.root === undefined ? {} : { root: options.root }) });
   const report = await run.run();
-  if (report.broken.length === 0) rmSync(dataDirectory, { recursive: true });
+  if (report.broken.length === 0 || options.keepData === false) rmSync(dataDirectory, { recursive: true });
   else options.say(`the data is kept in ${dataDirectory}`);
   return report;
 }
@@ -68,6 +70,7 @@ class KillRun {
   readonly #restartMs: number[] = [];
   readonly #bareMs: number[] = [];
   readonly #broken: string[] = [];
+  #process: Pumiced | undefined;
   #kills = 0;
   #reads = 0;
 
@@ -80,62 +83,70 @@ class KillRun {
 
   async run(): Promise<KillReport> {
     const startedMs = performance.now();
-    let process = await startPumiced(this.#node);
-    await exchange(this.#node.port, "/db/execute", JSON.stringify(SCHEMA));
-    while (performance.now() - startedMs < this.#options.durationMs && this.#broken.length === 0) {
-      process = await this.#epoch(process, startedMs + this.#options.durationMs);
-      this.#broken.push(...(await check(this.#node.port, this.#clients)));
+    try {
+      await this.#torment(startedMs + this.#options.durationMs);
+    } catch (error) {
+      this.#broken.push(error instanceof Error ? error.message : String(error));
+    } finally {
+      if (this.#process?.hasExited === false) await this.#process.end("SIGKILL");
     }
-    const durationMs = performance.now() - startedMs;
-    const code = await process.end("SIGTERM");
-    if (code !== 0) this.#broken.push(`SIGTERM ended the node with ${code}: ${process.output}`);
     const sum = (fate: number): number => this.#clients.reduce((total, client) => total + client.count(fate), 0);
+    const ascending = (values: readonly number[]): number[] => values.toSorted((left, right) => left - right);
     return {
       kills: this.#kills,
-      durationMs,
+      durationMs: performance.now() - startedMs,
       acknowledged: sum(ACKNOWLEDGED),
       open: sum(OPEN),
       refused: sum(REFUSED),
       linearizableReads: this.#reads,
-      restartMs: this.#restartMs.toSorted((left, right) => left - right),
-      bareMs: this.#bareMs.toSorted((left, right) => left - right),
+      restartMs: ascending(this.#restartMs),
+      bareMs: ascending(this.#bareMs),
       broken: this.#broken,
     };
   }
 
-  /** Clients write while the node is killed CHECK_EVERY_KILLS times; returns the last process, up, with the clients at rest. */
-  async #epoch(first: Pumiced, endMs: number): Promise<Pumiced> {
+  async #torment(endMs: number): Promise<void> {
+    this.#process = await startPumiced(this.#node);
+    await exchange(this.#node.port, "/db/execute", JSON.stringify(SCHEMA));
+    while (performance.now() < endMs && this.#broken.length === 0) {
+      await this.#epoch(endMs);
+      this.#broken.push(...(await check(this.#node.port, this.#clients)));
+    }
+    const code = await this.#process.end("SIGTERM");
+    if (code !== 0) this.#broken.push(`SIGTERM ended the node with ${code}: ${this.#process.output}`);
+  }
+
+  /** Clients write while the node is killed CHECK_EVERY_KILLS times. Afterwards it is up and they are at rest. */
+  async #epoch(endMs: number): Promise<void> {
     const stop = new AbortController();
     const writing = [...this.#clients.map((client) => client.run(stop.signal)), this.#readOn(stop.signal)];
-    let process = first;
     try {
       for (let kill = 0; kill < CHECK_EVERY_KILLS && performance.now() < endMs; kill++) {
         await sleep(this.#random() * LIFE_MS_MAX);
-        process = await this.#restart(process);
+        await this.#restart();
       }
     } finally {
       stop.abort();
       await Promise.all(writing);
     }
-    return process;
   }
 
-  async #restart(old: Pumiced): Promise<Pumiced> {
-    await this.#kill(old);
+  async #restart(): Promise<void> {
+    await this.#kill();
     if (this.#kills % BARE_EVERY_KILLS === 0) this.#bareMs.push(await bareStart());
-    let process = new Pumiced(this.#node);
+    this.#process = new Pumiced(this.#node);
     while (Math.floor(this.#random() * EARLY_KILL_ONE_IN) === 0) {
       await sleep(this.#random() * 300);
-      await this.#kill(process);
-      process = new Pumiced(this.#node);
+      await this.#kill();
+      this.#process = new Pumiced(this.#node);
     }
-    await process.answers();
-    this.#restartMs.push(performance.now() - process.startedMs);
-    return process;
+    await this.#process.answers();
+    this.#restartMs.push(performance.now() - this.#process.startedMs);
   }
 
-  async #kill(process: Pumiced): Promise<void> {
-    if (process.hasExited) throw new Error(`pumiced ended by itself:\n${process.output}`);
+  async #kill(): Promise<void> {
+    const process = this.#process;
+    if (process === undefined || process.hasExited) throw new Error(`pumiced ended by itself: ${process?.output ?? ""}`);
     await process.end("SIGKILL");
     this.#kills += 1;
   }
