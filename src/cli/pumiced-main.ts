@@ -37,12 +37,15 @@ async function run(request: Extract<Request, { readonly kind: "run" }>): Promise
   const say = printer(values["raft-log-level"]);
   for (const notice of notices) say("WARN", notice);
   const stopped = firstSignal();
+  const starting = startNode(nodeSettings(values, dataDirectory, (line) => say("WARN", line)));
+  // Before the start is done nothing was accepted that a process that ends would owe to anybody.
+  const early = await Promise.race([stopped, starting.catch(() => undefined)]);
+  if (typeof early === "string") process.exit(0);
   let node: RunningNode;
   try {
-    node = await startNode(nodeSettings(values, dataDirectory, (line) => say("WARN", line)));
+    node = await starting;
   } catch (error) {
-    fail(describe(error));
-    return;
+    process.exit(fail(describe(error)));
   }
   greet(node, values);
   const failure = await Promise.race([stopped, node.failed]);

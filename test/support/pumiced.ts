@@ -61,6 +61,21 @@ export class Pumiced {
     this.#exited = once(this.#child, "exit");
   }
 
+  /** Waits until `text` stands in its output. @throws if the process ends first or 20 s pass. */
+  async prints(text: string): Promise<void> {
+    const deadline = performance.now() + 20_000;
+    while (!this.output.includes(text)) {
+      if (this.hasExited || performance.now() > deadline) throw new Error(`pumiced did not print "${text}":\n${this.output}`);
+      await sleep(5);
+    }
+  }
+
+  /** Closes the pipes that it prints to. */
+  closeOutput(): void {
+    this.#child.stdout?.destroy();
+    this.#child.stderr?.destroy();
+  }
+
   get pid(): number {
     return this.#child.pid ?? assertNever("a child has a process id");
   }
