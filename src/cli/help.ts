@@ -11,7 +11,7 @@ export function pumicedHelp(): string {
     "pumiced [FLAGS] DIRECTORY",
     "",
     "Runs a node of Pumice with its data in DIRECTORY, which is made if it does not exist.",
-    "SIGTERM or SIGINT ends it in good order; a second one ends it at once.",
+    "SIGTERM or SIGINT ends it in good order; a second one kills it.",
     "",
     "Flags are written -name VALUE, -name=VALUE or --name; true-or-false ones -name or -name=false. Each can be given",
     `as an environment variable too (-http-addr as ${environmentName("http-addr")}, DIRECTORY as ${DATA_DIRECTORY_VARIABLE}); the command line wins.`,

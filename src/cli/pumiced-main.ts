@@ -60,17 +60,17 @@ async function run(request: Extract<Request, { readonly kind: "run" }>): Promise
   process.exit(0);
 }
 
-/** Resolves with the name of the first signal to end. The second one ends the process at once. */
+/**
+ * Resolves with the name of the first signal to end. The second one kills the process: `process.exit` would wait for the worker threads, and
+ * SQLite may be busy in one of them.
+ */
 function firstSignal(): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>();
   let count = 0;
-  for (const [signal, code] of [
-    ["SIGINT", 130],
-    ["SIGTERM", 143],
-  ] as const) {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.on(signal, () => {
       count += 1;
-      if (count > 1) process.exit(code);
+      if (count > 1) process.kill(process.pid, "SIGKILL");
       resolve(signal);
     });
   }
