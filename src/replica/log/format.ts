@@ -136,9 +136,9 @@ export function headFrame(head: SegmentHead, last: { readonly index: number; rea
   return bytes;
 }
 
-/** The version in a head frame's payload. */
+/** The version in a head frame's payload; 0, which is none, if it is too short. */
 export function headVersion(payload: Uint8Array): number {
-  return viewOf(payload).getUint32(0, true);
+  return payload.length < 4 ? 0 : viewOf(payload).getUint32(0, true);
 }
 
 /** What a head frame's payload says; undefined if it contradicts itself. */

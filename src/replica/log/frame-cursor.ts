@@ -33,8 +33,8 @@ export class FrameCursor {
   term = 0;
   /** Of the frame passed. */
   start = 0;
-  /** The payload of the frame passed. Valid until next(). */
-  payload: Uint8Array = new Uint8Array(0);
+  /** Bytes of the payload of the frame passed. */
+  length = 0;
   /** Why `next` returned false. */
   problem = "";
 
@@ -45,6 +45,12 @@ export class FrameCursor {
 
   constructor(source: CursorSource, start: CursorStart) {
     this.#source = source;
+    this.offset = start.offset;
+    this.previous = start.previous;
+  }
+
+  /** Goes elsewhere in the file. What was read stays read. */
+  seek(start: CursorStart): void {
     this.offset = start.offset;
     this.previous = start.previous;
   }
@@ -71,10 +77,21 @@ export class FrameCursor {
     this.index = index;
     this.term = term;
     this.start = this.offset;
-    this.payload = this.#window.subarray(at + FRAME_HEADER_BYTES, at + FRAME_HEADER_BYTES + length);
+    this.length = length;
     this.previous = crc;
     this.offset += size;
     return true;
+  }
+
+  /** The payload of the frame passed. Valid until next(). */
+  payload(): Uint8Array {
+    const at = this.start - this.#windowStart + FRAME_HEADER_BYTES;
+    return this.#window.subarray(at, at + this.length);
+  }
+
+  /** The payload of the frame passed, if it is one u64. */
+  payloadU64(): number | undefined {
+    return this.length === 8 ? getU64(this.#view, this.start - this.#windowStart + FRAME_HEADER_BYTES) : undefined;
   }
 
   /** The checksum that the frame passed names as that of the frame before it. */

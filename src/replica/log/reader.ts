@@ -39,12 +39,13 @@ export interface SegmentView {
 /** Entries of `range` from one segment, which holds range.lo. @throws LOG_CORRUPT */
 export function readSegment(view: SegmentView, range: ReadRange): Entry[] {
   const entries: Entry[] = [];
+  const cursor = new FrameCursor(view.source, { offset: 0, previous: undefined });
   let bytes = 0;
   let index = range.lo;
   while (index < range.hi) {
     const found = view.positions.find(index);
     if (found === undefined) break;
-    const cursor = new FrameCursor(view.source, found.point);
+    cursor.seek(found.point);
     const until = Math.min(range.hi, found.until);
     while (index < until) {
       if (!cursor.next()) {
@@ -56,9 +57,9 @@ export function readSegment(view: SegmentView, range: ReadRange): Entry[] {
       if (cursor.index > index || type === undefined) {
         throw new PumiceError("LOG_CORRUPT", { segment: view.name, offset: cursor.start, problem: `entry ${index} is not here` });
       }
-      bytes += cursor.payload.length;
+      bytes += cursor.length;
       if (entries.length > 0 && bytes > range.maxBytes) return entries;
-      entries.push({ index, term: cursor.term, type, data: cursor.payload.slice() });
+      entries.push({ index, term: cursor.term, type, data: cursor.payload().slice() });
       index++;
     }
   }

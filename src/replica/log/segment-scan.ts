@@ -2,7 +2,7 @@
  * Reads a segment batch by batch and keeps what its whole batches say. A batch counts when its commit frame was reached, wholly or
  * not at all.
  */
-import { PumiceError, getU64, viewOf } from "../../base/mod.ts";
+import { PumiceError } from "../../base/mod.ts";
 import { FrameCursor, type CursorSource } from "./frame-cursor.ts";
 import { FrameType, LOG_FORMAT_VERSION, headVersion, parseHead, type SegmentHead } from "./format.ts";
 import { Positions, type Point } from "./positions.ts";
@@ -92,7 +92,8 @@ export class SegmentScan {
   }
 
   #takeHead(): Draft {
-    const { type, payload, index, term } = this.#cursor;
+    const { type, index, term } = this.#cursor;
+    const payload = this.#cursor.payload();
     if (type !== FrameType.head) throw this.#contradiction("the first frame is not a head");
     const version = headVersion(payload);
     if (version > LOG_FORMAT_VERSION) throw new PumiceError("LOG_VERSION", { segment: this.#name, version, known: LOG_FORMAT_VERSION });
@@ -147,16 +148,16 @@ export class SegmentScan {
   }
 
   #takeHardState(draft: Draft): void {
-    const { index, term, payload } = this.#cursor;
-    const vote = payload.length === 8 ? getU64(viewOf(payload), 0) : undefined;
+    const { index, term } = this.#cursor;
+    const vote = this.#cursor.payloadU64();
     if (vote === undefined) throw this.#contradiction("a hard state without a vote");
     if (term < draft.hardState.term || index < draft.hardState.commit) throw this.#contradiction("a hard state that goes back");
     draft.hardState = { term, vote, commit: index };
   }
 
   #commit(draft: Draft): void {
-    const { index, payload, start, offset, previous } = this.#cursor;
-    const batchStart = payload.length === 8 ? getU64(viewOf(payload), 0) : undefined;
+    const { index, start, offset, previous } = this.#cursor;
+    const batchStart = this.#cursor.payloadU64();
     if (batchStart !== draft.batchStart || index !== draft.last.index || start === draft.batchStart) {
       throw this.#contradiction("a commit of another batch");
     }
