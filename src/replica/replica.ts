@@ -158,7 +158,7 @@ export class Replica {
     return this.leader() !== undefined && this.#applied.index >= this.#readyIndex && this.#state === "open";
   }
 
-  /** Resolves when `isReady` holds for the first time. @throws REPLICA_FAILED, REPLICA_CLOSED if it never will */
+  /** Resolves when `isReady` holds for the first time. @throws what failed the replica, or REPLICA_CLOSED, if it never will */
   ready(): Promise<void> {
     return this.#ready.promise;
   }
@@ -301,7 +301,7 @@ export class Replica {
     const told = new PumiceError("REPLICA_FAILED", { reason: error.code }, error);
     this.#waiters.failAll(told);
     this.#barrier.failAll(told);
-    this.#ready.reject(told);
+    this.#ready.reject(error);
     this.#parts.onFatal(error);
   }
 
