@@ -105,13 +105,17 @@ export class Authorizer {
   }
 
   /** SQLite's callback. */
-  readonly decide = (action: number, first: string | null, second: string | null): number => {
+  readonly decide = (action: number, first: string | null, second: string | null, database: string | null): number => {
     if (this.mode === "own") return OK;
     if (this.mode === "vacuum") return action === ATTACH && first !== "" ? this.#refuse(ATTACH_TEXT) : OK;
     switch (action) {
       case SELECT:
         return OK;
       case INSERT:
+        // CREATE TRIGGER temp.x ON main.t shows itself only here, as a row of the temporary schema.
+        if (database === "temp") return this.#refuse(TEMP_TEXT);
+        this.#noteWrite(first ?? "");
+        return this.#table(first);
       case UPDATE:
       case DELETE:
         this.#noteWrite(first ?? "");
@@ -131,7 +135,8 @@ export class Authorizer {
       case DETACH:
         return this.#refuse(ATTACH_TEXT);
       default:
-        return this.#schema(action, first, second);
+        // Not every way to name the temporary database has an action code of its own.
+        return database === "temp" ? this.#refuse(TEMP_TEXT) : this.#schema(action, first, second);
     }
   };
 

@@ -8,6 +8,8 @@ import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { assert, PumiceError } from "../base/mod.ts";
 import { Authorizer, type AuthorizerMode } from "./authorizer.ts";
 import { columnPlan, type ColumnPlan } from "./column-plan.ts";
+import type { StoredValue } from "./json-values.ts";
+import type { BoundParams } from "./params.ts";
 import { isSqliteError } from "./sqlite-error.ts";
 import { StatementCache } from "./statement-cache.ts";
 
@@ -246,6 +248,19 @@ export class Connection {
     } finally {
       authorizer.mode = "own";
       authorizer.running = false;
+    }
+  }
+
+  /**
+   * The rows of a statement. If one of them fails, the statement is given up: node:sqlite would throw the same error when it is used again,
+   * whatever happens then, because SQLite repeats it when the statement is reset.
+   */
+  *rows(prepared: Prepared, params: BoundParams): Generator<StoredValue[], void, undefined> {
+    try {
+      yield* prepared.statement.iterate(...params);
+    } catch (error) {
+      this.#cache.delete(prepared.sql);
+      throw error;
     }
   }
 

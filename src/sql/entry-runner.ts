@@ -24,7 +24,7 @@ import { bind, type BoundParams } from "./params.ts";
 import { errorJson, execJson, readErrorJson, writeRows } from "./result-json.ts";
 import type { EntryResult } from "./results.ts";
 import { isInterrupt, isMachineError, isSqliteError, isVacuumInTransaction, machineError, type SqliteError } from "./sqlite-error.ts";
-import { TextBuffer, TextTooLong } from "./text-buffer.ts";
+import { TextBuffer, type TextMark, TextTooLong } from "./text-buffer.ts";
 
 /** Result text of one entry at most. FROZEN: it decides stored outcomes. */
 const RESULT_BYTES_MAX = 256 * 1024 * 1024;
@@ -218,9 +218,9 @@ export class EntryRunner {
 
   /** One text: usually one statement. True if none failed. Its result is that of its last statement, or of the one that failed. */
   #runText(state: RunState, sql: string, params: readonly SqlParam[]): boolean {
-    if (isSingle(sql)) return this.#runPiece(state, sql, { params, start: 0 }) !== undefined;
-    const bytes = utf8(sql);
     const before = state.out.mark();
+    if (isSingle(sql)) return this.#runPiece(state, sql, { params, start: 0, before }) !== undefined;
+    const bytes = utf8(sql);
     this.#connection.setScript(sql);
     try {
       let start = 0;
@@ -229,8 +229,7 @@ export class EntryRunner {
         const tail = this.#tail(state, start) ?? bytes.length;
         const piece = fromUtf8(bytes.subarray(start, tail));
         if (!isBlankSql(piece)) {
-          state.out.cutBack(before);
-          const count = this.#runPiece(state, piece, { params, start: used });
+          const count = this.#runPiece(state, piece, { params, start: used, before });
           if (count === undefined) return false;
           used += count;
         }
@@ -251,21 +250,22 @@ export class EntryRunner {
     }
   }
 
-  /** One statement. The number of parameters that it took, or undefined if it failed; its result or error is written either way. */
-  #runPiece(state: RunState, sql: string, args: { readonly params: readonly SqlParam[]; readonly start: number }): number | undefined {
+  /**
+   * One statement. The number of parameters that it took, or undefined if it failed. Its result or error takes the place of that of the
+   * statement before it in the same text; what is no statement leaves it there.
+   */
+  #runPiece(state: RunState, sql: string, args: PieceArgs): number | undefined {
     const unit = state.unit++;
-    const mark = state.out.mark();
     try {
       const { control } = state;
       const known = unit >= control.spentAt ? timeoutText(state.command.kind) : control.failed.get(unit);
-      if (known !== undefined) {
-        return this.#fail(state, known);
-      }
+      if (known !== undefined) return this.#failPiece(state, known, args);
       const prepared = this.#connection.prepare(sql, state.mode);
       if (this.#foreignKeys && this.#connection.authorizer.wantsForeignKeysOff && !state.control.isUnchecked) {
         throw new Broken({ kind: "foreign-keys-off" });
       }
       if (prepared === undefined) return 0;
+      state.out.cutBack(args.before);
       if (state.command.kind === "query" && !prepared.isReadOnly) return this.#fail(state, READ_ONLY_TEXT);
       const binding = bind(prepared, args.params, args.start);
       if (binding.error !== undefined) return this.#fail(state, binding.error);
@@ -275,9 +275,13 @@ export class EntryRunner {
       this.#checkModuleSettings(state);
       // Whether or not the row is still there: a shared transaction cannot tell, so an entry alone must not either.
       if ((this.#takeFlags(state) & FLAG_ROWID_MAX) !== 0) throw new Broken({ kind: "ended", unit, text: ROWID_TEXT });
-      state.out.cutBack(mark);
-      return this.#fail(state, text);
+      return this.#failPiece(state, text, args);
     }
+  }
+
+  #failPiece(state: RunState, text: string, { before }: PieceArgs): undefined {
+    state.out.cutBack(before);
+    this.#fail(state, text);
   }
 
   #checkModuleSettings(state: RunState): void {
@@ -336,7 +340,7 @@ export class EntryRunner {
     this.#connection.running(mode, () => {
       if (prepared.columns.length > 0 && (isRead || !prepared.isReadOnly || prepared.isExplain)) {
         // A read is stepped to its end whether or not its rows are wanted: an error may come late, and budgets count every step.
-        const rows = prepared.statement.iterate(...params);
+        const rows = this.#connection.rows(prepared, params);
         if (wanted.text) writeRows(out, rows, { columns: prepared.columns, format, seconds }, explainTooLong);
         else exhaust(rows);
         return;
@@ -358,6 +362,14 @@ export class EntryRunner {
     if (!this.#connection.isTransaction) throw new Broken({ kind: "ended", unit, text });
     return text;
   }
+}
+
+interface PieceArgs {
+  readonly params: readonly SqlParam[];
+  /** The first parameter that earlier statements of the text have left. */
+  readonly start: number;
+  /** Where the results of the text begin. */
+  readonly before: TextMark;
 }
 
 interface BoundStatement {

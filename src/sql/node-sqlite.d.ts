@@ -40,6 +40,6 @@ declare module "node:sqlite" {
     prepare(sql: string): StatementSync;
     loadExtension(path: string): void;
     enableLoadExtension(allow: boolean): void;
-    setAuthorizer(decide: ((action: number, first: string | null, second: string | null) => number) | null): void;
+    setAuthorizer(decide: ((action: number, first: string | null, second: string | null, database: string | null) => number) | null): void;
   }
 }

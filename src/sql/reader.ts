@@ -22,7 +22,7 @@ import type { ReadResult } from "./results.ts";
 import { isInterrupt, isSqliteError, machineError } from "./sqlite-error.ts";
 import type { SqliteStatus } from "./sqlite-status.ts";
 import { readStatus } from "./status.ts";
-import { TextBuffer, TextTooLong } from "./text-buffer.ts";
+import { TextBuffer, type TextMark, TextTooLong } from "./text-buffer.ts";
 
 /** A read of one or more statements. */
 export interface ReadRequest {
@@ -69,6 +69,15 @@ interface Run {
   readonly request: ReadRequest;
   readonly format: FilledFormat;
   readonly out: TextBuffer;
+}
+
+/** A statement of a text. */
+interface PieceArgs {
+  readonly params: readonly SqlParam[];
+  /** The first parameter that earlier statements of the text have left. */
+  readonly start: number;
+  /** Where the results of the text begin. */
+  readonly before: TextMark;
 }
 
 /** A request that is an error as a whole. */
@@ -179,7 +188,7 @@ export class Reader {
   /** True if no statement of the text failed. Its result is that of its last statement, or of the one that failed. */
   #readText(run: Run, sql: string, params: readonly SqlParam[]): boolean {
     const before = run.out.mark();
-    if (isSingle(sql)) return this.#readPiece(run, sql, { params, start: 0 }) !== undefined;
+    if (isSingle(sql)) return this.#readPiece(run, sql, { params, start: 0, before }) !== undefined;
     const bytes = utf8(sql);
     this.#connection.setScript(sql);
     let start = 0;
@@ -189,8 +198,7 @@ export class Reader {
         const tail = this.#connection.scriptTail(start, "read") ?? bytes.length;
         const piece = fromUtf8(bytes.subarray(start, tail));
         if (!isBlankSql(piece)) {
-          run.out.cutBack(before);
-          const count = this.#readPiece(run, piece, { params, start: used });
+          const count = this.#readPiece(run, piece, { params, start: used, before });
           if (count === undefined) return false;
           used += count;
         }
@@ -203,13 +211,16 @@ export class Reader {
     }
   }
 
-  /** The number of parameters that the statement took, or undefined if it failed. */
-  #readPiece(run: Run, sql: string, args: { readonly params: readonly SqlParam[]; readonly start: number }): number | undefined {
+  /**
+   * The number of parameters that the statement took, or undefined if it failed. Its result or error takes the place of that of the
+   * statement before it in the same text; what is no statement leaves it there.
+   */
+  #readPiece(run: Run, sql: string, args: PieceArgs): number | undefined {
     const { out } = run;
-    const mark = out.mark();
     try {
       const prepared = this.#connection.prepare(sql, "read");
       if (prepared === undefined) return 0;
+      out.cutBack(args.before);
       if (!out.isEmpty) out.add(",");
       if (!prepared.isReadOnly) return this.#fail(run, READ_ONLY_TEXT);
       const binding = bind(prepared, args.params, args.start);
@@ -218,7 +229,7 @@ export class Reader {
     } catch (error) {
       const text = this.#explain(error);
       if (text === undefined) throw error;
-      out.cutBack(mark);
+      out.cutBack(args.before);
       if (!out.isEmpty) out.add(",");
       return this.#fail(run, text);
     }
@@ -239,7 +250,7 @@ export class Reader {
         out.add("{}");
         return;
       }
-      const rows = prepared.statement.iterate(...params);
+      const rows = this.#connection.rows(prepared, params);
       writeRows(out, rows, { columns: prepared.columns, format, seconds }, (error) => {
         isGood = false;
         // From here on the statements are ours.

@@ -31,6 +31,11 @@ export class StatementCache {
     this.#young.set(sql, prepared);
   }
 
+  delete(sql: string): void {
+    this.#young.delete(sql);
+    this.#old.delete(sql);
+  }
+
   clear(): void {
     this.#young.clear();
     this.#old.clear();

@@ -71,6 +71,7 @@ const PLANTS: readonly Plant[] = [
     from: "if (wroteVirtual) this.#needsNewConnection(state);",
     to: "",
   },
+  { name: "a statement that failed keeps its error", file: "connection.ts", from: "      this.#cache.delete(prepared.sql);\n", to: "" },
   {
     name: "the largest rowid is stored in an entry alone",
     file: "entry-runner.ts",

@@ -138,6 +138,13 @@ export const SCENARIOS: Readonly<Record<string, readonly SqlCommand[]>> = {
     }),
     command(["SELECT * FROM t"], { kind: "query" }),
   ],
+  "a statement that failed is run again": [
+    command(["CREATE TABLE t(a)", "INSERT INTO t VALUES(1), (-9223372036854775807 - 1)"]),
+    command(["SELECT abs(a) FROM t", "INSERT INTO t VALUES(abs(-5)) RETURNING abs(a)"], { kind: "request" }),
+    command(["UPDATE t SET a = 2 WHERE a < 0"]),
+    command(["SELECT abs(a) FROM t", "INSERT INTO t VALUES(abs(-5)) RETURNING abs(a)"], { kind: "request" }),
+    command(["SELECT abs(a) FROM t"], { kind: "query" }),
+  ],
   "a VACUUM between others": [
     command(["CREATE TABLE t(a)", "INSERT INTO t VALUES(1), (2), (3)", "DELETE FROM t WHERE a = 1"]),
     command(["VACUUM"]),
