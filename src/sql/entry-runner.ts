@@ -24,7 +24,7 @@ import { bind, type BoundParams } from "./params.ts";
 import { errorJson, execJson, readErrorJson, writeRows } from "./result-json.ts";
 import type { EntryResult } from "./results.ts";
 import { isInterrupt, isMachineError, isSqliteError, isVacuumInTransaction, machineError, type SqliteError } from "./sqlite-error.ts";
-import { TextBuffer, type TextMark, TextTooLong } from "./text-buffer.ts";
+import { isSameMark, TextBuffer, type TextMark, TextTooLong } from "./text-buffer.ts";
 
 /** Result text of one entry at most. FROZEN: it decides stored outcomes. */
 const RESULT_BYTES_MAX = 256 * 1024 * 1024;
@@ -212,8 +212,14 @@ export class EntryRunner {
   /** One text, with a comma before its result if there is one already. Blank text has no result, and no comma. */
   #runSeparated(state: RunState, sql: string, params: readonly SqlParam[]): boolean {
     if (isBlankSql(sql)) return true;
-    if (!state.out.isEmpty) state.out.add(",");
-    return this.#runText(state, sql, params);
+    const { out } = state;
+    const start = out.mark();
+    if (!out.isEmpty) out.add(",");
+    const empty = out.mark();
+    const isGood = this.#runText(state, sql, params);
+    // A text may look like a statement and be none: SQLite stops at a zero character.
+    if (isSameMark(out.mark(), empty)) out.cutBack(start);
+    return isGood;
   }
 
   /** One text: usually one statement. True if none failed. Its result is that of its last statement, or of the one that failed. */

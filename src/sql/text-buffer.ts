@@ -19,6 +19,11 @@ export interface TextMark {
   readonly chars: number;
 }
 
+/** True if nothing lies between the two. */
+export function isSameMark(one: TextMark, other: TextMark): boolean {
+  return one.bytes === other.bytes && one.chars === other.chars;
+}
+
 /** A text that grows at its end. */
 export class TextBuffer {
   #pending = "";

@@ -28,6 +28,8 @@ test("execute answers with last_insert_id and rows_affected, zeros omitted", (co
   assert.equal(db.execute(["INSERT blah blah"]), '{"results":[{"error":"near \\"blah\\": syntax error"}]}');
   assert.equal(db.execute([""]), '{"results":[]}');
   assert.equal(db.execute(["SELECT 1; DELETE FROM foo WHERE 0; -- end"], { kind: "request" }), '{"results":[{}]}');
+  assert.equal(db.execute(["SELECT 1", "\0", "/* x", "SELECT 1"], { kind: "request" }).split("columns").length, 3);
+  assert.doesNotThrow(() => JSON.parse(db.execute(["SELECT 1", "\0SELECT 2", "SELECT 1"], { kind: "request" })));
   assert.equal(db.execute(["-- nothing", "  ;  ", "UPDATE foo SET age = 4"]), '{"results":[{"rows_affected":1}]}');
 });
 

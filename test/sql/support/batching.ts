@@ -110,7 +110,7 @@ export function contentOf(path: string): string[] {
       const rowid = withoutRowid === 1n ? "" : "rowid, ";
       const hash = createHash("sha256");
       let count = 0;
-      for (const row of database.prepare(`SELECT ${rowid}* FROM "${name}"`).iterate() as Iterable<unknown>) {
+      for (const row of database.prepare(`SELECT ${rowid}* FROM "${name.replaceAll('"', '""')}"`).iterate() as Iterable<unknown>) {
         hash.update(JSON.stringify(isStructureOfFts5(name, row) ? withoutCookie(row) : row, withBigInts));
         count++;
       }
