@@ -69,7 +69,7 @@ export class Connections {
     const connection = this.#open.get(request.socket);
     if (connection === undefined) return false;
     this.#running++;
-    response.once("close", this.#end);
+    response.on("close", this.#end);
     connection.request = request;
     connection.response = response;
     connection.startedMs = performance.now();

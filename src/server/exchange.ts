@@ -4,7 +4,9 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { App } from "./app.ts";
+import { ClientSignal } from "./client-signal.ts";
 import { encodeEnvelope, type Envelope } from "./envelope.ts";
+import { ClientGone } from "./http-error.ts";
 import { NO_PARAMS, type Params } from "./params.ts";
 import { prettyJson } from "./pretty.ts";
 
@@ -32,7 +34,7 @@ export class Exchange {
   /** When the headers had come, by performance.now(). */
   readonly startedMs: number;
   params: Params = NO_PARAMS;
-  #controller: AbortController | undefined;
+  #signal: ClientSignal | undefined;
 
   constructor(app: App, request: IncomingMessage, response: ServerResponse) {
     this.app = app;
@@ -41,16 +43,16 @@ export class Exchange {
     this.startedMs = performance.now();
   }
 
-  /** Aborts when the client goes away before its answer. Made on first use: most answers are sooner than anybody could leave. */
+  /** Aborts when the client goes away before its answer. */
   get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      const controller = new AbortController();
-      this.#controller = controller;
-      this.response.once("close", () => {
-        if (!this.response.writableFinished) controller.abort();
+    if (this.#signal === undefined) {
+      const signal = new ClientSignal();
+      this.#signal = signal;
+      this.response.on("close", () => {
+        if (!this.response.writableFinished) signal.abort(new ClientGone("the client went away before its answer"));
       });
     }
-    return this.#controller.signal;
+    return this.#signal.asAbortSignal();
   }
 
   /** True once the headers of the answer are on their way. */
@@ -68,7 +70,10 @@ export class Exchange {
     if (status !== 304) all.push("Content-Length", String(length));
     this.response.writeHead(status, all);
     if (parts.length <= 1) {
-      this.response.end(parts[0]);
+      const [only] = parts;
+      // A string of ASCII alone goes out with the headers as it is, without being encoded.
+      if (typeof only === "string" && only.length === length) this.response.end(only, "latin1");
+      else this.response.end(only);
       return;
     }
     for (const part of parts) this.response.write(part);

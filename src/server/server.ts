@@ -158,6 +158,7 @@ function create(options: ServerOptions): Server {
   return createSecureServer({
     ...http,
     ...readSecureContext(options.tls),
+    handshakeTimeout: options.limits.headerTimeoutMs,
     requestCert: verifyClient,
     rejectUnauthorized: verifyClient,
     ALPNProtocols: ["http/1.1"],

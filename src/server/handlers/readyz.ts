@@ -1,7 +1,11 @@
 /** GET /readyz: whether this node can serve, in rqlite's words, with a real read of the database. */
 import type { Exchange } from "../exchange.ts";
 import { TEXT_TYPE } from "../exchange.ts";
+import type { ReplicaPort } from "../replica-port.ts";
 import { DEFAULT_TIMEOUT_MS } from "./database.ts";
+
+/** A node whose readers are all busy for so long does not serve reads. Unit: ms. */
+const READ_MS = 5000;
 
 const NODE_OK = "[+]node ok";
 const LEADER_OK = `${NODE_OK}\n[+]leader ok`;
@@ -31,22 +35,19 @@ async function check(exchange: Exchange): Promise<Answer> {
     if (!isApplied) return { status: 503, text: `${text}\n[+]sync timeout` };
     text += "\n[+]sync ok";
   }
-  const problem = await readOnce(exchange, replica);
+  const problem = await readOnce(replica);
   if (problem !== undefined) return { status: 503, text: `${text}\n[+]db not ok: ${problem}` };
   return { status: 200, text: `${text}\n[+]db ok` };
 }
 
-async function readOnce(
-  exchange: Exchange,
-  replica: NonNullable<ReturnType<Exchange["app"]["parts"]["replica"]>>,
-): Promise<string | undefined> {
+/** What is wrong with the database, or undefined if a read works. */
+async function readOnce(replica: ReplicaPort): Promise<string | undefined> {
+  const signal = AbortSignal.timeout(READ_MS);
   try {
-    const outcome = await replica.read(
-      { statements: [{ sql: "SELECT 1" }], level: "none", transaction: false, format: {} },
-      { signal: exchange.signal },
-    );
+    const outcome = await replica.read({ statements: [{ sql: "SELECT 1" }], level: "none" }, { signal });
     return outcome.kind === "error" ? outcome.error : undefined;
   } catch (error) {
+    if (signal.aborted) return `no answer within ${String(READ_MS)} ms: every reader is busy`;
     return error instanceof Error ? error.message : String(error);
   }
 }
