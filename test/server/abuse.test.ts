@@ -2,9 +2,17 @@
 import assert from "node:assert/strict";
 import { Agent, request } from "node:http";
 import { connect, type Socket } from "node:net";
-import { test } from "node:test";
+import { after, before, beforeEach, test } from "node:test";
 import { call, eventually, open, raw } from "./support/http.ts";
 import { TestNode } from "./support/node.ts";
+
+/** For tests that need no limits of their own. */
+let node: TestNode;
+before(async () => {
+  node = await TestNode.start();
+});
+beforeEach(() => node.wipe());
+after(() => node[Symbol.asyncDispose]());
 
 const ENDLESS = "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s) SELECT count(*) FROM s";
 const get = (path: string, more = "") => `GET ${path} HTTP/1.1\r\nHost: x\r\n${more}\r\n`;
@@ -37,7 +45,6 @@ test("statements, results and headers have their limits and say so", async () =>
 });
 
 test("what is no HTTP is 400, and the node lives on", async () => {
-  await using node = await TestNode.start();
   const pieces = [
     "\x16\x03\x01\x02\x00\x01\x00",
     "NONSENSE\r\n\r\n",
@@ -54,7 +61,6 @@ test("what is no HTTP is 400, and the node lives on", async () => {
 });
 
 test("requests sent in one piece are answered in their order", async () => {
-  await using node = await TestNode.start();
   await node.execute("CREATE TABLE foo (id INTEGER PRIMARY KEY)");
   const insert = (id: number) => {
     const body = `["INSERT INTO foo VALUES(${String(id)})"]`;
@@ -77,7 +83,6 @@ test("requests sent in one piece are answered in their order", async () => {
 });
 
 test("one connection serves many requests", async () => {
-  await using node = await TestNode.start();
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const ports = new Set<number | undefined>();
   for (let i = 0; i < 20; i++) {
@@ -165,7 +170,6 @@ test("a refused connection has nothing done for it", async () => {
 });
 
 test("a client that goes away ends its read", async () => {
-  await using node = await TestNode.start();
   const { sent, reply } = open(`${node.url}/db/query?level=none&q=${encodeURIComponent(ENDLESS)}`);
   reply.catch(() => undefined);
   sent.end();
@@ -175,7 +179,6 @@ test("a client that goes away ends its read", async () => {
 });
 
 test("a slow read delays neither writes nor /status", async () => {
-  await using node = await TestNode.start();
   await node.execute("CREATE TABLE foo (a)");
   const slow = Array.from({ length: 4 }, (_, i) =>
     open(`${node.url}/db/query?level=none&db_timeout=1500ms&q=${encodeURIComponent(`${ENDLESS} LIMIT ${String(i + 1)}`)}`),
@@ -219,7 +222,6 @@ test("closing does not wait for a client that never ends its request", async () 
 });
 
 test("an address that is taken is told by its name", async () => {
-  await using node = await TestNode.start();
   const { DEFAULT_LIMITS, DEFAULT_QUEUE, startServer } = await import("../../src/server/mod.ts");
   const { port } = new URL(node.url);
   await assert.rejects(
