@@ -100,10 +100,10 @@ export type Command = SqlCommand | LoadChunkCommand | LoadCommitCommand | LoadAb
 export const STEPS_MIN = 2_000_000;
 
 /** The budget of an entry unless the request says otherwise: some tens of seconds of plain work. A default, not part of the format. */
-export const STEPS_DEFAULT = 2_000_000_000;
+export const STEPS_DEFAULT = 500_000_000;
 
-/** VM steps that stand for one millisecond of a `db_timeout` on a write. A rough figure of a 2020s machine; not part of the format. */
-export const STEPS_PER_MS = 100_000;
+/** VM steps that stand for one millisecond of a `db_timeout` on a write. Measured: 10,000 to 30,000 on a busy 2-core machine; not part of the format. */
+export const STEPS_PER_MS = 20_000;
 
 /** Bytes of one load chunk at most. */
 export const LOAD_CHUNK_BYTES_MAX = 1024 * 1024;
