@@ -75,6 +75,7 @@ export function handleAppend(r: Raft, message: Message): void {
 /** Learns the commit index, and answers with the round, which confirms that its sender leads. */
 export function handleHeartbeat(r: Raft, message: Message): void {
   r.log.commitTo(message.commit);
+  r.promiseLease();
   r.send({ type: "MsgHeartbeatResp", to: message.from, context: message.context });
 }
 

@@ -86,11 +86,14 @@ export class Raft {
   randomizedElectionTicks = 0;
   /** Ticks since the start. */
   ticks = 0;
+  /** The tick until which this node gives no vote, in lease mode. */
+  private promiseEnd: number;
 
   constructor(config: RaftConfig, storage: LogStorage, initial: InitialState, trace: Trace | undefined) {
     this.id = config.id;
     this.config = config;
     this.trace = trace;
+    this.promiseEnd = config.leaseStartupTicks;
     this.log = new RaftLog(storage, config, trace);
     this.tracker = new Tracker(config);
     const { hardState, confState, applied } = initial;
@@ -137,8 +140,9 @@ export class Raft {
       isSafeCount(message.term) && isSafeCount(message.index) && isSafeCount(message.commit),
       "a message's positions are safe integers",
     );
+    if (this.isHeldBack(message)) return "ok";
     if (message.term > this.term) {
-      if (!this.acceptHigherTerm(message)) return "ok";
+      this.acceptHigherTerm(message);
     } else if (message.term !== 0 && message.term < this.term) {
       this.answerLowerTerm(message);
       return "ok";
@@ -207,12 +211,23 @@ export class Raft {
     return progress !== undefined && !progress.isLearner && !this.log.hasPendingSnapshot();
   }
 
-  /** A leader was heard from less than an election timeout ago; or one may have been, before a start in lease mode. */
+  /** For how long no vote is given: a leader was heard from, or was promised that nobody else would be. */
   leaseTicksLeft(): number {
-    if (!this.config.checkQuorum) return 0;
-    const known = this.lead !== 0 ? this.config.electionTicks - this.electionElapsed : 0;
-    const startup = this.config.readMode === "lease" ? this.config.leaseStartupTicks - this.ticks : 0;
-    return Math.max(0, known, startup);
+    const known = this.config.checkQuorum && this.lead !== 0 ? this.config.electionTicks - this.electionElapsed : 0;
+    return Math.max(0, known, this.promiseTicksLeft());
+  }
+
+  /**
+   * For how long a leader may count on this node in lease mode, whatever term this node has come to since. A node that starts does
+   * not know what it promised before.
+   */
+  promiseTicksLeft(): number {
+    return this.config.readMode === "lease" ? Math.max(0, this.promiseEnd - this.ticks) : 0;
+  }
+
+  /** This node answers a leader's round: it gives no vote for an election timeout. */
+  promiseLease(): void {
+    this.promiseEnd = this.ticks + this.config.electionTicks;
   }
 
   /** Puts a message where its kind belongs, with sender and term filled in. */
@@ -263,22 +278,23 @@ export class Raft {
     return this.role === "follower" ? stepFollower(this, message) : stepCandidate(this, message);
   }
 
-  /** False if the message is not to be looked at further: a vote that a live leader's lease holds back. */
-  private acceptHigherTerm(message: Message): boolean {
+  /** True for a request for a vote that a live leader's lease holds back (section 6 of the paper; 4.2.3 and 6.4.1 of the thesis). */
+  private isHeldBack(message: Message): boolean {
+    const { type, term, force } = message;
+    if ((type !== "MsgVote" && type !== "MsgPreVote") || force || term < this.term) return false;
+    const ticksLeft = term > this.term ? this.leaseTicksLeft() : this.promiseTicksLeft();
+    if (ticksLeft === 0) return false;
+    this.trace?.({ kind: "vote-ignored-lease", message, vote: this.vote, term: this.term, ticksLeft, ...this.logEnd() });
+    return true;
+  }
+
+  private acceptHigherTerm(message: Message): void {
     const { type } = message;
-    if ((type === "MsgVote" || type === "MsgPreVote") && !message.force) {
-      const ticksLeft = this.leaseTicksLeft();
-      if (ticksLeft > 0) {
-        this.trace?.({ kind: "vote-ignored-lease", message, vote: this.vote, term: this.term, ticksLeft, ...this.logEnd() });
-        return false;
-      }
-    }
     // A pre-vote asks about a term that nobody is in; a granted answer repeats it. A refusal carries its sender's own term.
-    if (type === "MsgPreVote" || (type === "MsgPreVoteResp" && !message.reject)) return true;
+    if (type === "MsgPreVote" || (type === "MsgPreVoteResp" && !message.reject)) return;
     this.trace?.({ kind: "higher-term", message, term: this.term });
     const isLeader = type === "MsgApp" || type === "MsgHeartbeat" || type === "MsgSnap";
     this.becomeFollower(message.term, isLeader ? message.from : 0);
-    return true;
   }
 
   private answerLowerTerm(message: Message): void {

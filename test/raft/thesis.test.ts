@@ -228,6 +228,17 @@ test("6.4.1 (thesis) a node that restarts in lease mode neither votes nor campai
   assert.equal(answer?.reject, false);
 });
 
+test("6.4.1 (thesis) a promise to a leader outlives the term that it was given in", () => {
+  const peer = new Peer(1, { log: [1] }, { ...SAFE, readMode: "lease", leaseStartupTicks: 0 });
+  peer.receive({ type: "MsgHeartbeat", from: 2, term: 1, context: 1 });
+  peer.receive({ type: "MsgAppResp", from: 3, term: 3 });
+  assert.equal(peer.raft.term, 3);
+  for (const term of [3, 4]) assert.deepEqual(peer.receive({ type: "MsgVote", from: 3, term, index: 1, logTerm: 1 }), []);
+  peer.tick(10);
+  const [answer] = peer.receive({ type: "MsgVote", from: 3, term: 30, index: 1, logTerm: 1 });
+  assert.equal(answer?.reject, false);
+});
+
 test("9.6 (thesis) with pre-vote a node that is cut off keeps its term, and deposes nobody when it returns", () => {
   const group = Group.of(3, SAFE);
   group.elect(1);

@@ -72,7 +72,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: "M09",
     bug: "votes are given while a leader's lease runs",
-    patches: [raft("raft.ts", "      if (ticksLeft > 0) {", "      if (ticksLeft > 1e9) {")],
+    patches: [raft("raft.ts", "if (ticksLeft === 0) return false;", "if (ticksLeft < 1e9) return false;")],
   },
   {
     id: "M10",
@@ -264,7 +264,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: "P07",
     bug: "a restarted node forgets the lease that it granted",
-    patches: [raft("raft.ts", 'this.config.readMode === "lease" ? this.config.leaseStartupTicks - this.ticks : 0', "0")],
+    patches: [raft("raft.ts", "this.promiseEnd = config.leaseStartupTicks;", "this.promiseEnd = 0;")],
   },
   {
     id: "P08",
@@ -376,5 +376,10 @@ export const MUTANTS: readonly Mutant[] = [
     id: "P22",
     bug: "a snapshot that this log has already replaces it",
     patches: [raft("follower.ts", "if (r.log.matchTerm(snapshot.index, snapshot.term)) {", "if (r.term < 0) {")],
+  },
+  {
+    id: "P23",
+    bug: "the promise of a lease ends with the term",
+    patches: [raft("raft.ts", "    this.promiseEnd = this.ticks + this.config.electionTicks;\n", "")],
   },
 ];
