@@ -63,6 +63,8 @@ interface Reader {
   startedMs: number;
   /** When the last answer of the batch came. */
   progressMs: number;
+  /** The read that was to be interrupted for its caller's sake; whichever else the interrupt met is run again. */
+  abandoned: Job | undefined;
   statuses: ((status: SqliteStatus) => void)[];
 }
 
@@ -118,6 +120,8 @@ export class ReaderPool {
   tick(): void {
     const nowMs = this.#parts.clock.monotonic();
     for (const reader of this.#readers) {
+      // Reads whose caller gave up before they began, or that another reader has answered.
+      for (const job of reader.batch) if (job.isDone) this.#abandon(reader, job);
       const waiting = reader.batch.filter((job) => !job.isDone);
       if (waiting.length < 2 || nowMs - reader.progressMs < HEDGE_MS) continue;
       const idle = this.#readers.find((other) => other.batch.length === 0 && other.handle !== undefined);
@@ -179,6 +183,7 @@ export class ReaderPool {
       batch: [],
       startedMs: 0,
       progressMs: 0,
+      abandoned: undefined,
       statuses: [],
     };
     reader.worker.onMessage((message) => {
@@ -249,12 +254,17 @@ export class ReaderPool {
     reader.progressMs = nowMs;
     for (const [i, id] of ids.entries()) {
       const job = this.#jobs.get(id);
-      if (job !== undefined) this.#settle(job, results[i] as ReadResult);
+      const result = results[i] as ReadResult;
+      if (job === undefined) continue;
+      if (result.interrupted === true && reader.abandoned !== undefined) this.#queue.push(job);
+      else this.#settle(job, result);
     }
     // Reads answered here or, after a hedge, elsewhere: the reader is idle only when it has answered every one itself.
     const answered = new Set(ids);
     reader.batch = reader.batch.filter((job) => !answered.has(job.id));
-    if (reader.batch.length === 0) this.#flush();
+    if (reader.batch.length > 0) return;
+    reader.abandoned = undefined;
+    this.#flush();
   }
 
   #settle(job: Job, result: ReadResult): void {
@@ -270,12 +280,18 @@ export class ReaderPool {
       job.isDone = true;
       this.#jobs.delete(job.id);
       this.#queue = this.#queue.filter((each) => each !== job);
-      const reader = this.#readers.find((each) => each.batch.length === 1 && each.batch[0] === job);
-      if (reader?.handle !== undefined) this.#parts.interrupt(reader.handle);
+      for (const reader of this.#readers) if (reader.batch.includes(job)) this.#abandon(reader, job);
       reject(signal.reason);
     };
     if (signal.aborted) abort();
     else signal.addEventListener("abort", abort, { once: true });
+  }
+
+  /** Interrupts the reader if it runs `job` now. It may have gone on to the next read at this moment: see `abandoned`. */
+  #abandon(reader: Reader, job: Job): void {
+    if (reader.handle === undefined || Atomics.load(reader.running, 0) !== (job.id | 0)) return;
+    reader.abandoned = job;
+    this.#parts.interrupt(reader.handle);
   }
 
   #isSlow(job: Job): boolean {

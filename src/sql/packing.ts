@@ -62,6 +62,7 @@ interface Result {
   readonly results: ResultText;
   readonly error?: string | undefined;
   readonly writes?: boolean | undefined;
+  readonly interrupted?: boolean | undefined;
 }
 
 /** Results in order: the short texts joined, and where each ends; what is more than a short text stands in `others` by position. */
@@ -78,7 +79,8 @@ export function packResults<R extends Result>(results: readonly R[], transfer: A
   const others: { at: number; result: R }[] = [];
   for (const [at, result] of results.entries()) {
     const moved = moveText(result.results, transfer);
-    if (typeof moved === "string" && result.error === undefined && result.writes === undefined) text += moved;
+    const isPlain = result.error === undefined && result.writes === undefined && result.interrupted === undefined;
+    if (typeof moved === "string" && isPlain) text += moved;
     else others.push({ at, result: { ...result, results: moved } });
     ends[at] = text.length;
   }

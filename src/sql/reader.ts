@@ -87,6 +87,8 @@ class RequestRefused extends Error {
 
 /** A read-only connection: synchronous, lives on a reader thread. */
 export class Reader {
+  /** A statement of the request under way was interrupted by another thread. */
+  #wasInterrupted = false;
   /** For `InterruptSwitch.interrupt`. */
   readonly interruptHandle: number;
   readonly #options: ReaderOptions;
@@ -157,12 +159,14 @@ export class Reader {
     if (request.unlessWrite === true && this.#writes(request.statements)) return { results: "", writes: true };
     const run: Run = { request, format: fillFormat(request.format), out: new TextBuffer(resultBytesMax) };
     this.#deadline.get(deadlineMs);
+    this.#wasInterrupted = false;
     try {
       for (const { sql, params } of request.statements) {
         const isGood = this.#readText(run, sql, params ?? []);
         if (!isGood && request.transaction === true) break;
       }
-      return { results: run.out.finish() };
+      const results = run.out.finish();
+      return this.#wasInterrupted ? { results, interrupted: true } : { results };
     } catch (error) {
       if (error instanceof RequestRefused) return { results: "", error: error.message };
       if (error instanceof TextTooLong) return { results: readErrorJson(TOO_LARGE_TEXT, run.format) };
@@ -265,7 +269,11 @@ export class Reader {
   #explain(error: unknown): string | undefined {
     if (error instanceof TextTooLong) return TOO_LARGE_TEXT;
     if (!isSqliteError(error)) return undefined;
-    if (isInterrupt(error)) return this.#stop.get()?.[0] === STOP_DEADLINE ? TIMEOUT_TEXT : INTERRUPTED_TEXT;
+    if (isInterrupt(error)) {
+      if (this.#stop.get()?.[0] === STOP_DEADLINE) return TIMEOUT_TEXT;
+      this.#wasInterrupted = true;
+      return INTERRUPTED_TEXT;
+    }
     const { refusal } = this.#connection.authorizer;
     if (refusal?.scope === "request") throw new RequestRefused(refusal.text);
     return refusal?.text ?? error.message;

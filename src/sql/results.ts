@@ -26,6 +26,8 @@ export interface ReadResult {
   readonly error?: string | undefined;
   /** Set, with nothing run, if the request said `unlessWrite` and a statement of it writes or cannot be prepared: send it through the log. */
   readonly writes?: boolean | undefined;
+  /** Another thread interrupted it: `results` holds the error. */
+  readonly interrupted?: boolean | undefined;
 }
 
 /** Longer texts cross threads as bytes. */

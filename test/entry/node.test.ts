@@ -1,0 +1,117 @@
+/** A whole node in this process: what holds between its threads. */
+import assert from "node:assert/strict";
+import { readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { isPumiceError } from "../../src/base/mod.ts";
+import { openDataDirectory } from "../../src/entry/data-directory.ts";
+import { call, eventually } from "../server/support/http.ts";
+import { TestNode } from "../server/support/node.ts";
+
+/** Runs for seconds unless it is interrupted. */
+const ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+const CREATE = "CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT)";
+
+const queryPath = (sql: string, rest = ""): string => `/db/query?q=${encodeURIComponent(sql)}${rest}`;
+
+function bytesIn(folder: string): number {
+  return readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+}
+
+test("what was acknowledged is there after a restart, and the log goes on where it was", async () => {
+  await using node = await TestNode.start();
+  await node.execute(CREATE);
+  for (let i = 0; i < 50; i++) await node.execute(["INSERT INTO t(name) VALUES(?)", `name ${i}`]);
+  await node.restart();
+  assert.match(await node.query("SELECT count(*), max(id) FROM t"), /"values":\[\[50,50\]\]/);
+  assert.match(await node.execute(["INSERT INTO t(name) VALUES(?)", "after"]), /"last_insert_id":51/);
+});
+
+test("a data directory has one process: the second is refused by name", async () => {
+  await using node = await TestNode.start();
+  const directory = join(node.folder, "data");
+  // POSIX locks are per process: within this one SQLite itself refuses the second connection.
+  assert.throws(
+    () => openDataDirectory(directory),
+    (error) => isPumiceError(error, "NODE_DIRECTORY_LOCKED") && error.message.includes(directory),
+  );
+});
+
+test("a database that has applied more than the log holds is refused, and nothing is touched", async () => {
+  await using node = await TestNode.start();
+  await node.execute(CREATE);
+  await node.close();
+  const log = join(node.folder, "data", "raft", "log");
+  renameSync(log, `${log}.away`);
+  await assert.rejects(node.restart(), (error) => isPumiceError(error, "REPLICA_BEHIND_DATABASE"));
+  rmSync(log, { recursive: true });
+  renameSync(`${log}.away`, log);
+  await node.restart();
+  assert.match(await node.query("SELECT count(*) FROM t"), /"values":\[\[0\]\]/);
+});
+
+test("a slow read holds up neither quick reads of the same moment, nor writes, nor the status page", async () => {
+  await using node = await TestNode.start();
+  await node.execute(CREATE, "INSERT INTO t(name) VALUES('fiona')");
+  let isSlowDone = false;
+  const slow = node.call(queryPath(ENDLESS, "&db_timeout=3s")).then((reply) => {
+    isSlowDone = true;
+    return reply;
+  });
+  const quick = Array.from({ length: 30 }, () => node.call(queryPath("SELECT name FROM t WHERE id=1")));
+  for (const reply of await Promise.all(quick)) assert.match(reply.text, /fiona/);
+  assert.match(await node.execute("INSERT INTO t(name) VALUES('x')"), /"rows_affected":1/);
+  assert.equal((await node.call("/status")).status, 200);
+  assert.equal((await node.call("/readyz")).status, 200);
+  assert.equal(isSlowDone, false, "all of it was answered while the slow read ran");
+  assert.match((await slow).text, /query timeout/);
+});
+
+test("a client that hangs up frees the reader that ran its read", async () => {
+  await using node = await TestNode.start({ node: { readers: 1 } });
+  await node.execute(CREATE);
+  const aborted = new AbortController();
+  const hungUp = fetch(node.url + queryPath(ENDLESS), { signal: aborted.signal });
+  await eventually(async () => {
+    const status = JSON.parse((await node.call("/status")).text) as { store: { readers?: unknown } };
+    return status.store !== undefined;
+  }, "the node answers");
+  aborted.abort();
+  await assert.rejects(hungUp);
+  const reply = await call(node.url + queryPath("SELECT count(*) FROM t"));
+  assert.match(reply.text, /"values":\[\[0\]\]/);
+});
+
+test("the WAL and the Raft log stay bounded under writes, also while a read holds the WAL", async () => {
+  const limit = 256 * 1024;
+  const settings = { walLimitBytes: limit, logSegmentBytes: limit };
+  await using node = await TestNode.start({ node: settings });
+  await node.execute(CREATE);
+  const write = async (count: number): Promise<void> => {
+    for (let i = 0; i < count; i++) await node.execute(["INSERT INTO t(name) VALUES(?)", "x".repeat(20_000)]);
+  };
+  const data = join(node.folder, "data");
+  const walBytes = (): number => statSync(join(data, "db.sqlite-wal")).size;
+  await write(150);
+  assert.ok(walBytes() < limit * 4, `the WAL has ${walBytes()} bytes`);
+  await eventually(() => Promise.resolve(bytesIn(join(data, "raft", "log")) < limit * 8), "the log is cut");
+  const slow = node.call(queryPath(`SELECT (${ENDLESS}), name FROM t`, "&db_timeout=60s"));
+  await write(500);
+  assert.match((await slow).text, /interrupted/, "past the hard limit an old read is interrupted");
+  await write(30);
+  await eventually(() => Promise.resolve(walBytes() < limit * 4), "the WAL is short again");
+});
+
+test("a close finishes what was accepted", async () => {
+  await using node = await TestNode.start();
+  await node.execute(CREATE);
+  const writes = Array.from({ length: 100 }, (_, i) => node.post("/db/execute", [["INSERT INTO t(id) VALUES(?)", i + 1]]));
+  await eventually(async () => /"values":\[\[[1-9]/.test(await node.query("SELECT count(*) FROM t")), "writes arrive");
+  await node.close();
+  const acknowledged = (await Promise.allSettled(writes)).filter(
+    (each) => each.status === "fulfilled" && each.value.text.includes("rows_affected"),
+  );
+  await node.restart();
+  const [count] = /\d+/.exec((await node.query("SELECT count(*) FROM t")).split("values")[1] ?? "") ?? ["0"];
+  assert.ok(Number(count) >= acknowledged.length, `${count} rows, ${acknowledged.length} acknowledged`);
+});
