@@ -24,7 +24,7 @@ import { bind, type BoundParams } from "./params.ts";
 import { errorJson, execJson, readErrorJson, writeRows } from "./result-json.ts";
 import type { EntryResult } from "./results.ts";
 import { isInterrupt, isMachineError, isSqliteError, isVacuumInTransaction, machineError, type SqliteError } from "./sqlite-error.ts";
-import { isSameMark, TextBuffer, type TextMark, TextTooLong } from "./text-buffer.ts";
+import { isSameMark, isTooLong, TextBuffer, type TextMark, TextTooLong } from "./text-buffer.ts";
 
 /** Result text of one entry at most. FROZEN: it decides stored outcomes. */
 const RESULT_BYTES_MAX = 256 * 1024 * 1024;
@@ -232,14 +232,16 @@ export class EntryRunner {
       let start = 0;
       let used = 0;
       while (start < bytes.length) {
-        const tail = this.#tail(state, start) ?? bytes.length;
+        const tail = this.#tail(state, start);
         const piece = fromUtf8(bytes.subarray(start, tail));
         if (!isBlankSql(piece)) {
           const count = this.#runPiece(state, piece, { params, start: used, before });
           if (count === undefined) return false;
+          // Else statements after it would be passed over in silence.
+          assert(tail !== undefined || isSingle(piece), "a statement that runs has an end");
           used += count;
         }
-        if (tail <= start) break;
+        if (tail === undefined || tail <= start) break;
         start = tail;
       }
       return true;
@@ -401,7 +403,7 @@ function exhaust(rows: Iterable<unknown>): void {
 }
 
 function explainTooLong(error: unknown): string | undefined {
-  return error instanceof TextTooLong ? TOO_LONG_TEXT : undefined;
+  return isTooLong(error) ? TOO_LONG_TEXT : undefined;
 }
 
 function finishText(out: TextBuffer): EntryResult["results"] {

@@ -7,7 +7,7 @@
  * 3. Rows become text one by one; what is longer than the limit is cut off with an error.
  */
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { type FileSystem, fromUtf8, PumiceError, utf8 } from "../base/mod.ts";
+import { assert, type FileSystem, fromUtf8, PumiceError, utf8 } from "../base/mod.ts";
 import type { BackupOptions, DumpOptions } from "./backup-options.ts";
 import { writeBackup } from "./backup.ts";
 import { type FilledFormat, fillFormat } from "./column-plan.ts";
@@ -22,7 +22,7 @@ import type { ReadResult } from "./results.ts";
 import { isInterrupt, isSqliteError, machineError } from "./sqlite-error.ts";
 import type { SqliteStatus } from "./sqlite-status.ts";
 import { readStatus } from "./status.ts";
-import { TextBuffer, type TextMark, TextTooLong } from "./text-buffer.ts";
+import { isTooLong, TextBuffer, type TextMark, TextTooLong } from "./text-buffer.ts";
 
 /** A read of one or more statements. */
 export interface ReadRequest {
@@ -199,14 +199,16 @@ export class Reader {
     let used = 0;
     try {
       while (start < bytes.length) {
-        const tail = this.#connection.scriptTail(start, "read") ?? bytes.length;
+        const tail = this.#connection.scriptTail(start, "read");
         const piece = fromUtf8(bytes.subarray(start, tail));
         if (!isBlankSql(piece)) {
           const count = this.#readPiece(run, piece, { params, start: used, before });
           if (count === undefined) return false;
+          // Else statements after it would be passed over in silence.
+          assert(tail !== undefined || isSingle(piece), "a statement that runs has an end");
           used += count;
         }
-        if (tail <= start) break;
+        if (tail === undefined || tail <= start) break;
         start = tail;
       }
       return true;
@@ -267,7 +269,7 @@ export class Reader {
 
   /** The text of an error that is a result; undefined for any other. @throws RequestRefused */
   #explain(error: unknown): string | undefined {
-    if (error instanceof TextTooLong) return TOO_LARGE_TEXT;
+    if (isTooLong(error)) return TOO_LARGE_TEXT;
     if (!isSqliteError(error)) return undefined;
     if (isInterrupt(error)) {
       if (this.#stop.get()?.[0] === STOP_DEADLINE) return TIMEOUT_TEXT;

@@ -7,6 +7,7 @@
  */
 import { type ColumnPlan, type FilledFormat, qualifyColumns } from "./column-plan.ts";
 import { realJson, type StoredValue, typeOfValue, valueJson } from "./json-values.ts";
+import { TEXT_CHARS_MAX } from "./results.ts";
 import type { TextBuffer } from "./text-buffer.ts";
 
 /** What a statement that returns no rows did. */
@@ -142,6 +143,10 @@ function writeRow(out: TextBuffer, layout: Layout, row: StoredValue[], how: { fo
     if (associative) text += keys[i] as string;
     else if (i > 0) text += ",";
     text += valueJson(row[positions[i] as number] as StoredValue, (columns[i] as ColumnPlan).kind, blobArray);
+    if (text.length <= TEXT_CHARS_MAX) continue;
+    // Long values one by one: a row may be longer than a JavaScript string can be.
+    out.add(text);
+    text = "";
   }
   out.add(text + (associative ? "}" : "]"));
 }

@@ -12,6 +12,11 @@ export class TextTooLong extends Error {
   override readonly name = "TextTooLong";
 }
 
+/** True for a text beyond its limit, and for a single value whose JSON is longer than a JavaScript string can be. */
+export function isTooLong(error: unknown): boolean {
+  return error instanceof TextTooLong || error instanceof RangeError;
+}
+
 /** Where a text is to be cut back to. */
 export interface TextMark {
   readonly parts: number;
