@@ -12,6 +12,7 @@
  */
 import { assert, type Random } from "../base/mod.ts";
 import {
+  allMembers,
   RaftNode,
   type ConfChange,
   type ConfChangeOutcome,
@@ -85,6 +86,7 @@ export class RaftDriver {
   private readonly pendingConfig: Entry[] = [];
   private compactTarget = 0;
   private nextRead: number;
+  private readonly canReadOlder: boolean;
 
   constructor(state: DriverState, options: DriverOptions, ports: DriverPorts) {
     const commit = Math.max(state.hardState.commit, state.applied, state.compacted.index);
@@ -98,6 +100,7 @@ export class RaftDriver {
     const raft: RaftOptions = { ...options.raft, forwardProposals: false, applyUnstable: false };
     this.node = new RaftNode(raft, this.log, { hardState: this.durable, confState: state.members, applied: state.applied }, options.trace);
     this.ports = ports;
+    this.canReadOlder = options.older !== undefined;
     this.transfers = new SnapshotTransfers(options.snapshotTimeoutTicks ?? 10 * (options.raft.electionTicks ?? 10));
     // Reads of earlier incarnations have other names, so that a late answer to one of those answers nothing (C10).
     this.nextRead = (options.random.u32() % READ_EPOCHS) * READS_PER_EPOCH + 1;
@@ -241,7 +244,14 @@ export class RaftDriver {
     this.node.applied(index);
     this.appendParked();
     this.maybeCompact();
-    this.log.trim(this.node.appliedIndex);
+    if (this.log.isOverfull) this.log.trim(this.forgettable());
+  }
+
+  /** Up to where memory may forget: what a follower may need stays, unless the disk or a snapshot has it. */
+  private forgettable(): number {
+    const applied = this.node.appliedIndex;
+    if (this.canReadOlder || allMembers(this.node.configuration()).length <= 1) return applied;
+    return Math.min(applied, this.ports.latestSnapshot()?.index ?? 0);
   }
 
   private take(ready: Ready): void {

@@ -4,7 +4,7 @@
  *
  * Of what is applied it keeps at most `maxBytes`: older entries are forgotten here, not on disk. A follower that needs one is
  * served by `older`, if there is such a reader, and else by a snapshot.
- * Invariants: 1. compacted < firstIndex <= lastIndex + 1. 2. Nothing beyond `applied` is forgotten.
+ * Invariants: 1. compacted < firstIndex <= lastIndex + 1. 2. Nothing is forgotten that is not applied, or that a follower could get nowhere else.
  */
 import { assert } from "../base/mod.ts";
 import { entryBytes, EntryWindow, totalBytes, type Entry, type LogStorage, type Snapshot } from "../raft/mod.ts";
@@ -91,6 +91,11 @@ export class MemoryLog implements LogStorage {
     return this.bytes;
   }
 
+  /** There are more bytes than are to be kept. */
+  get isOverfull(): boolean {
+    return this.bytes > this.maxBytes;
+  }
+
   /** Entries are durable: they replace everything from the first one's index on. */
   append(entries: readonly Entry[]): void {
     const first = entries[0];
@@ -125,7 +130,7 @@ export class MemoryLog implements LogStorage {
 
   /** Forgets the oldest entries up to `applied`, while there are more bytes than are to be kept. */
   trim(applied: number): void {
-    if (this.bytes <= this.maxBytes) return;
+    if (!this.isOverfull) return;
     let last: Entry | undefined;
     let bytes = this.bytes;
     for (let at = this.window.firstIndex; at <= applied && bytes > this.maxBytes; at++) {

@@ -12,7 +12,6 @@ import {
   type HardState,
   type Message,
   type MessageFields,
-  type RaftOptions,
 } from "../../src/raft/mod.ts";
 import { RaftDriver, type DriverState, type LogBatch, type RoleChange } from "../../src/replica/mod.ts";
 
@@ -34,11 +33,12 @@ class Host {
   members: ConfState | undefined;
   snapshotIndex = 0;
 
-  constructor(id: number, state: DriverState, settings: Partial<RaftOptions> = {}, seed = id) {
+  constructor(id: number, state: DriverState, settings: { readonly seed?: number; readonly maxLogBytes?: number } = {}) {
+    const { seed = id, maxLogBytes = 1e6 } = settings;
     const random = seededRandom(seed);
     this.driver = new RaftDriver(
       state,
-      { raft: { id, random, preVote: false, checkQuorum: false, ...settings }, random, snapshotTimeoutTicks: 3 },
+      { raft: { id, random, preVote: false, checkQuorum: false }, random, snapshotTimeoutTicks: 3, maxLogBytes },
       {
         log: { append: (batch) => this.batches.push(batch), compact: (index) => this.compactions.push(index) },
         send: (message) => this.sent.push(message),
@@ -300,8 +300,8 @@ test("C8, C9: a snapshot waits until the state machine is done with what it was 
 });
 
 test("C10: reads of two incarnations have different names, and an answer to the earlier answers nothing", () => {
-  const before = new Host(2, fresh([1, 2, 3]), {}, 1);
-  const after = new Host(2, fresh([1, 2, 3]), {}, 2);
+  const before = new Host(2, fresh([1, 2, 3]), { seed: 1 });
+  const after = new Host(2, fresh([1, 2, 3]), { seed: 2 });
   for (const host of [before, after]) {
     host.step({ type: "MsgHeartbeat", from: 1, term: 1 });
     host.settle();
@@ -338,4 +338,25 @@ test("a group begins with entries that make its members, and leads at once if it
     host.applied.map((one) => one.index),
     [2],
   );
+});
+
+test("memory keeps what a follower could get nowhere else, and forgets the rest beyond its bound", () => {
+  for (const [voters, forgets] of [
+    [[1], true],
+    [[1, 2, 3], false],
+  ] as const) {
+    const host = new Host(
+      1,
+      { ...fresh(voters), hardState: { term: 1, vote: 1, commit: 50 }, entries: ENTRIES(1, 50) },
+      { maxLogBytes: 100 },
+    );
+    host.driver.pump();
+    host.driver.applied(50);
+    assert.equal(host.driver.status().firstIndex > 1, forgets);
+    host.snapshotIndex = 50;
+    host.step({ type: "MsgApp", from: 2, term: 2, index: 50, logTerm: 1, entries: ENTRIES(51, 51, 2), commit: 51 });
+    host.settle();
+    host.driver.applied(51);
+    assert.ok(host.driver.status().firstIndex > 1, "what is in a snapshot may go");
+  }
 });

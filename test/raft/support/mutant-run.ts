@@ -51,6 +51,15 @@ export class MutantLab {
     }
   }
 
+  /** @throws Error if a patch of `mutant` does not occur exactly once. */
+  fits(mutant: Mutant): void {
+    try {
+      for (const patch of mutant.patches) this.patch(patch.file, patch.find, patch.replace);
+    } finally {
+      for (const { file } of mutant.patches) cpSync(join(root, file), join(this.directory, file));
+    }
+  }
+
   remove(): void {
     rmSync(this.directory, { recursive: true, force: true });
   }
