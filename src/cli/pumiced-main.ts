@@ -60,17 +60,20 @@ async function run(request: Extract<Request, { readonly kind: "run" }>): Promise
   process.exit(0);
 }
 
+/** Signals closer together than this are one: Ctrl-C under `npm start` comes from the terminal and from npm. Unit: ms. */
+const SAME_SIGNAL_MS = 300;
+
 /**
  * Resolves with the name of the first signal to end. The second one kills the process: `process.exit` would wait for the worker threads, and
  * SQLite may be busy in one of them.
  */
 function firstSignal(): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>();
-  let count = 0;
+  let firstMs: number | undefined;
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.on(signal, () => {
-      count += 1;
-      if (count > 1) process.kill(process.pid, "SIGKILL");
+      firstMs ??= performance.now();
+      if (performance.now() - firstMs > SAME_SIGNAL_MS) process.kill(process.pid, "SIGKILL");
       resolve(signal);
     });
   }

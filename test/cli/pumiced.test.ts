@@ -7,6 +7,7 @@ import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { FLAGS, type FlagName } from "../../src/cli/flags.ts";
 import { readArguments } from "../../src/cli/pumiced-arguments.ts";
@@ -77,10 +78,21 @@ test("a second signal ends the process at once, whatever is still under way", as
   await exchange(port, "/db/query", '["SELECT 1"]');
   process.kill(node.pid, "SIGTERM");
   await node.prints("finishing what was accepted");
-  const secondMs = performance.now();
+  const firstMs = performance.now();
+  while (!node.hasExited && performance.now() - firstMs < 20_000) {
+    process.kill(node.pid, "SIGTERM");
+    await sleep(20);
+  }
   assert.equal(await node.end("SIGTERM"), "SIGKILL");
-  assert.ok(performance.now() - secondMs < 5000, "at once");
+  assert.ok(performance.now() - firstMs < 5000, "at once");
   await asked;
+});
+
+test("Ctrl-C that reaches the node twice, from the terminal and from npm, is one signal", async () => {
+  const node = await startPumiced({ dataDirectory: join(folder, "twice"), port: await freePort() });
+  process.kill(node.pid, "SIGINT");
+  process.kill(node.pid, "SIGTERM");
+  assert.equal(await node.end("SIGINT"), 0);
 });
 
 test("what this machine does not allow is one line and exit code 1", async () => {
