@@ -220,6 +220,20 @@ test("bytes that wait are bounded, and a request larger than the bound passes al
   assert.deepEqual(ledger.applied, ["under way", "huge", "last"]);
 });
 
+test("a large request that waits for room is not overtaken by small ones", async () => {
+  const ledger = new Ledger();
+  const { promise: gate, resolve: open } = Promise.withResolvers<undefined>();
+  ledger.before = () => gate;
+  const { queue } = queueOver(ledger, { capacityBytes: 100, batchSize: 1 });
+  await queue.submit(request("under way"), 1000);
+  await queue.submit({ ...request("half"), sizeBytes: 60 }, 1000);
+  const large = queue.submit({ ...request("large"), sizeBytes: 60 }, 10_000);
+  const small = queue.submit({ ...request("small"), sizeBytes: 1 }, 10_000);
+  open(undefined);
+  await Promise.all([large, small].map(async (accepted) => (await accepted).done));
+  assert.deepEqual(ledger.applied, ["under way", "half", "large", "small"]);
+});
+
 test("a request without statements is done when all before it are", async () => {
   const ledger = new Ledger();
   const { queue } = queueOver(ledger, { timeoutMs: 60_000 });
