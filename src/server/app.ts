@@ -2,6 +2,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Credentials } from "./auth.ts";
 import type { Counters } from "./counters.ts";
+import type { MemoryBudget } from "./memory-budget.ts";
 import type { ServerOptions, ServerParts } from "./options.ts";
 import type { WriteQueue } from "./queue.ts";
 
@@ -11,6 +12,8 @@ export interface App {
   readonly parts: ServerParts;
   readonly counters: Counters;
   readonly queue: WriteQueue;
+  /** Of large bodies and answers. */
+  readonly memory: MemoryBudget;
   /** Undefined: everybody may do everything. */
   readonly credentials: Credentials | undefined;
   /** Name and value in turn: what every answer begins with. */

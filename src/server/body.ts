@@ -2,6 +2,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Exchange } from "./exchange.ts";
 import { ClientGone, HttpError } from "./http-error.ts";
+import { SMALL_BYTES } from "./memory-budget.ts";
 
 /** The whole body. @throws HttpError 413 beyond the limit, ClientGone */
 export function collectBody(exchange: Exchange): Promise<Buffer> {
@@ -9,10 +10,11 @@ export function collectBody(exchange: Exchange): Promise<Buffer> {
   const limit = exchange.app.options.limits.maxBodyBytes;
   const declared = request.headers["content-length"];
   if (declared !== undefined && Number(declared) > limit) return Promise.reject(tooLarge(limit));
-  return collect(request, limit);
+  return collect(exchange, limit);
 }
 
-function collect(request: IncomingMessage, limit: number): Promise<Buffer> {
+function collect(exchange: Exchange, limit: number): Promise<Buffer> {
+  const { request } = exchange;
   return new Promise((resolve, reject) => {
     let only: Buffer | undefined;
     let several: Buffer[] | undefined;
@@ -22,6 +24,9 @@ function collect(request: IncomingMessage, limit: number): Promise<Buffer> {
       if (size > limit) {
         request.off("data", onData);
         reject(tooLarge(limit));
+      } else if (size > SMALL_BYTES && !exchange.takeMemory(chunk.length)) {
+        request.off("data", onData);
+        reject(noRoom());
       } else if (only === undefined) {
         only = chunk;
       } else {
@@ -40,6 +45,10 @@ function collect(request: IncomingMessage, limit: number): Promise<Buffer> {
 }
 
 const NOTHING = Buffer.alloc(0);
+
+function noRoom(): HttpError {
+  return new HttpError(503, "too many large requests at a time: nothing of this one was done", ["Retry-After", "1"]);
+}
 
 function tooLarge(limit: number): HttpError {
   return new HttpError(413, `request body too large: the limit is ${String(limit)} bytes (-http-max-body)`);
@@ -88,12 +97,14 @@ async function next(iterator: AsyncIterator<Buffer>): Promise<IteratorResult<Buf
 }
 
 /** All of a stream, bounded. @throws HttpError 413, ClientGone */
-export async function collectStream(stream: AsyncIterable<Uint8Array>, limit: number): Promise<Buffer> {
+export async function collectStream(exchange: Exchange, stream: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const limit = exchange.app.options.limits.maxBodyBytes;
   const parts: Uint8Array[] = [];
   let size = 0;
   for await (const part of stream) {
     size += part.length;
     if (size > limit) throw tooLarge(limit);
+    if (size > SMALL_BYTES && !exchange.takeMemory(part.length)) throw noRoom();
     parts.push(part);
   }
   return Buffer.concat(parts, size);

@@ -7,6 +7,7 @@ import type { App } from "./app.ts";
 import { ClientSignal } from "./client-signal.ts";
 import { encodeEnvelope, type Envelope } from "./envelope.ts";
 import { ClientGone } from "./http-error.ts";
+import { SMALL_BYTES } from "./memory-budget.ts";
 import { NO_PARAMS, type Params } from "./params.ts";
 import { prettyJson } from "./pretty.ts";
 
@@ -15,6 +16,8 @@ export const JSON_TYPE = "application/json; charset=utf-8";
 
 /** Content type of errors and plain text. */
 export const TEXT_TYPE = "text/plain; charset=utf-8";
+
+const NO_ROOM_TEXT = "the result was dropped: too many large results are being sent; ask again later, or for fewer rows";
 
 /** An answer that is whole in memory. */
 export interface Answer {
@@ -35,6 +38,7 @@ export class Exchange {
   readonly startedMs: number;
   params: Params = NO_PARAMS;
   #signal: ClientSignal | undefined;
+  #takenBytes = 0;
 
   constructor(app: App, request: IncomingMessage, response: ServerResponse) {
     this.app = app;
@@ -53,6 +57,15 @@ export class Exchange {
       });
     }
     return this.#signal.asAbortSignal();
+  }
+
+  /** Takes memory for a large body or answer until this exchange is over. False if there is no room. */
+  takeMemory(bytes: number): boolean {
+    const { memory } = this.app;
+    if (!memory.take(bytes)) return false;
+    if (this.#takenBytes === 0) this.response.on("close", () => memory.give(this.#takenBytes));
+    this.#takenBytes += bytes;
+    return true;
   }
 
   /** True once the headers of the answer are on their way. */
@@ -82,6 +95,12 @@ export class Exchange {
 
   /** The answer of an endpoint under /db. `isServed` adds the header that names the node that did the work. */
   sendEnvelope(envelope: Envelope, isServed = true): void {
+    const { results } = envelope;
+    // Not a status of its own: a write was done, and a client would do it again.
+    if (results.length > SMALL_BYTES && !this.takeMemory(results.length)) {
+      this.sendEnvelope({ ...envelope, results: "", error: NO_ROOM_TEXT }, false);
+      return;
+    }
     const parts = encodeEnvelope(envelope, this.params.pretty);
     this.send({ status: 200, type: JSON_TYPE, parts, headers: isServed ? this.servedBy() : [] });
   }

@@ -36,7 +36,7 @@ function sendHttpError(exchange: Exchange, error: HttpError): void {
   if (error.status === 400) http.bad_requests++;
   if (error.status === 413) http.too_large++;
   if (error.message === "") exchange.sendEmpty(error.status, error.headers);
-  else if (error.status === 413 && !exchange.request.complete) refuseBody(exchange, error);
+  else if ((error.status === 413 || error.status === 503) && !exchange.request.complete) refuseBody(exchange, error);
   else exchange.sendError(error.status, error.message, error.headers);
 }
 
@@ -59,6 +59,7 @@ function refuseBody(exchange: Exchange, error: HttpError): void {
   const { request, response } = exchange;
   const text = `${error.message}\n`;
   const headers = [
+    ...error.headers,
     "Content-Type",
     TEXT_TYPE,
     "X-Content-Type-Options",

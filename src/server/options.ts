@@ -10,6 +10,8 @@ export interface Limits {
   readonly maxStatements: number;
   /** Largest result of one request, bytes. Default: 256 MiB. */
   readonly maxResultBytes: number;
+  /** Memory that large bodies and answers may take together, bytes. Default: 1 GiB. */
+  readonly maxMemoryBytes: number;
   /** Most connections at a time. Default: 4096. */
   readonly maxConnections: number;
   /** Longest time for the headers of a request, ms. Default: 10,000. */
@@ -27,6 +29,7 @@ export const DEFAULT_LIMITS: Limits = {
   maxBodyBytes: 64 * 1024 * 1024,
   maxStatements: 100_000,
   maxResultBytes: 256 * 1024 * 1024,
+  maxMemoryBytes: 1024 * 1024 * 1024,
   maxConnections: 4096,
   headerTimeoutMs: 10_000,
   bodyTimeoutMs: 60_000,

@@ -13,6 +13,7 @@ import { Connections, refuse } from "./connections.ts";
 import { createCounters } from "./counters.ts";
 import { Exchange } from "./exchange.ts";
 import { sendFault } from "./faults.ts";
+import { MemoryBudget } from "./memory-budget.ts";
 import { type ServerOptions, type ServerParts, validateOptions } from "./options.ts";
 import { NO_PARAMS, parseParams } from "./params.ts";
 import { WriteQueue } from "./queue.ts";
@@ -58,6 +59,7 @@ class HttpService implements RunningServer {
       parts,
       counters,
       queue: new WriteQueue(options.queue, { replica: parts.replica, counters, log: parts.log }),
+      memory: new MemoryBudget(options.limits.maxMemoryBytes),
       credentials: options.authFile === undefined ? undefined : readCredentials(options.authFile),
       commonHeaders: commonHeaders(options, parts.node.version),
       advertisedAddress: () => options.advertisedAddress ?? this.#address,

@@ -37,10 +37,12 @@ function httpStatus(app: App): Record<string, unknown> {
     tls: { enabled: options.tls !== undefined, verify_client: options.tls?.verifyClient === true },
     allow_origin: options.allowOrigin === "" ? undefined : options.allowOrigin,
     connections: app.connectionCount(),
+    memory: app.memory.usedBytes,
     limits: {
       max_body: options.limits.maxBodyBytes,
       max_statements: options.limits.maxStatements,
       max_result: options.limits.maxResultBytes,
+      max_memory: options.limits.maxMemoryBytes,
       max_connections: options.limits.maxConnections,
     },
     queue: { _default: app.queue.status() },

@@ -44,6 +44,27 @@ test("statements, results and headers have their limits and say so", async () =>
   assert.match(headers, /^HTTP\/1\.1 431 /);
 });
 
+test("large bodies and results are bounded all together, and their memory is given back", async () => {
+  await using node = await TestNode.start({ limits: { maxMemoryBytes: 1_000_000 } });
+  await node.execute("CREATE TABLE foo (t TEXT)");
+  const body = JSON.stringify([["INSERT INTO foo VALUES(?)", "x".repeat(800_000)]]);
+  const slow = open(`${node.url}/db/execute`, { method: "POST" });
+  slow.sent.write(body.slice(0, -10));
+  const used = async () => JSON.parse((await node.call("/status?key=http.memory")).text) as number;
+  await eventually(async () => (await used()) > 700_000, "the slow body takes memory");
+  const refused = await node.post("/db/execute", body);
+  assert.equal(refused.status, 503);
+  assert.equal(refused.headers["retry-after"], "1");
+  assert.match(refused.text, /nothing of this one was done/);
+  assert.match(await node.query("SELECT printf('%.*c', 500000, 'y') AS t"), /^\{"results":\[\],"error":"the result was dropped: /);
+  assert.match(await node.execute("INSERT INTO foo VALUES('small')"), /"rows_affected":1/);
+  slow.sent.end(body.slice(-10));
+  assert.equal((await slow.reply).status, 200);
+  await eventually(async () => (await used()) === 0, "memory is given back");
+  assert.equal((await node.query("SELECT t FROM foo WHERE t <> 'small'")).length > 800_000, true);
+  assert.match(await node.query("SELECT count(*) AS n FROM foo"), /\[\[2\]\]/);
+});
+
 test("what is no HTTP is 400, and the node lives on", async () => {
   const pieces = [
     "\x16\x03\x01\x02\x00\x01\x00",

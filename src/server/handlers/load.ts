@@ -20,7 +20,7 @@ export async function handleLoad(exchange: Exchange): Promise<void> {
     exchange.sendEnvelope({ results: "", timeMs: exchange.elapsedMs() });
     return;
   }
-  const text = await collectStream(body.stream, app.options.limits.maxBodyBytes);
+  const text = await collectStream(exchange, body.stream);
   if (text.length === 0) throw new HttpError(400, "no statements");
   const statements = [{ sql: text.toString("utf8") }];
   const outcome = await replica.write({

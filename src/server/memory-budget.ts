@@ -1,0 +1,32 @@
+/**
+ * Bounds the memory that large bodies and large answers take together, whoever they belong to: each alone has its own limit, but many
+ * clients at once could ask for a multiple. What is small is not counted: the number of connections bounds it.
+ */
+
+/** Bodies and answers up to this size are not counted. Unit: bytes. */
+export const SMALL_BYTES = 64 * 1024;
+
+/** Bytes that are taken and given back. */
+export class MemoryBudget {
+  readonly #maxBytes: number;
+  #usedBytes = 0;
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  get usedBytes(): number {
+    return this.#usedBytes;
+  }
+
+  /** False if there is no room; then nothing was taken. What is larger than the whole budget gets room when there is nothing else. */
+  take(bytes: number): boolean {
+    if (this.#usedBytes > 0 && this.#usedBytes + bytes > this.#maxBytes) return false;
+    this.#usedBytes += bytes;
+    return true;
+  }
+
+  give(bytes: number): void {
+    this.#usedBytes -= bytes;
+  }
+}
