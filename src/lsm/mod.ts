@@ -32,6 +32,14 @@ export { type Compaction, type Compactions, type CompactionSpec, type Compaction
 export { MERGE, TOMBSTONE, VALUE, type Row, type RowKind } from "./format/row.ts";
 export { type TrackedPoint } from "./format/sequence-tracker.ts";
 export { type SstInfo, type SstStats } from "./format/sst-info.ts";
-export { type Checkpoint, type ExternalDb, type Manifest, type SortedRun, type SstRef } from "./format/manifest.ts";
+export {
+  allSsts,
+  decodeManifest,
+  type Checkpoint,
+  type ExternalDb,
+  type Manifest,
+  type SortedRun,
+  type SstRef,
+} from "./format/manifest.ts";
 export { type GcReport } from "./gc/gc.ts";
 export { BlockCache, type CacheStats } from "./store/block-cache.ts";

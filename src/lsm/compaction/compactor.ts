@@ -69,6 +69,9 @@ export class Compactor {
   private counts = { completed: 0, failed: 0, bytesRead: 0, bytesWritten: 0 };
   private wake: () => void = () => undefined;
   private isStopped = false;
+  /** A merge of everything waits or runs: nothing else begins. */
+  private isExclusive = false;
+  private exclusive: Promise<void> = Promise.resolve();
 
   constructor(parts: CompactorParts) {
     this.parts = parts;
@@ -104,7 +107,7 @@ export class Compactor {
   async run(): Promise<void> {
     while (!this.isStopped) {
       const waiting = new Promise<void>((resolve) => (this.wake = resolve));
-      await this.schedule();
+      this.schedule();
       const sleep = new AbortController();
       const timer = this.context.clock.sleep(this.parts.settings.compactor.pollIntervalMs, { signal: sleep.signal }).catch(() => undefined);
       await Promise.race([waiting, timer]);
@@ -136,7 +139,7 @@ export class Compactor {
   /** Compacts until there is nothing to do, for tools and tests. */
   async drain(): Promise<void> {
     for (;;) {
-      await this.schedule();
+      this.schedule();
       if (this.running.size === 0) return;
       await Promise.all([...this.running.values()].map(({ done }) => done));
     }
@@ -145,6 +148,7 @@ export class Compactor {
   /** Runs one compaction now. @throws LSM_INVALID if it cannot be done */
   async compact(spec: CompactionSpec): Promise<void> {
     const manifest = (await this.context.manifest()).value;
+    this.checkEpoch(manifest);
     const fault = faultOfSpec(manifest, spec);
     if (fault !== undefined) throw new PumiceError("LSM_INVALID", { what: "compaction is not possible", because: fault });
     const compaction = this.newCompaction(spec);
@@ -160,16 +164,29 @@ export class Compactor {
 
   /** Merges everything into one run, when what runs now has ended. */
   async compactAll(): Promise<void> {
-    while (this.running.size > 0) await Promise.all([...this.running.values()].map(({ done }) => done));
-    const manifest = (await this.context.manifest()).value;
-    const l0 = manifest.l0.map((sst) => sst.viewId);
-    const runs = manifest.runs.map((run) => run.id);
-    if (l0.length + runs.length > 0) await this.compact({ l0, runs, destination: runs.at(-1) ?? 0 });
+    const turn = this.exclusive.then(async () => await this.compactAllNow());
+    this.exclusive = turn.catch(() => undefined);
+    await turn;
   }
 
-  private async schedule(): Promise<void> {
+  private async compactAllNow(): Promise<void> {
+    this.isExclusive = true;
+    try {
+      while (this.running.size > 0) await Promise.all([...this.running.values()].map(({ done }) => done));
+      const manifest = (await this.context.manifest()).value;
+      this.checkEpoch(manifest);
+      const l0 = manifest.l0.map((sst) => sst.viewId);
+      const runs = manifest.runs.map((run) => run.id);
+      if (l0.length + runs.length > 0) await this.compact({ l0, runs, destination: runs.at(-1) ?? 0 });
+    } finally {
+      this.isExclusive = false;
+      this.wake();
+    }
+  }
+
+  private schedule(): void {
     const { compactor } = this.parts.settings;
-    while (!this.isStopped && this.running.size < compactor.maxConcurrent) {
+    while (!this.isStopped && !this.isExclusive && this.running.size < compactor.maxConcurrent) {
       const manifest = this.context.manifests.known?.value;
       const busy = [...this.running.values()].map(({ spec }) => spec);
       const spec = manifest === undefined ? undefined : this.parts.picker.pick(manifest, busy);
@@ -177,8 +194,11 @@ export class Compactor {
       const fault = faultOfSpec(manifest, spec);
       assert(fault === undefined, "the picker picks what can be compacted");
       const compaction = this.newCompaction(spec);
-      await this.updateFile((compactions) => [...compactions, compaction]);
-      this.launch(compaction);
+      // Counts as running from now on, so that nobody else takes its sources meanwhile.
+      this.launch(
+        compaction,
+        this.updateFile((compactions) => [...compactions, compaction]),
+      );
     }
   }
 
@@ -198,8 +218,9 @@ export class Compactor {
     return isPossible ? { ...mended, status: "running" } : { ...compaction, status: "failed" };
   }
 
-  private launch(compaction: Compaction): void {
-    const done = this.execute(compaction)
+  private launch(compaction: Compaction, listed: Promise<void> = Promise.resolve()): void {
+    const done = listed
+      .then(async () => await this.execute(compaction))
       .then(
         () => {
           this.counts.completed++;

@@ -1,5 +1,5 @@
 /** Merging: reads the sources of a compaction, writes its outputs. Where it runs (this thread, another) is the executor's affair. */
-import { compareBytes, PumiceError } from "../../base/mod.ts";
+import { compareBytes } from "../../base/mod.ts";
 import { UlidSource, type Ulid } from "../format/identifiers.ts";
 import { ALL_KEYS, type KeyRange } from "../format/key-range.ts";
 import type { Manifest, SstRef } from "../format/manifest.ts";
@@ -10,7 +10,7 @@ import { isSameKey } from "../db/merge-operator.ts";
 import { Pace } from "../db/pace.ts";
 import { retain, type RetentionRules } from "../db/retention.ts";
 import { openCursor } from "../db/view.ts";
-import { createObject } from "../store/retry.ts";
+import { createUnderNewKey } from "../store/retry.ts";
 
 /** A user's say in what compaction keeps. Called with rows that no snapshot can tell apart any more. */
 export type CompactionFilter = (row: Row) => "keep" | "drop";
@@ -112,10 +112,13 @@ export class InlineExecutor implements CompactionExecutor {
 
   private async upload(writer: SstWriter, ulids: UlidSource): Promise<SstRef> {
     const built = writer.finish();
-    const id = ulids.next(Math.max(0, Math.floor(this.context.clock.now())));
-    const object = { key: this.context.paths.sst(id), body: built.bytes };
-    const outcome = await createObject(this.context.store, this.context.writePolicy, object);
-    if (outcome === "taken") throw new PumiceError("LSM_FENCED", { what: "SST object is another's", object: object.key });
+    const { id } = await createUnderNewKey(this.context.store, this.context.writePolicy, {
+      body: built.bytes,
+      newKey: () => {
+        const ulid = ulids.next(Math.max(0, Math.floor(this.context.clock.now())));
+        return { id: ulid, key: this.context.paths.sst(ulid) };
+      },
+    });
     return { id, viewId: id, formatVersion: SST_VERSION, info: built.info, visibleRange: undefined };
   }
 }

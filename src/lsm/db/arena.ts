@@ -4,20 +4,26 @@
  */
 
 const CHUNK_BYTES = 131_072;
-/** Larger arrays get their own memory: a chunk would be mostly waste. */
-const SHARED_BYTES_MAX = 8192;
 
 /** Allocates; everything is freed together, when nobody refers to a chunk any more. */
 export class Arena {
+  private readonly chunkBytes: number;
+  /** Larger arrays get their own memory: a chunk would be mostly waste. */
+  private readonly sharedBytesMax: number;
   private chunk = new Uint8Array(0);
   private used = 0;
+
+  constructor(chunkBytes = CHUNK_BYTES) {
+    this.chunkBytes = chunkBytes;
+    this.sharedBytesMax = chunkBytes / 16;
+  }
 
   /** A copy of `bytes`. */
   copy(bytes: Uint8Array): Uint8Array {
     const { length } = bytes;
-    if (length > SHARED_BYTES_MAX) return bytes.slice();
+    if (length > this.sharedBytesMax) return Uint8Array.prototype.slice.call(bytes);
     if (this.used + length > this.chunk.length) {
-      this.chunk = new Uint8Array(CHUNK_BYTES);
+      this.chunk = new Uint8Array(this.chunkBytes);
       this.used = 0;
     }
     const start = this.used;

@@ -18,6 +18,9 @@ export interface BackgroundHooks {
 /** An idle store looks at its manifest less and less often, down to this. */
 const IDLE_POLL_MS_MAX = 30_000;
 
+/** A compactor that was taken over claims the next epoch after this. */
+const COMPACTOR_RETURN_MS = 30_000;
+
 /** See the header of this file. */
 export class Background {
   private readonly context: StoreContext;
@@ -46,7 +49,7 @@ export class Background {
     if (this.settings.compactor !== undefined) {
       this.compactor = this.newCompactor();
       await this.compactor.start();
-      this.spawn(this.compactor.run(), "compactor");
+      this.spawn(this.runCompactor(this.compactor), "compactor");
     }
     this.spawn(this.pollManifest(), "poll");
     if (this.settings.gc !== undefined) this.spawn(this.runGc(this.settings.gc.intervalMs), "gc");
@@ -111,6 +114,21 @@ export class Background {
       // The signal's reason: the store is closing.
     }
     return this.stopper.signal.aborted || this.context.signal.aborted;
+  }
+
+  /** Another compactor, a tool perhaps, may take over: after a while this one comes back, so that L0 never stays full. */
+  private async runCompactor(first: Compactor): Promise<void> {
+    for (let compactor = first; ;) {
+      try {
+        await compactor.run();
+        return;
+      } catch (error) {
+        if (!isPumiceError(error, "LSM_FENCED") || (await this.sleep(COMPACTOR_RETURN_MS))) throw error;
+      }
+      compactor = this.newCompactor();
+      await compactor.start();
+      this.compactor = compactor;
+    }
   }
 
   private async pollManifest(): Promise<void> {

@@ -5,13 +5,13 @@
  * 2. ULIDs of L0s never go back: garbage collection relies on it.
  * 3. With one put of the manifest: the L0, the WAL id up to which nothing need be replayed, the highest sequence number, the clock tick.
  */
-import { assert, PumiceError } from "../../base/mod.ts";
+import { assert } from "../../base/mod.ts";
 import { UlidSource } from "../format/identifiers.ts";
 import { ALL_KEYS } from "../format/key-range.ts";
 import type { Manifest, SstRef } from "../format/manifest.ts";
 import type { Row } from "../format/row.ts";
 import { SST_VERSION, SstWriter, type BuiltSst, type SstSettings } from "../format/sst-writer.ts";
-import { createObject } from "../store/retry.ts";
+import { createUnderNewKey } from "../store/retry.ts";
 import type { StoreContext } from "./context.ts";
 import { isSameKey } from "./merge-operator.ts";
 import type { Memtable } from "./memtable.ts";
@@ -127,10 +127,13 @@ export class Flusher {
     if (newest !== undefined) this.ulids.observe(newest.id);
     const marker = this.context.manifests.known?.value.l0LastCompacted;
     if (marker !== undefined) this.ulids.observe(marker);
-    const id = this.ulids.next(Math.max(0, Math.floor(this.context.clock.now())));
-    const object = { key: this.context.paths.sst(id), body: built.bytes };
-    const outcome = await createObject(this.context.store, this.context.writePolicy, object);
-    if (outcome === "taken") throw new PumiceError("LSM_FENCED", { what: "SST object is another writer's", object: object.key });
+    const { id } = await createUnderNewKey(this.context.store, this.context.writePolicy, {
+      body: built.bytes,
+      newKey: () => {
+        const ulid = this.ulids.next(Math.max(0, Math.floor(this.context.clock.now())));
+        return { id: ulid, key: this.context.paths.sst(ulid) };
+      },
+    });
     return { id, viewId: id, formatVersion: SST_VERSION, info: built.info, visibleRange: undefined };
   }
 }

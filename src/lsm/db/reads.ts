@@ -4,6 +4,7 @@ import { intersect, prefixRange, type KeyRange } from "../format/key-range.ts";
 import { checkKey, type Row } from "../format/row.ts";
 import { MergeCursor, type Order, type RowCursor } from "../store/cursors.ts";
 import { nothingLoaded } from "../store/tables.ts";
+import { Arena } from "./arena.ts";
 import type { Memtable } from "./memtable.ts";
 import type { ReadRules } from "./merge-operator.ts";
 import { Scan } from "./scan.ts";
@@ -140,7 +141,11 @@ export class Reads {
   }
 }
 
+/** Small copies share chunks of this, as Node's own buffers do: memory of its own costs a value many times its copy. */
+const POOL_BYTES = 16_384;
+const pool = new Arena(POOL_BYTES);
+
 /** A copy of the value that the caller may change. */
 export function ownValue(row: Row | undefined): Uint8Array | undefined {
-  return row === undefined ? undefined : new Uint8Array(row.value);
+  return row === undefined ? undefined : pool.copy(row.value);
 }

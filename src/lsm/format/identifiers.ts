@@ -92,12 +92,15 @@ export class UlidSource {
     if (value > this.last) this.last = value;
   }
 
-  /** A ULID of time `nowMs`, or the successor of the last one if that is not later. */
+  /**
+   * A ULID of time `nowMs`, or one a little above the last one if that is not later. A little, at random: two processes that begin at the same
+   * last one must not give the same.
+   */
   next(nowMs: number): Ulid {
     assert(Number.isSafeInteger(nowMs) && nowMs >= 0, "ULID time is a safe integer");
     const randomPart = (BigInt(this.random.below(0x10000)) << 64n) | BigInt.asUintN(64, this.random.u64());
     const fresh = (BigInt(nowMs) << RANDOM_BITS) | randomPart;
-    this.last = fresh > this.last ? fresh : this.last + 1n;
+    this.last = fresh > this.last ? fresh : this.last + 1n + BigInt.asUintN(64, this.random.u64());
     return ulidFromHalves({ high: this.last >> 64n, low: this.last & MASK_64 });
   }
 }

@@ -6,7 +6,7 @@
  * 2. Every WAL object up to replayAfterWalId is wholly in L0.
  * 3. createTs of every row in L0 and runs <= lastL0ClockTick, which never goes back.
  */
-import { fromUtf8, PumiceError, viewOf } from "../../base/mod.ts";
+import { PumiceError, viewOf } from "../../base/mod.ts";
 import { damaged } from "./damage.ts";
 import { FlatReader, type FlatTable } from "./flat-reader.ts";
 import { flatOptionalU16, flatRef, flatU32, flatU64, flatU8, FlatWriter, type FlatOffset } from "./flat-writer.ts";
@@ -313,11 +313,11 @@ function writeExternal(writer: FlatWriter, db: ExternalDb): FlatOffset {
 }
 
 function readExternal(table: FlatTable, object: string): ExternalDb {
-  const path = table.bytes(0);
+  const path = table.string(0);
   if (path === undefined) throw damaged({ object, what: "external store has no path" });
   const final = table.table(2);
   return {
-    path: fromUtf8(path),
+    path,
     sourceCheckpointId: uuidFromHalves(readHalves(table.requiredTable(1))),
     finalCheckpointId: final === undefined ? undefined : uuidFromHalves(readHalves(final)),
     sstIds: table.requiredTables(3).map((id) => ulidFromHalves(readHalves(id))),

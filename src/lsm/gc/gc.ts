@@ -7,7 +7,8 @@
  * 3. SSTs are judged by the time in their ULID: below min(now - age, oldest active compaction, newest L0). So an L0 that is put but not yet
  *    in the manifest is never touched, because ULIDs of L0s never go back.
  * 4. Fences are never deleted: a writer that slept could else put its next WAL object where the fence was (SlateDB #352, #1622).
- * 5. In the 0.14 profile a boundary is moved before manifests or compactions files are deleted.
+ * 5. "Now" is the store's own time, as its newest manifest tells it, if the clock here is ahead of it: a clock that jumps a year deletes nothing.
+ * 6. In the 0.14 profile a boundary is moved before manifests or compactions files are deleted.
  */
 import type { ObjectMeta, ObjectStore } from "../../base/mod.ts";
 import { compactionsOf } from "../compaction/compactor.ts";
@@ -44,6 +45,7 @@ class Collector {
   private readonly context: StoreContext;
   private readonly minAgeMs: number;
   private readonly profile: Profile;
+  private nowMs = 0;
 
   constructor(context: StoreContext, minAgeMs: number, profile: Profile) {
     this.context = context;
@@ -53,6 +55,8 @@ class Collector {
 
   async run(): Promise<GcReport> {
     await this.context.manifests.refresh();
+    const newestMs = (await this.context.manifests.list()).reduce((newest, { lastModifiedMs }) => Math.max(newest, lastModifiedMs), 0);
+    this.nowMs = Math.min(this.context.clock.now(), newestMs);
     const checkpoints = await this.expireCheckpoints();
     const oldestJobMs = await this.oldestJobTime();
     const latest = await this.context.manifest();
@@ -75,7 +79,7 @@ class Collector {
   }
 
   private isOld(lastModifiedMs: number): boolean {
-    return lastModifiedMs < this.context.clock.now() - this.minAgeMs;
+    return lastModifiedMs < this.nowMs - this.minAgeMs;
   }
 
   private async expireCheckpoints(): Promise<number> {
@@ -99,7 +103,7 @@ class Collector {
     const used = new Set([...kept.values()].flatMap(allSsts).map((sst) => sst.id));
     const newestL0 = latest.l0[0]?.id ?? latest.l0LastCompacted;
     const newestL0Ms = newestL0 === undefined ? 0 : ulidTimeMs(newestL0);
-    const limitMs = Math.min(this.context.clock.now() - this.minAgeMs, oldestJobMs, newestL0Ms);
+    const limitMs = Math.min(this.nowMs - this.minAgeMs, oldestJobMs, newestL0Ms);
     const doomed = await this.listed(this.context.store, this.context.paths.ssts, (meta) => {
       const name = meta.key.slice(this.context.paths.ssts.length);
       const id = name.endsWith(".sst") ? name.slice(0, -4) : "";

@@ -54,3 +54,15 @@ export async function createObject(
     return found !== undefined && equalBytes(found, object.body) ? "same" : "taken";
   });
 }
+
+/** Puts `body` under a key that `newKey` makes, another one if that is taken. Gives what `newKey` gave. @throws STORE_UNAVAILABLE */
+export async function createUnderNewKey<T extends { readonly key: string }>(
+  store: ObjectStore,
+  policy: RetryPolicy,
+  object: { body: Uint8Array; newKey: () => T },
+): Promise<T> {
+  for (;;) {
+    const made = object.newKey();
+    if ((await createObject(store, policy, { key: made.key, body: object.body })) !== "taken") return made;
+  }
+}
