@@ -41,6 +41,9 @@ const TAG_FALSE = 5;
 const TAG_TRUE = 6;
 const TAG_NAMED = 128;
 
+/** FROZEN. Stands for the length of a text that is the same as that of the statement before. */
+const SAME_TEXT = 0xffff_ffff;
+
 const HEADER_BYTES = 28;
 const textEncoder = new TextEncoder();
 
@@ -114,8 +117,11 @@ function flagsOf(command: SqlCommand): number {
 
 function writeStatements(statements: readonly Statement[]): void {
   writeU32(statements.length);
+  let before: string | undefined;
   for (const { sql, params } of statements) {
-    writeText(sql);
+    if (sql === before) writeU32(SAME_TEXT);
+    else writeText(sql);
+    before = sql;
     if (params === undefined) {
       writeU32(0);
       continue;
@@ -267,14 +273,24 @@ class CommandReader {
   #statements(): Statement[] {
     const count = this.#u32();
     const statements: Statement[] = [];
+    let before: string | undefined;
     for (let i = 0; i < count; i++) {
-      const sql = this.#text();
+      const sql = this.#textUnless(before);
+      before = sql;
       const paramCount = this.#u32();
       const params: SqlParam[] = [];
       for (let j = 0; j < paramCount; j++) params.push(this.#param());
       statements.push({ sql, params });
     }
     return statements;
+  }
+
+  /** A text, or `before` if the bytes say that it is the same. */
+  #textUnless(before: string | undefined): string {
+    const start = this.#position;
+    if (this.#u32() === SAME_TEXT) return before ?? this.#fail();
+    this.#position = start;
+    return this.#text();
   }
 
   #param(): SqlParam {

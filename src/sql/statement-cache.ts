@@ -5,7 +5,7 @@
 import type { Prepared } from "./connection.ts";
 
 /** Statements per generation. */
-const GENERATION_SIZE = 256;
+const GENERATION_SIZE = 1024;
 /** Longer texts are seldom seen twice. Unit: UTF-16 code units. */
 const TEXT_LENGTH_MAX = 64 * 1024;
 

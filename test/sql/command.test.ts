@@ -33,7 +33,10 @@ const sql: fc.Arbitrary<Command> = fc
     script: fc.boolean(),
     format: fc.record({ associative: fc.boolean(), blobArray: fc.boolean(), qualifyColumns: fc.boolean() }),
     requestId: fc.option(fc.record({ session: u64, sequence: u64 }), { nil: undefined }),
-    statements: fc.array(fc.record({ sql: fc.string({ unit: "grapheme" }), params: fc.array(param, { maxLength: 5 }) }), { maxLength: 5 }),
+    statements: fc.array(
+      fc.record({ sql: fc.oneof(fc.constant("same"), fc.string({ unit: "grapheme" })), params: fc.array(param, { maxLength: 5 }) }),
+      { maxLength: 5 },
+    ),
   })
   .map((command) => ({ ...command, script: command.script && command.kind === "execute" }));
 const load: fc.Arbitrary<Command> = fc.oneof(
@@ -125,6 +128,13 @@ const GOLDEN: Readonly<Record<string, Command>> = {
       },
       { sql: "SELECT 1" },
     ],
+  },
+  "same text": {
+    kind: "execute",
+    timeMs: 1,
+    seed: 2n,
+    steps: 3,
+    statements: [{ sql: "A", params: [1n] }, { sql: "A", params: [2n] }, { sql: "B" }, { sql: "A" }],
   },
   "request with id": {
     kind: "request",
