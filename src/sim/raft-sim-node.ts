@@ -1,7 +1,7 @@
 /** One simulated node: the production driver between a disk, a state machine and a network that can all fail. */
 import { assert, seededRandom } from "../base/mod.ts";
 import type { BootstrapState, ConfState, Entry, Message, RaftOptions, Snapshot, Trace } from "../raft/mod.ts";
-import { RaftDriver, type RoleChange } from "../replica/mod.ts";
+import { RaftDriver } from "../replica/mod.ts";
 import { SimDisk } from "./raft-disk.ts";
 import { proposalId } from "./raft-hash.ts";
 import type { ClientHistory } from "./raft-history.ts";
@@ -84,7 +84,9 @@ export class SimNode implements Observed {
       raft: { ...settings, id, random },
       random,
       trace: (event: Parameters<Trace>[0]) => {
+        // At the moment itself: the owner of a busy node may hear of it much later.
         if (event.kind === "committed" && this.driver !== undefined) oracle.decided(this.driver, event.index, this.driver.members);
+        else if (event.kind === "became-leader" && this.driver !== undefined) oracle.elected(this, this.driver);
         trace?.(id, event);
       },
     };
@@ -98,7 +100,7 @@ export class SimNode implements Observed {
         for (const entry of entries) this.toApply.push(entry);
       },
       readable: (read, index) => this.readable(read, index),
-      roleChanged: (change) => this.roleChanged(change),
+      roleChanged: () => undefined,
       membersChanged: (members, index) => {
         if (index === machine.applied) assert(sameMembers(members, machine.members), "core and state machine agree about the members");
       },
@@ -197,10 +199,6 @@ export class SimNode implements Observed {
     const { driver, world } = this;
     if (entry.type === "normal" && entry.data.length > 0) world.history.applied(proposalId(entry.data), world.events);
     if (driver?.role === "leader" && entry.term === driver.term) world.oracle.acknowledged(entry.index);
-  }
-
-  private roleChanged(change: RoleChange): void {
-    if (change.role === "leader" && this.driver !== undefined) this.world.oracle.elected(this, this.driver);
   }
 }
 
