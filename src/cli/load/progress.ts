@@ -7,7 +7,7 @@ export interface ProgressOutput {
   write(text: string): unknown;
 }
 
-const BAR_WIDTH = 24;
+const BAR_WIDTH = 20;
 const TERMINAL_INTERVAL_MS = 100;
 const PLAIN_INTERVAL_MS = 5000;
 
@@ -15,7 +15,7 @@ const PLAIN_INTERVAL_MS = 5000;
 export class Progress {
   readonly #output: ProgressOutput;
   readonly #label: string;
-  readonly #unit: string;
+  readonly #unit: "bytes" | "records";
   readonly #total: number;
   readonly #start: number;
   #done: number;
@@ -26,7 +26,7 @@ export class Progress {
   /** `start`: what was done before, which does not count for the rate. */
   constructor(
     output: ProgressOutput,
-    task: { readonly label: string; readonly unit: string; readonly total: number; readonly start: number },
+    task: { readonly label: string; readonly unit: "bytes" | "records"; readonly total: number; readonly start: number },
   ) {
     this.#output = output;
     this.#label = task.label;
@@ -80,8 +80,12 @@ export class Progress {
     const rate = seconds > 0 ? (this.#done - this.#start) / seconds : 0;
     const percent = this.#total === 0 ? 100 : Math.floor((this.#done / this.#total) * 100);
     const left = rate > 0 ? `, ${formatSeconds((this.#total - this.#done) / rate)} left` : "";
-    return `${this.#label} ${bar}${percent}% ${formatCount(this.#done)} ${this.#unit}, ${formatCount(rate)}/s${left}`;
+    return `${this.#label} ${bar}${percent}% ${formatAmount(this.#done, this.#unit)}, ${formatAmount(rate, this.#unit).replace(" records", "")}/s${left}`;
   }
+}
+
+function formatAmount(amount: number, unit: "bytes" | "records"): string {
+  return unit === "records" ? `${formatCount(amount)} records` : `${(amount / 2 ** 20).toFixed(1)} MiB`;
 }
 
 /** A count with commas between thousands, without a fraction. */
