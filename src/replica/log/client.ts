@@ -11,8 +11,8 @@ export interface LogListener {
   /** All batches up to `number` are durable. (A batch that only moves the commit index may be acknowledged before it is.) */
   persisted(number: number): void;
   /**
-   * There is no space (LOG_FULL): batch `number` and all after it are as if never given, and none is taken until `rewind`. What builds on
-   * them must be forgotten too.
+   * There is no space (LOG_FULL): batch `number` and all after it are not durable, and none is taken until `rewind`. Like anything that was under
+   * way, what was refused may still be found after a crash, if nothing was written since: who was told that it failed was told too much.
    */
   refused(number: number, error: PumiceError): void;
   /** The log failed, or its thread did: nothing is acknowledged any more. The process must end and start again. */

@@ -31,7 +31,10 @@ export interface LogSettings {
   readonly sliceBytes?: number | undefined;
 }
 
-/** What became of a group. The first `persisted` batches are durable; with a refusal, the others are as if never given. */
+/**
+ * What became of a group. The first `persisted` batches are durable; with a refusal, the others are not. Until the next write succeeds, a crash may
+ * still bring back what was refused, like anything that was under way.
+ */
 export interface AppendOutcome {
   readonly persisted: number;
   /** LOG_FULL. */

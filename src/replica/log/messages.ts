@@ -17,7 +17,7 @@ export type LogReply =
   | { readonly kind: "opened"; readonly state: LogState }
   /** All batches up to this number are durable. */
   | { readonly kind: "persisted"; readonly number: number }
-  /** This batch and all after it are as if never given, until a rewind. */
+  /** This batch and all after it are not durable, and none is taken until a rewind. */
   | { readonly kind: "refused"; readonly number: number; readonly error: PackedError }
   /** The log did not open, or it failed: nothing will be acknowledged any more. */
   | { readonly kind: "failed"; readonly error: PackedError }

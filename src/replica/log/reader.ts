@@ -27,7 +27,7 @@ export interface ReadRange {
 }
 
 /** Scanned of a finished segment in one read. */
-const SCAN_SLICE_BYTES = 4 * 1024 * 1024;
+const SCAN_SLICE_BYTES = 1024 * 1024;
 
 /** A segment's file and where its entries stand. */
 export interface SegmentView {

@@ -123,7 +123,7 @@ export const noSpaceAnywhereLaw: Law = (seed, open) => {
   world.disk.faults = (operation) => (changes.has(operation.kind) && --left === 0 ? noSpace : undefined);
   for (let i = 0; i < 40; i++) {
     const result = world.step();
-    if (result === "failed") break;
+    if (result === "failed" || (result === "full" && world.random.below(2) === 0)) break;
   }
   restart(world, world.random.below(2) === 0 ? "kill" : "crash");
   run(world, 5);

@@ -4,7 +4,7 @@ import { crc32, isPumiceError, type PumiceError, type WorkerMain } from "../../.
 import type { LogAppend, LogClient, LogParts } from "../../../src/replica/mod.ts";
 import { simSpawner } from "../../../src/sim/mod.ts";
 import { appended, compactedTo, type ModelState } from "./model.ts";
-import { LogWorld, openRealLog } from "./world.ts";
+import { LogWorld, openRealLog, writes } from "./world.ts";
 
 /** The code of the log's thread and its client: the real ones, or those with a planted bug. */
 export interface ThreadCode {
@@ -14,6 +14,7 @@ export interface ThreadCode {
 
 interface Given {
   readonly batch: LogAppend;
+  readonly before: ModelState;
   /** What the log holds once this batch counts. */
   readonly state: ModelState;
 }
@@ -41,6 +42,7 @@ class Session {
     assert.ok(count > this.persistedCount, "batches are acknowledged in order, each once");
     assert.equal(this.refusal, undefined, "nothing is acknowledged after a refusal");
     assert.equal(this.failure, undefined, "nothing is acknowledged after a failure");
+    if (this.given.slice(this.persistedCount, count).some(({ batch, before }) => writes(batch, before))) this.world.refused = [];
     this.persistedCount = count;
   }
 
@@ -57,7 +59,8 @@ class Session {
   append(): void {
     const batch =
       this.world.random.below(6) === 0 ? { ...this.world.vote(), hardState: nextVote(this.newest) } : this.world.batch(this.newest);
-    this.given.push({ batch, state: appended(this.newest, [batch]) });
+    const before = this.newest;
+    this.given.push({ batch, before, state: appended(before, [batch]) });
     this.client?.append(batch);
   }
 
@@ -146,18 +149,21 @@ async function compact(session: Session): Promise<void> {
     session.world.acked = compactedTo(newest, entry.index);
     session.given.length = 0;
     session.persistedCount = 0;
+    session.world.refused = [];
   } else if (session.failure !== undefined) {
     // Under way when the log failed: with the mark or without it.
-    session.given.push({ batch: { number: -1, entries: [] }, state: compactedTo(session.newest, entry.index) });
+    const before = session.newest;
+    session.given.push({ batch: { number: -1, entries: [] }, before, state: compactedTo(before, entry.index) });
   } else {
     assert.equal(answer, "LOG_FULL");
+    session.world.refused.push(compactedTo(session.newest, entry.index));
   }
 }
 
 /** After a refusal: what was refused is forgotten, and with space the log goes on. */
 async function rewind(session: Session): Promise<void> {
   const { world } = session;
-  session.given.length = session.persistedCount;
+  world.refused.push(...session.given.splice(session.persistedCount).map(({ state }) => state));
   const rewinding = session.client?.rewind();
   if (world.random.below(2) === 0) world.disk.capacityBytes = Infinity;
   await session.run(5);

@@ -51,6 +51,8 @@ export class LogWorld {
   acked: ModelState = EMPTY_MODEL;
   /** What may be on disk instead, having been under way when the process ended. */
   underWay: ModelState[] = [];
+  /** What was refused since the last write that succeeded: some of it may have been written, and may be found. */
+  refused: ModelState[] = [];
   #number = 0;
 
   constructor(seed: number, open: OpenLog = openRealLog, decorate: (files: FileSystem) => FileSystem = (files) => files) {
@@ -82,11 +84,12 @@ export class LogWorld {
     const log = this.opened;
     this.disk.faults = undefined;
     const entries = contentsOf(log, 1 + this.random.below(400));
-    const candidates = [this.acked, ...this.underWay];
+    const candidates = [this.acked, ...this.underWay, ...this.refused];
     const differences = candidates.map((candidate) => difference(log, candidate, entries));
     assert.ok(differences.includes(undefined), `the log is none of what it may be: ${differences.join("; ")}`);
     this.acked = modelOf(log, entries);
     this.underWay = [];
+    this.refused = [];
   }
 
   /** A random legal step. */
@@ -118,10 +121,13 @@ export class LogWorld {
       for (let count = 1; count < group.length; count++) this.underWay.push(appended(before, group.slice(0, count)));
       return result;
     }
-    this.acked = appended(before, group.slice(0, outcome.persisted));
+    const kept = group.slice(0, outcome.persisted);
+    this.acked = appended(before, kept);
     this.underWay = [];
+    if (kept.some((batch) => writes(batch, before))) this.refused = [];
     if (outcome.persisted === group.length) return "done";
     assert.ok(isPumiceError(outcome.refusal, "LOG_FULL"));
+    this.refused.push(after);
     return "full";
   }
 
@@ -136,7 +142,11 @@ export class LogWorld {
     if (result === "done") {
       this.acked = compactedTo(this.acked, index);
       this.underWay = [];
-    } else if (result === "full") this.underWay = [];
+      this.refused = [];
+    } else if (result === "full") {
+      this.refused.push(...this.underWay);
+      this.underWay = [];
+    }
     return result;
   }
 
@@ -220,6 +230,12 @@ export class LogWorld {
     const data = Uint8Array.from({ length: size }, () => this.random.u32());
     return { index, term, type: this.random.below(5) === 0 ? "config" : "normal", data };
   }
+}
+
+/** The log writes something for this batch: more than a commit index. */
+export function writes(batch: LogAppend, before: ModelState): boolean {
+  const { term, vote } = batch.hardState ?? before.hardState;
+  return batch.entries.length > 0 || batch.snapshot !== undefined || term !== before.hardState.term || vote !== before.hardState.vote;
 }
 
 function hasCause(error: Error, type: typeof PowerLoss): boolean {
