@@ -19,11 +19,22 @@ const REFUSAL_MS = 1000;
 /** Beyond this many over the limit, connections are closed without a word. */
 const REFUSAL_ROOM = 64;
 
+/** A request that is being answered. */
+export interface Running {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** By performance.now(). */
+  readonly startedMs: number;
+  /** Its client may be gone: ends what only that client wants. */
+  abandon(): void;
+}
+
 /** What a connection is about. */
 interface Connection {
   /** The last request that came; undefined before the first. */
-  request: IncomingMessage | undefined;
-  response: ServerResponse | undefined;
+  running: Running | undefined;
+  /** The client had closed its side when the connection was last looked at. */
+  isHalfClosed: boolean;
   /** By performance.now(). */
   startedMs: number;
   /** The body may take long, as long as bytes keep coming. */
@@ -49,6 +60,8 @@ export class Connections {
     server.maxConnections = limits.maxConnections + REFUSAL_ROOM;
     server.headersTimeout = limits.headerTimeoutMs;
     server.requestTimeout = 0;
+    // A client may close its side as soon as it has asked, and still read the answer. Node's own switch, absent from its types.
+    (server as { httpAllowHalfOpen?: boolean }).httpAllowHalfOpen = true;
     server.keepAliveTimeout = limits.idleTimeoutMs;
     server.on(parts.isSecure ? "secureConnection" : "connection", (socket: Socket) => {
       this.#accept(socket);
@@ -64,15 +77,14 @@ export class Connections {
     return this.#open.size;
   }
 
-  /** Notes that `request` has come. False if its connection was refused: then nothing must be done for it. */
-  begin(request: IncomingMessage, response: ServerResponse): boolean {
-    const connection = this.#open.get(request.socket);
+  /** Notes that a request has come. False if its connection was refused: then nothing must be done for it. */
+  begin(running: Running): boolean {
+    const connection = this.#open.get(running.request.socket);
     if (connection === undefined) return false;
     this.#running++;
-    response.on("close", this.#end);
-    connection.request = request;
-    connection.response = response;
-    connection.startedMs = performance.now();
+    running.response.on("close", this.#end);
+    connection.running = running;
+    connection.startedMs = running.startedMs;
     connection.isStreamed = false;
     return true;
   }
@@ -123,7 +135,7 @@ export class Connections {
       return;
     }
     this.#counters.http.connections_accepted++;
-    this.#open.set(socket, { request: undefined, response: undefined, startedMs: 0, isStreamed: false, bytesSeen: 0 });
+    this.#open.set(socket, { running: undefined, isHalfClosed: false, startedMs: 0, isStreamed: false, bytesSeen: 0 });
     socket.once("close", () => {
       this.#open.delete(socket);
     });
@@ -141,18 +153,30 @@ export class Connections {
   #sweep(): void {
     const now = performance.now();
     for (const [socket, connection] of this.#open) {
-      const { request } = connection;
-      if (request === undefined || request.complete || now - connection.startedMs < this.#limits.bodyTimeoutMs) continue;
-      if (connection.isStreamed && socket.bytesRead !== connection.bytesSeen) {
-        connection.bytesSeen = socket.bytesRead;
-        connection.startedMs = now;
-        continue;
-      }
-      this.#counters.http.timeouts++;
-      if (connection.response?.headersSent === true) socket.destroy();
-      else refuse(socket, 408, "the body of the request did not come in time");
+      const { running } = connection;
+      if (running === undefined || running.response.writableFinished) continue;
+      if (!running.request.complete) this.#sweepBody(socket, connection, now);
+      else if (socket.readableEnded) abandonLater(connection, running);
     }
   }
+
+  #sweepBody(socket: Socket, connection: Connection, now: number): void {
+    if (now - connection.startedMs < this.#limits.bodyTimeoutMs) return;
+    if (connection.isStreamed && socket.bytesRead !== connection.bytesSeen) {
+      connection.bytesSeen = socket.bytesRead;
+      connection.startedMs = now;
+      return;
+    }
+    this.#counters.http.timeouts++;
+    if (connection.running?.response.headersSent === true) socket.destroy();
+    else refuse(socket, 408, "the body of the request did not come in time");
+  }
+}
+
+/** A client that closed its side may have left, or may wait for its answer: nobody can tell. It gets one more round of the timer. */
+function abandonLater(connection: Connection, running: Running): void {
+  if (connection.isHalfClosed) running.abandon();
+  connection.isHalfClosed = true;
 }
 
 const REASONS: Readonly<Record<number, string>> = {

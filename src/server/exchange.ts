@@ -17,6 +17,9 @@ export const JSON_TYPE = "application/json; charset=utf-8";
 /** Content type of errors and plain text. */
 export const TEXT_TYPE = "text/plain; charset=utf-8";
 
+/** Indenting a result makes a copy and a larger one. */
+const PRETTY_COPIES = 4;
+
 const NO_ROOM_TEXT = "the result was dropped: too many large results are being sent; ask again later, or for fewer rows";
 
 /** An answer that is whole in memory. */
@@ -50,13 +53,17 @@ export class Exchange {
   /** Aborts when the client goes away before its answer. */
   get signal(): AbortSignal {
     if (this.#signal === undefined) {
-      const signal = new ClientSignal();
-      this.#signal = signal;
+      this.#signal = new ClientSignal();
       this.response.on("close", () => {
-        if (!this.response.writableFinished) signal.abort(new ClientGone("the client went away before its answer"));
+        if (!this.response.writableFinished) this.abandon();
       });
     }
     return this.#signal.asAbortSignal();
+  }
+
+  /** Ends what only this client wants: its reads. */
+  abandon(): void {
+    this.#signal?.abort(new ClientGone("the client went away before its answer"));
   }
 
   /** Takes memory for a large body or answer until this exchange is over. False if there is no room. */
@@ -97,7 +104,8 @@ export class Exchange {
   sendEnvelope(envelope: Envelope, isServed = true): void {
     const { results } = envelope;
     // Not a status of its own: a write was done, and a client would do it again.
-    if (results.length > SMALL_BYTES && !this.takeMemory(results.length)) {
+    const copies = this.params.pretty ? PRETTY_COPIES : 1;
+    if (results.length > SMALL_BYTES && !this.takeMemory(results.length * copies)) {
       this.sendEnvelope({ ...envelope, results: "", error: NO_ROOM_TEXT }, false);
       return;
     }

@@ -122,9 +122,9 @@ class HttpService implements RunningServer {
   }
 
   readonly #onRequest = (request: IncomingMessage, response: ServerResponse): void => {
-    if (!this.#connections.begin(request, response)) return;
-    if (this.#closed !== undefined) response.shouldKeepAlive = false;
     const exchange = new Exchange(this.#app, request, response);
+    if (!this.#connections.begin(exchange)) return;
+    if (this.#closed !== undefined) response.shouldKeepAlive = false;
     const route = admit(exchange);
     if (route !== undefined) void serve(route, exchange);
   };

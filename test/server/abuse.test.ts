@@ -190,6 +190,26 @@ test("a refused connection has nothing done for it", async () => {
   assert.match(await node.query("SELECT count(*) AS n FROM foo"), /\[\[0\]\]/);
 });
 
+test("a client that closes its side once it has asked still gets its answer", async () => {
+  await node.execute("CREATE TABLE foo (a)");
+  const body = '["INSERT INTO foo VALUES(1)"]';
+  const insert = `POST /db/execute HTTP/1.1\r\nHost: x\r\nContent-Length: ${String(body.length)}\r\n\r\n${body}`;
+  for (const [bytes, expected] of [
+    [insert, /^HTTP\/1\.1 200 [\s\S]*"rows_affected":1/],
+    [get("/db/query?q=SELECT%201"), /^HTTP\/1\.1 200 [\s\S]*\[\[1\]\]/],
+  ] as const) {
+    const answer = await new Promise<string>((resolve, reject) => {
+      let text = "";
+      const socket = connect({ port: Number(new URL(node.url).port), host: "127.0.0.1", allowHalfOpen: true }, () => socket.end(bytes));
+      socket.on("data", (chunk: Buffer) => (text += chunk.toString()));
+      socket.on("error", reject);
+      socket.on("close", () => resolve(text));
+    });
+    assert.match(answer, expected);
+  }
+  assert.match(await node.query("SELECT count(*) AS n FROM foo"), /\[\[1\]\]/);
+});
+
 test("a client that goes away ends its read", async () => {
   const { sent, reply } = open(`${node.url}/db/query?level=none&q=${encodeURIComponent(ENDLESS)}`);
   reply.catch(() => undefined);
