@@ -86,11 +86,12 @@ function same(first: RunResult, second: RunResult): void {
 
 function report(total: Readonly<Record<string, number>>, started: number): void {
   const seconds = (performance.now() - started) / 1000;
-  const rate = Math.round((total["events"] ?? 0) / seconds);
+  const { user, system } = process.cpuUsage();
+  const perCpuSecond = Math.round((total["events"] ?? 0) / ((user + system) / 1e6));
   console.log(
     `${seconds.toFixed(0)} s: ${Object.entries(total)
       .map(([name, count]) => `${count} ${name}`)
-      .join(", ")}; ${rate} events/s`,
+      .join(", ")}; ${perCpuSecond} events per second of processor time`,
   );
 }
 

@@ -90,6 +90,8 @@ export interface Status {
   readonly firstIndex: number;
   readonly lastIndex: number;
   readonly transferee: number;
+  /** On a leader: bytes of payload that it took in and that are not applied here. */
+  readonly uncommittedBytes: number;
   readonly confState: ConfState;
   /** Filled on a leader; else empty. */
   readonly members: readonly MemberStatus[];
@@ -295,6 +297,7 @@ export class RaftNode {
       firstIndex: raft.log.firstIndex(),
       lastIndex: raft.log.lastIndex(),
       transferee: raft.transferee,
+      uncommittedBytes: raft.uncommittedBytes,
       confState: this.confState(),
       members: raft.role === "leader" ? this.memberStatuses() : [],
     };

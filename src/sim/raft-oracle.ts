@@ -27,6 +27,15 @@ export interface Observed {
   readonly driver: RaftDriver | undefined;
 }
 
+/** What a leader may have under way. */
+export interface BoundLimits {
+  readonly messages: number;
+  readonly bytes: number;
+  readonly uncommitted: number;
+  /** The largest single message or proposal. */
+  readonly largest: number;
+}
+
 /** What was last seen of a driver. */
 interface Seen {
   incarnation: number;
@@ -171,13 +180,23 @@ export class RaftOracle {
     this.floor = Math.max(this.floor, index);
   }
 
-  /** Invariant 17: windows and uncommitted payload stay within their bounds, and one message or entry. */
-  checkBounds(node: Observed, limits: { readonly messages: number; readonly bytes: number; readonly largest: number }): void {
-    for (const member of node.driver?.status().members ?? []) {
+  /** Invariant 17: windows and uncommitted payload stay within their bounds, and one message or proposal. */
+  checkBounds(node: Observed, limits: BoundLimits): void {
+    const status = node.driver?.status();
+    if (status === undefined) return;
+    for (const member of status.members) {
       if (member.inflightMessages > limits.messages || member.inflightBytes > limits.bytes + limits.largest) {
         fail(17, `node ${node.id} has ${member.inflightMessages} messages, ${member.inflightBytes} bytes on their way to ${member.id}`);
       }
     }
+    if (status.uncommittedBytes > limits.uncommitted + limits.largest) fail(17, `node ${node.id} took in ${status.uncommittedBytes} bytes`);
+  }
+
+  /** Invariant 16: with pre-vote, who is cut off from everybody starts no election but the one that was under way. */
+  checkIsolated(node: Observed, termBefore: number): void {
+    const { driver } = node;
+    if (driver === undefined || driver.members.voters.length <= 1) return;
+    if (driver.term > termBefore + 1) fail(16, `node ${node.id}, cut off in term ${termBefore}, is in term ${driver.term}`);
   }
 
   private noteVote(term: number, voter: number, vote: number): void {

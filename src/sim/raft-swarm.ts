@@ -3,6 +3,7 @@
  * off: uniform chance reaches few corners, and the same ones every time. After the storm the group is healed, and must live.
  */
 import type { ConfChangeKind, ReadMode } from "../raft/mod.ts";
+import type { BoundLimits } from "./raft-oracle.ts";
 import { SCENARIOS, type ScenarioName } from "./raft-scenarios.ts";
 import type { SimNode } from "./raft-sim-node.ts";
 import { RaftWorld, type WorldSettings } from "./raft-world.ts";
@@ -41,7 +42,7 @@ class Swarm {
   readonly world: RaftWorld;
   readonly isLockstep: boolean;
   readonly entryBytes: number;
-  readonly limits: { readonly messages: number; readonly bytes: number; readonly largest: number };
+  readonly limits: BoundLimits;
   private readonly cumulative: number[] = [];
   private readonly actions: Action[] = [];
   private total = 0;
@@ -74,7 +75,7 @@ class Swarm {
       coalesce: dice.chance(80),
       onRemoval: pick(["handover", "handover", "handover", "immediate"] as const),
     };
-    this.limits = { messages, bytes, largest: raft.maxMessageBytes + this.entryBytes * 64 };
+    this.limits = { messages, bytes, uncommitted: raft.maxUncommittedBytes, largest: raft.maxMessageBytes + this.entryBytes * 64 };
     this.world = new RaftWorld({ seed, voters, learners, maxNodes: Math.min(9, voters + learners + 2), raft, listen });
     this.world.lazyPercent = pick([0, 0, 30, 70]);
     this.slowDisk = dice.chance(40) ? 1 + dice.below(voters) : 0;

@@ -47,6 +47,8 @@ export class RaftWorld implements NodeWorld {
   readonly trace: NodeWorld["trace"];
   private readonly vault: Message[] = [];
   private readonly blocked = new Set<number>();
+  /** The terms in which nodes were cut off from all others, with pre-vote. */
+  private readonly cutOff = new Map<number, number>();
   private readonly listen: WorldSettings["listen"];
   private readonly maxNodes: number;
   private readonly founders: BootstrapState;
@@ -87,6 +89,8 @@ export class RaftWorld implements NodeWorld {
     this.hash = mix(mix(this.hash, code * 16 + node.id), detail);
     if (this.lazyPercent === 0 || !this.chance(this.lazyPercent)) node.driver?.pump();
     this.oracle.observe(node);
+    const cutOffIn = this.cutOff.get(node.id);
+    if (cutOffIn !== undefined) this.oracle.checkIsolated(node, cutOffIn);
   }
 
   post(message: Message): void {
@@ -264,11 +268,15 @@ export class RaftWorld implements NodeWorld {
 
   healAll(): void {
     this.blocked.clear();
+    this.cutOff.clear();
   }
 
   /** Cuts everything between `left` and the others. */
   partition(left: ReadonlySet<number>): void {
-    this.blocked.clear();
+    this.healAll();
+    const [only] = left;
+    const alone = left.size === 1 && only !== undefined ? this.nodes.get(only)?.driver : undefined;
+    if (alone !== undefined && this.settings.preVote === true) this.cutOff.set(only as number, alone.term);
     for (const a of this.nodes.keys()) {
       for (const b of this.nodes.keys()) if (left.has(a) !== left.has(b)) this.cut(a, b);
     }
@@ -302,6 +310,8 @@ export class RaftWorld implements NodeWorld {
   private addNode(id: number): void {
     const node = new SimNode(id, this);
     this.nodes.set(id, node);
+    // Nobody is cut off from the new one.
+    this.cutOff.clear();
     if (id <= this.founders.entries.length) node.found(this.founders);
     node.boot();
   }

@@ -33,7 +33,7 @@ export class MutantLab {
 
   /** What the nets catch with `mutant` planted; "crash" or "hang" where the nets themselves did not survive it. */
   run(mutant: Mutant | undefined, budget: NetBudget): Caught | "crash" | "hang" {
-    const files = [...new Set((mutant?.patches ?? []).map((patch) => patch.file))];
+    const originals = this.originals(mutant);
     try {
       for (const patch of mutant?.patches ?? []) this.patch(patch.file, patch.find, patch.replace);
       const script = join(this.directory, "test/raft/support/mutant-nets.ts");
@@ -47,21 +47,28 @@ export class MutantLab {
       const line = result.stdout.trim().split("\n").at(-1) ?? "";
       return line.startsWith("{") ? (JSON.parse(line) as Caught) : "crash";
     } finally {
-      for (const file of files) cpSync(join(root, file), join(this.directory, file));
+      restore(originals);
     }
   }
 
   /** @throws Error if a patch of `mutant` does not occur exactly once. */
   fits(mutant: Mutant): void {
+    const originals = this.originals(mutant);
     try {
       for (const patch of mutant.patches) this.patch(patch.file, patch.find, patch.replace);
     } finally {
-      for (const { file } of mutant.patches) cpSync(join(root, file), join(this.directory, file));
+      restore(originals);
     }
   }
 
   remove(): void {
     rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  /** The files that `mutant` changes, as they are in this copy: the sources beside it may change meanwhile. */
+  private originals(mutant: Mutant | undefined): ReadonlyMap<string, string> {
+    const paths = (mutant?.patches ?? []).map((patch) => join(this.directory, patch.file));
+    return new Map(paths.map((path) => [path, readFileSync(path, "utf8")]));
   }
 
   private patch(file: string, find: string, replace: string): void {
@@ -73,6 +80,10 @@ export class MutantLab {
       text.replace(find, () => replace),
     );
   }
+}
+
+function restore(originals: ReadonlyMap<string, string>): void {
+  for (const [path, text] of originals) writeFileSync(path, text);
 }
 
 /** True if any net caught it. */
