@@ -1,5 +1,6 @@
 /** What both programs do before anything else: refuse a Node that is too old, and let a newer one keep its compiled code. */
 import * as nodeModule from "node:module";
+import { fileURLToPath } from "node:url";
 
 /** The oldest major version of Node that Pumice runs on; package.json's `engines` says the same, and a test compares. */
 export const OLDEST_NODE = 24;
@@ -13,6 +14,7 @@ export function prepareRuntime(program: string): boolean {
     process.exitCode = 1;
     return false;
   }
-  nodeModule.enableCompileCache();
+  // Beside the code, and not in a folder of all users, where another one could have put code for us to run.
+  nodeModule.enableCompileCache(fileURLToPath(new URL("../../.cache", import.meta.url)));
   return true;
 }
