@@ -148,6 +148,31 @@ test("a database that was damaged or swapped stops the start with one line", asy
   assert.match(err, /^pumiced: [^\n]*\n$/);
 });
 
+test("a disk that fails ends the node with one line and exit code 1, and nothing that was acknowledged is lost", async () => {
+  const flags = ["-raft-log-segment-size", "256KiB", "-raft-snap-wal-size", "1GiB"];
+  const options = { dataDirectory: join(folder, "failing"), port: await freePort(), flags };
+  const failing = await startPumiced({ ...options, fileLimitKiB: 1024 });
+  await exchange(options.port, "/db/execute", '["CREATE TABLE t (n INTEGER, filler TEXT)"]');
+  let acknowledged = 0;
+  for (let n = 0; n < 1000; n++) {
+    const body = JSON.stringify([["INSERT INTO t VALUES (?, ?)", n, "x".repeat(20_000)]]);
+    const answer = await exchange(options.port, "/db/execute", body).catch(() => undefined);
+    if (answer === undefined || answer.body !== `{"results":[{"last_insert_id":${n + 1},"rows_affected":1}]}`) break;
+    acknowledged += 1;
+  }
+  assert.equal(await failing.ends(), 1);
+  assert.match(failing.output, /\npumiced: [^\n]+\n$/);
+  assert.ok(acknowledged > 5 && acknowledged < 1000, `${acknowledged} rows`);
+  const mended = await startPumiced(options);
+  const { body } = await exchange(options.port, "/db/query", '["SELECT count(*), max(n) FROM t", "PRAGMA integrity_check"]');
+  const [[[count] = [0]] = [], [[integrity] = [""]] = []] = (JSON.parse(body) as { results: { values: unknown[][] }[] }).results.map(
+    ({ values }) => values,
+  );
+  assert.ok(Number(count) >= acknowledged && Number(count) <= acknowledged + 1, `${String(count)} rows, ${acknowledged} acknowledged`);
+  assert.equal(integrity, "ok");
+  assert.equal(await mended.end("SIGTERM"), 0);
+});
+
 test("the output's reader may go away without taking the node with it", async () => {
   const node = new Pumiced({ dataDirectory: join(folder, "pipe"), port: await freePort() });
   node.closeOutput();

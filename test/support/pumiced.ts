@@ -16,6 +16,8 @@ export interface PumicedOptions {
   readonly flags?: readonly string[];
   /** A checkout other than this one, built, as for a copy with a planted bug. */
   readonly root?: string;
+  /** The largest file that the process may write, as if its disk failed there. Unit: KiB. */
+  readonly fileLimitKiB?: number;
   readonly environment?: Readonly<Record<string, string>>;
 }
 
@@ -49,7 +51,10 @@ export class Pumiced {
   constructor(options: PumicedOptions) {
     this.options = options;
     const flags = ["-http-addr", `127.0.0.1:${options.port}`, "-raft-addr", "127.0.0.1:1", ...(options.flags ?? []), options.dataDirectory];
-    this.#child = spawn(join(options.root ?? ROOT, "bin/pumiced"), flags, {
+    const program = join(options.root ?? ROOT, "bin/pumiced");
+    // `ulimit -f` counts in blocks of 512 bytes.
+    const limit = options.fileLimitKiB === undefined ? "" : `ulimit -f ${options.fileLimitKiB * 2}; `;
+    this.#child = spawn("sh", ["-c", `${limit}exec "$0" "$@"`, program, ...flags], {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, ...options.environment },
     });
@@ -84,11 +89,16 @@ export class Pumiced {
     return this.#child.exitCode !== null || this.#child.signalCode !== null;
   }
 
+  /** Waits until it has ended by itself. Its exit code, or the signal that ended it. */
+  async ends(): Promise<number | NodeJS.Signals> {
+    await this.#exited;
+    return this.#child.exitCode ?? this.#child.signalCode ?? assertNever("an ended child has a code or a signal");
+  }
+
   /** Sends a signal and waits until the process is gone. Its exit code, or the signal that ended it. */
   async end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals> {
     this.#child.kill(signal);
-    await this.#exited;
-    return this.#child.exitCode ?? this.#child.signalCode ?? assertNever("an ended child has a code or a signal");
+    return this.ends();
   }
 
   /** Waits until a linearizable read is answered. @throws if the process ends first or `deadlineMs` passes. */

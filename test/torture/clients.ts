@@ -63,7 +63,7 @@ export class Client {
     try {
       answer = await exchange(this.#port, path, JSON.stringify(statements), this.#agent);
     } catch {
-      await sleep(20 + this.#random() * 40); // The node is down: its fate stays open.
+      await sleep(50 + this.#random() * 100); // The node is down: its fate stays open.
       return;
     }
     if (answer.status !== 200) {
