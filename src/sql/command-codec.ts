@@ -15,6 +15,7 @@ import {
   type SqlValue,
   type Statement,
 } from "./command.ts";
+import { TextCache } from "./text-cache.ts";
 
 /** FROZEN. The first byte of every command. */
 export const COMMAND_VERSION = 1;
@@ -210,6 +211,8 @@ export function decodeCommand(bytes: Uint8Array): Command {
   return new CommandReader(bytes).command();
 }
 
+const sqlTexts = new TextCache();
+
 class CommandReader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
@@ -290,7 +293,7 @@ class CommandReader {
     const start = this.#position;
     if (this.#u32() === SAME_TEXT) return before ?? this.#fail();
     this.#position = start;
-    return this.#text();
+    return this.#sqlText();
   }
 
   #param(): SqlParam {
@@ -348,6 +351,17 @@ class CommandReader {
     const length = this.#u32();
     const start = this.#take(length);
     return this.#bytes.subarray(start, start + length);
+  }
+
+  #sqlText(): string {
+    const start = this.#position;
+    const bytes = this.#blob();
+    const known = sqlTexts.get(bytes);
+    if (known !== undefined) return known;
+    this.#position = start;
+    const text = this.#text();
+    sqlTexts.set(bytes, text);
+    return text;
   }
 
   #text(): string {

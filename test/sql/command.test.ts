@@ -62,6 +62,15 @@ test("an encoded command is no part of the buffer that the next one is written t
   assert.equal(first.buffer.byteLength, first.length);
 });
 
+test("texts that differ in any one byte are decoded as themselves, however often", () => {
+  const texts = Array.from({ length: 60 }, (_, i) => `${"x".repeat(i)}y${"x".repeat(59 - i)}`);
+  for (let round = 0; round < 3; round++) {
+    for (const text of texts) assert.deepEqual(decodeCommand(encodeCommand(execute(text))), decodeCommand(encodeCommand(execute(text))));
+    const decoded = texts.map((text) => (decodeCommand(encodeCommand(execute(text))) as SqlCommand).statements[0]?.sql);
+    assert.deepEqual(decoded, texts);
+  }
+});
+
 test("every prefix, every longer text and every unknown byte is refused with SQL_COMMAND_FORMAT, never misread", () => {
   const whole = encodeCommand({
     ...execute("INSERT INTO t VALUES(?, :n)"),
