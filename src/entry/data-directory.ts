@@ -7,8 +7,8 @@
  *
  * Files of others in DIR are left alone.
  */
-import { accessSync, constants, mkdirSync, statSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { accessSync, constants, existsSync, mkdirSync, statSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { PumiceError } from "../base/mod.ts";
 
@@ -27,7 +27,7 @@ export function openDataDirectory(path: string): DataDirectory {
   const full = resolve(path);
   const logPath = join(full, "raft", "log");
   try {
-    mkdirSync(logPath, { recursive: true });
+    makeDirectories(logPath);
     if (!statSync(full).isDirectory()) throw new Error("it is not a directory");
     accessSync(full, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
@@ -42,6 +42,13 @@ export function openDataDirectory(path: string): DataDirectory {
       if (lock.isOpen) lock.close();
     },
   };
+}
+
+/** One by one: Node's own recursive way never ends where the system answers ENOENT for a folder whose parent exists (/proc). */
+function makeDirectories(path: string): void {
+  if (existsSync(path)) return;
+  makeDirectories(dirname(path));
+  mkdirSync(path);
 }
 
 /** SQLite's own file lock: exclusive between processes, and gone with the process however it ends. No lock file can be left behind. */

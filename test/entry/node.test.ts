@@ -37,6 +37,13 @@ test("a data directory has one process: the second is refused by name", async ()
   );
 });
 
+test("a data directory that cannot be made is refused at once, with the system's reason", () => {
+  assert.throws(
+    () => openDataDirectory("/proc/pumice-test/data"),
+    (error) => isPumiceError(error, "NODE_DIRECTORY") && error.message.includes("/proc/pumice-test"),
+  );
+});
+
 test("a database that has applied more than the log holds is refused, and nothing is touched", async () => {
   await using node = await TestNode.start();
   await node.execute(CREATE);
