@@ -15,6 +15,13 @@ const COMMANDS: Readonly<Record<string, Command>> = {
       return runLoad(args);
     },
   },
+  lsm: {
+    summary: "look into, check and mend a database of the LSM store by its files",
+    run: async (args) => {
+      const { runLsm } = await import("./lsm/command.ts");
+      return runLsm(args);
+    },
+  },
   help: { summary: "print this help", run: () => print(commandHelp()) },
   version: { summary: "print the version", run: () => print(versionLine("pumice")) },
 };

@@ -5,6 +5,7 @@ export * from "./file-system.ts";
 export * from "./local-store/local-object-store.ts";
 export * from "./object-cache/caching-object-store.ts";
 export { DiskCache, type DiskCacheOptions, type DiskCacheStats } from "./object-cache/disk-cache.ts";
+export * from "./open-object-store.ts";
 export * from "./random.ts";
 export { s3FromEnvironment, type IfMatchStyle, type S3CredentialsProvider, type S3ObjectStoreOptions } from "./s3/options.ts";
 export * from "./s3/s3-object-store.ts";

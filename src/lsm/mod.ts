@@ -1,5 +1,6 @@
 /** lsm: the storage engine on object storage, in SlateDB's files. See ARCHITECTURE.md, sections 1 and 5. */
 export { Admin, type SstDescription, type StoredVersion } from "./admin/admin.ts";
+export { type RepairPlan, type RepairStep } from "./admin/repair.ts";
 export { type Finding, type VerifyReport } from "./admin/verify.ts";
 export { type CompactionFilter } from "./compaction/executor.ts";
 export { type CompactorStats } from "./compaction/compactor.ts";

@@ -15,6 +15,7 @@ import { readFooter, type SstFooter } from "../format/sst-reader.ts";
 import { collectGarbage, type GcReport } from "../gc/gc.ts";
 import { withRetry } from "../store/retry.ts";
 import type { Table } from "../store/tables.ts";
+import { applyRepair, planRepair, type RepairPlan } from "./repair.ts";
 import { verifyStore, type VerifyReport } from "./verify.ts";
 
 /** A stored version of a manifest or compactions file. */
@@ -134,6 +135,16 @@ export class Admin {
   /** Checks every checksum and every invariant that the files can show. */
   async verify(): Promise<VerifyReport> {
     return await verifyStore(this.context);
+  }
+
+  /** What would have to be done to a damaged store. Changes nothing. @throws LSM_NOT_FOUND */
+  async planRepair(): Promise<RepairPlan> {
+    return await planRepair(this.context);
+  }
+
+  /** Carries out a plan that was made by `planRepair` and shown. @throws LSM_CONTENTION if the store has changed since */
+  async repair(plan: RepairPlan): Promise<void> {
+    await applyRepair(this.context, plan);
   }
 
   private tableOf(manifest: Manifest, ref: SstRef): Table {

@@ -1,0 +1,98 @@
+/** The command `pumice lsm`: dispatch, help, errors in words. */
+import { isPumiceError } from "../../base/mod.ts";
+import { openLsmTarget, type LsmTarget } from "../../entry/mod.ts";
+import { nearest } from "../nearest.ts";
+import { Arguments, COMMON_FLAGS, UsageError, type FlagSpec } from "./arguments.ts";
+import { bench } from "./bench.ts";
+import type { LsmCommand, Output } from "./context.ts";
+import { compaction, compactions, manifest, manifests, sst, timeline } from "./inspect.ts";
+import { repair } from "./repair.ts";
+import { get, put, remove, scan } from "./rows.ts";
+import { checkpoint, clone, compact, gc, verify } from "./upkeep.ts";
+
+const COMMANDS: Readonly<Record<string, LsmCommand>> = {
+  manifests,
+  manifest,
+  compactions,
+  compaction,
+  sst,
+  timeline,
+  get,
+  put,
+  delete: remove,
+  scan,
+  checkpoint,
+  clone,
+  compact,
+  gc,
+  verify,
+  repair,
+  bench,
+};
+
+const PROCESS_OUTPUT: Output = {
+  out: (text) => void process.stdout.write(text),
+  problem: (text) => void process.stderr.write(`pumice lsm: ${text}\n`),
+};
+
+/**
+ * Runs `pumice lsm` with the arguments behind it. The exit code: 0 done, 1 not done (wrong arguments, no such key or database, the
+ * store does not answer), 2 something is wrong with the database.
+ */
+export async function runLsm(args: readonly string[], output: Output = PROCESS_OUTPUT, env = process.env): Promise<number> {
+  const [name = "help", ...rest] = args;
+  if (["help", "-h", "-help", "--help"].includes(name)) {
+    output.out(lsmHelp());
+    return 0;
+  }
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (command === undefined) {
+    const near = nearest(name, Object.keys(COMMANDS));
+    output.problem(`unknown command "${name}"; ${near === undefined ? "" : `did you mean ${near}? `}"pumice lsm help" lists all commands`);
+    return 1;
+  }
+  if (rest.some((argument) => ["-h", "-help", "--help"].includes(argument))) {
+    output.out(commandHelp(name, command));
+    return 0;
+  }
+  let target: LsmTarget | undefined;
+  try {
+    const parsed = new Arguments(rest, command.flags, ["STORE", ...command.names]);
+    const settings = { env, endpoint: parsed.flag("endpoint"), region: parsed.flag("region") };
+    target = openLsmTarget(parsed.at(0), settings, parsed.flag("root"));
+    return await command.run({ args: parsed, target, output });
+  } catch (error) {
+    if (error instanceof UsageError) output.problem(`${name}: ${error.message}; "pumice lsm ${name} --help" says more`);
+    else if (isPumiceError(error))
+      output.problem(`${name}: ${error.code}: ${error.message}${target === undefined ? "" : ` store=${target.address}`}`);
+    else throw error;
+    return isPumiceError(error) && error.kind === "corrupt" ? 2 : 1;
+  } finally {
+    await target?.close();
+  }
+}
+
+function lsmHelp(): string {
+  const lines = [
+    "pumice lsm COMMAND STORE [ARGUMENTS]",
+    "",
+    "Works on a database of the LSM store, or of SlateDB, by its files. STORE is a directory, file:///DIRECTORY or s3://BUCKET/PATH;",
+    "S3 takes its credentials from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN. The commands:",
+  ];
+  for (const [name, command] of Object.entries(COMMANDS))
+    lines.push(`    ${[name, ...command.names].join(" ")}`, `        ${command.help}`);
+  lines.push("", "Flags of all commands:", ...flagLines(COMMON_FLAGS));
+  return `${lines.join("\n")}\n`;
+}
+
+function commandHelp(name: string, command: LsmCommand): string {
+  const lines = [`pumice lsm ${[name, "STORE", ...command.names].join(" ")}`, "", command.help, "", "Flags:"];
+  lines.push(...flagLines(command.flags), ...flagLines(COMMON_FLAGS));
+  return `${lines.join("\n")}\n`;
+}
+
+function flagLines(flags: Readonly<Record<string, FlagSpec>>): string[] {
+  return Object.entries(flags).map(
+    ([name, { value, help }]) => `    ${`--${name}${value === undefined ? "" : ` ${value}`}`.padEnd(22)} ${help}`,
+  );
+}
