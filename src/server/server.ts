@@ -7,6 +7,7 @@ import { createServer, type IncomingMessage, type Server, type ServerOptions as 
 import { createServer as createSecureServer, Server as HttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { PumiceError } from "../base/mod.ts";
+import { admit } from "./admission.ts";
 import { type App, commonHeaders } from "./app.ts";
 import { Credentials } from "./auth.ts";
 import { Connections, refuse } from "./connections.ts";
@@ -15,9 +16,8 @@ import { Exchange } from "./exchange.ts";
 import { sendFault } from "./faults.ts";
 import { MemoryBudget } from "./memory-budget.ts";
 import { type ServerOptions, type ServerParts, validateOptions } from "./options.ts";
-import { NO_PARAMS, parseParams } from "./params.ts";
 import { WriteQueue } from "./queue.ts";
-import { findRoute, type Route } from "./routes.ts";
+import type { Route } from "./routes.ts";
 import { CertificateReloader, readSecureContext } from "./tls.ts";
 
 /** A server that listens. */
@@ -179,65 +179,6 @@ function readCredentials(path: string): Credentials {
 
 function isStreamPath(url: string | undefined): boolean {
   return url !== undefined && (url.startsWith("/db/load") || url.startsWith("/boot"));
-}
-
-/** Passes a request through the checks. The route that takes it, or undefined once it has been answered. */
-function admit(exchange: Exchange): Route | undefined {
-  const { app, request } = exchange;
-  const method = request.method ?? "";
-  if (method === "OPTIONS") {
-    exchange.sendEmpty(200);
-    return undefined;
-  }
-  const { path, query } = splitTarget(request.url ?? "");
-  const params = query === "" ? NO_PARAMS : parseParams(query);
-  if (typeof params === "string") {
-    app.counters.http.bad_requests++;
-    exchange.sendError(400, params);
-    return undefined;
-  }
-  exchange.params = params;
-  const route = findRoute(path);
-  if (route === undefined) {
-    exchange.sendEmpty(404);
-    return undefined;
-  }
-  if (app.credentials !== undefined && !isAllowed(app, app.credentials, { route, authorization: request.headers.authorization })) {
-    exchange.sendEmpty(401);
-    return undefined;
-  }
-  if (route.methods !== undefined && !route.methods.includes(method)) {
-    exchange.sendEmpty(405, ["Allow", route.methods.join(", ")]);
-    return undefined;
-  }
-  return route;
-}
-
-function isAllowed(app: App, credentials: Credentials, by: { readonly route: Route; readonly authorization: string | undefined }): boolean {
-  if (by.route.permissions.length === 0) return true;
-  const allowed = by.route.permissions.every((permission) => credentials.allows(by.authorization, permission));
-  if (allowed) app.counters.http.auth_ok++;
-  else app.counters.http.auth_fail++;
-  return allowed;
-}
-
-/** Path and query of a request target; an absolute one, as proxies send it, loses its origin. */
-function splitTarget(target: string): { readonly path: string; readonly query: string } {
-  const question = target.indexOf("?");
-  const query = question < 0 ? "" : target.slice(question + 1);
-  let path = question < 0 ? target : target.slice(0, question);
-  if (!path.startsWith("/")) path = path.replace(/^https?:\/\/[^/]*/i, "");
-  if (path.includes("%")) path = decodePath(path);
-  return { path, query };
-}
-
-/** A path with a broken escape matches no route. */
-function decodePath(path: string): string {
-  try {
-    return decodeURIComponent(path);
-  } catch {
-    return "%";
-  }
 }
 
 async function serve(route: Route, exchange: Exchange): Promise<void> {

@@ -96,6 +96,20 @@ test("OPTIONS is 200 on any path, and every answer carries version and CORS head
   }
 });
 
+test("a page of another site cannot write through somebody's browser, unless its site is allowed", async () => {
+  const address = node.url.slice("http://".length);
+  const write = (headers: Record<string, string>) => node.post("/db/execute", ["CREATE TABLE IF NOT EXISTS t(a)"], headers);
+  for (const origin of ["https://evil.example", "null", `https://evil.example/${address}`, "http://127.0.0.1:1", "http://"]) {
+    const refused = await write({ Origin: origin });
+    assert.equal(refused.status, 403, origin);
+    assert.match(refused.text, /cross-origin request refused: -http-allow-origin/);
+  }
+  assert.equal((await write({ Origin: node.url })).status, 200);
+  assert.equal((await write({ Origin: "https://example.com" })).status, 200);
+  assert.equal((await write({})).status, 200);
+  assert.equal((await node.call("/db/query?q=SELECT%201", { headers: { Origin: "https://evil.example" } })).status, 200);
+});
+
 test("answers of the database name the node that did the work", async () => {
   const address = node.url.slice("http://".length);
   for (const [path, body] of [
