@@ -31,6 +31,7 @@ const options: RunOptions = { steps, scenario };
 function readable(line: WorldLine): string {
   if (line.kind === "event") return `    ${eventLine(line.node, line.event)}`;
   if (line.kind === "action") return `** ${line.text}`;
+  if (line.kind === "persisted" || line.kind === "changed") return `${line.kind.padEnd(9)} at ${line.node}`;
   return `${line.kind.padEnd(9)} ${describeMessage(line.message).replaceAll("\n", " ")}`;
 }
 

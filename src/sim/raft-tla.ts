@@ -37,9 +37,14 @@ const MESSAGES: Readonly<Record<string, string>> = {
 /** The line of `line`, or undefined for what the specification does not know. */
 export function tlaLine(world: RaftWorld, line: WorldLine): string | undefined {
   if (line.kind === "event") {
-    const name = BECAME[line.event.kind];
-    return name === undefined ? undefined : render(world, name, line.node, undefined);
+    const { node, event } = line;
+    const name = BECAME[event.kind];
+    if (event.kind === "started") return text(name ?? "", node, initial(event));
+    // What comes before the start is the making of the node, not its life.
+    return name === undefined || world.nodes.get(node)?.driver === undefined ? undefined : render(world, name, node, undefined);
   }
+  if (line.kind === "persisted") return render(world, "Ready", line.node, undefined);
+  if (line.kind === "changed") return render(world, "ChangeConf", line.node, undefined);
   if (line.kind !== "posted" && line.kind !== "delivered") return undefined;
   const { message } = line;
   const type = MESSAGES[message.type];
@@ -48,20 +53,25 @@ export function tlaLine(world: RaftWorld, line: WorldLine): string | undefined {
   return render(world, `${isSent ? "Send" : "Receive"}${type}`, isSent ? message.from : message.to, message);
 }
 
+function initial(event: Extract<TraceEvent, { readonly kind: "started" }>): object {
+  const { term, commit, lastIndex, members } = event;
+  return { state: { term, vote: "0", commit }, role: ROLES.follower, log: lastIndex, conf: [members.map(String), []] };
+}
+
 function render(world: RaftWorld, name: string, nodeId: number, message: Message | undefined): string {
-  const node = world.nodes.get(nodeId);
-  const driver = node?.driver;
-  const { vote = 0 } = node?.disk.hardState ?? {};
-  const event = {
-    name,
-    nid: String(nodeId),
-    state: { term: driver?.term ?? 0, vote: String(vote), commit: driver?.commitIndex ?? 0 },
-    role: ROLES[driver?.role ?? "follower"],
-    log: driver?.lastIndex ?? 0,
-    conf: driver === undefined ? [[], []] : halves(driver.members),
+  const driver = world.nodes.get(nodeId)?.driver;
+  const status = driver?.status();
+  return text(name, nodeId, {
+    state: { term: status?.term ?? 0, vote: String(status?.vote ?? 0), commit: status?.commit ?? 0 },
+    role: ROLES[status?.role ?? "follower"],
+    log: status?.lastIndex ?? 0,
+    conf: status === undefined ? [[], []] : halves(status.confState),
     ...(message === undefined ? {} : { msg: describe(message) }),
-  };
-  return JSON.stringify({ tag: "trace", event });
+  });
+}
+
+function text(name: string, node: number, rest: object): string {
+  return JSON.stringify({ tag: "trace", event: { name, nid: String(node), ...rest } });
 }
 
 function halves(members: ConfState): readonly (readonly string[])[] {

@@ -23,6 +23,9 @@ export interface WorldSettings {
 export type WorldLine =
   | { readonly kind: "event"; readonly node: number; readonly event: TraceEvent }
   | { readonly kind: "delivered" | "posted" | "dropped"; readonly message: Message }
+  /** A node's disk finished a write; a node took in a membership change. */
+  | { readonly kind: "persisted"; readonly node: number }
+  | { readonly kind: "changed"; readonly node: number }
   | { readonly kind: "action"; readonly text: string };
 
 /** Messages beyond this are lost: a network has only so many buffers. */
@@ -150,6 +153,7 @@ export class RaftWorld implements NodeWorld {
 
   persist(node: SimNode, count: number): void {
     node.persist(count);
+    this.listen?.({ kind: "persisted", node: node.id }, this);
     this.touch(node, 3, count);
   }
 
@@ -248,6 +252,7 @@ export class RaftWorld implements NodeWorld {
     if (node.driver === undefined) return false;
     const outcome = node.driver.proposeConfChange({ transition, changes: steps, context: EMPTY_BYTES });
     if (outcome.ok) {
+      this.listen?.({ kind: "changed", node: node.id }, this);
       this.say(`change members at ${node.id}: ${steps.map(({ kind, nodeId }) => `${kind} ${nodeId}`).join(", ")} (${transition})`);
       for (const { nodeId } of steps) if (!this.nodes.has(nodeId)) this.addNode(nodeId);
     }
