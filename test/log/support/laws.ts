@@ -5,7 +5,7 @@ import { parseName, segmentSeed } from "../../../src/replica/log/format.ts";
 import { SegmentScan } from "../../../src/replica/log/segment-scan.ts";
 import type { DiskFault } from "../../../src/sim/mod.ts";
 import { EMPTY_MODEL, contentsOf, difference, modelOf, type ModelState } from "./model.ts";
-import { FOLDER, LogWorld, type OpenLog } from "./world.ts";
+import { FOLDER, LogWorld, met, type OpenLog } from "./world.ts";
 
 /** A law: throws if it is broken for the seed. */
 export type Law = (seed: number, open: OpenLog) => void;
@@ -37,6 +37,7 @@ function restart(world: LogWorld, how: "crash" | "kill"): void {
     world.disk.faults = undefined;
     if (result === "done") return;
     assert.equal(result, "powerLoss");
+    met.add("power lost in a recovery");
     if (world.random.below(2) === 0) world.disk.crash();
     else world.disk.kill();
   }
@@ -200,9 +201,13 @@ export const rotLaw: Law = (seed, open) => {
   try {
     world.open();
   } catch (error) {
-    if (isRefusal(error)) return;
+    if (isRefusal(error)) {
+      met.add("rot refused");
+      return;
+    }
     // `open` compared with what was acknowledged; a last batch that nothing follows may be taken for a torn one.
     if (beforeLast === undefined || world.log === undefined) throw error;
+    met.add("rot in the last batch dropped");
     const entries = contentsOf(world.opened, 1000);
     assert.equal(difference(world.opened, { ...beforeLast, commitOnDisk: 0 }, entries), undefined);
     return;

@@ -30,6 +30,9 @@ export const openRealLog: OpenLog = (parts, settings) => Log.open(parts, setting
 
 export const FOLDER = "data/log";
 
+/** What the runs of this process met, so that a test can say that they met what they are for. */
+export const met = new Set<string>();
+
 /** What an operation came to. */
 export type StepResult = "done" | "full" | "failed" | "powerLoss";
 
@@ -87,6 +90,10 @@ export class LogWorld {
     const candidates = [this.acked, ...this.underWay, ...this.refused];
     const differences = candidates.map((candidate) => difference(log, candidate, entries));
     assert.ok(differences.includes(undefined), `the log is none of what it may be: ${differences.join("; ")}`);
+    if (this.underWay.length > 0) met.add(differences[0] === undefined ? "what was under way was lost" : "what was under way was found");
+    if (this.refused.length > 0 && differences[0] !== undefined) met.add("what was refused was found");
+    if (entries.some((entry) => entry.index > 1 && entry.term > (entries[0]?.term ?? 0))) met.add("terms");
+    met.add(`${Math.min(4, this.disk.files.list(FOLDER).filter((name) => !name.startsWith("blank")).length)} segments`);
     this.acked = modelOf(log, entries);
     this.underWay = [];
     this.refused = [];
@@ -122,6 +129,9 @@ export class LogWorld {
       return result;
     }
     const kept = group.slice(0, outcome.persisted);
+    if (group.some((batch) => batch.snapshot !== undefined)) met.add("a snapshot");
+    if (group.some((batch) => (batch.entries[0]?.index ?? Infinity) <= lastOf(before).index)) met.add("a truncation");
+    if (outcome.persisted > 0 && outcome.persisted < group.length) met.add("votes in front of refused entries");
     this.acked = appended(before, kept);
     this.underWay = [];
     if (kept.some((batch) => writes(batch, before))) this.refused = [];
