@@ -106,7 +106,7 @@ test("a load that is killed and run again, by a node that is killed too, leaves 
   const random = seeded(seed);
   const count = 30_000;
   const file = write("many.csv", `n,filler\n${Array.from({ length: count }, (_, n) => `${n},${"x".repeat(n % 50)}\n`).join("")}`);
-  const args = [file, "--table", "many", "--create", "--batch-rows", "50"];
+  const args = [file, "--table", "many", "--create", "--batch-rows", "20"];
   let resumed = 0;
   for (let attempt = 0; ; attempt++) {
     assert.ok(attempt < 100, "the load gets on");
