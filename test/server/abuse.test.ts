@@ -25,12 +25,28 @@ test("a body beyond the limit is 413 whether its length is told or not, and the 
   for (const headers of [{}, { "Transfer-Encoding": "chunked" }, { Expect: "100-continue" }]) {
     const reply = await node.call("/db/execute", { method: "POST", body, headers });
     assert.equal(reply.status, 413, JSON.stringify(headers));
+    assert.equal(reply.headers.connection, "close", "the rest of the body is not waited for without end");
     assert.match(reply.text, /the limit is 100000 bytes \(-http-max-body\)/);
   }
+  assert.match(await sendThenRead(node, 20_000_000), /^HTTP\/1\.1 413 /);
   const text = await node.call("/db/load", { method: "POST", body });
   assert.equal(text.status, 413);
   assert.equal((await node.execute("SELECT 1")).includes('"results"'), true);
 });
+
+/** Sends a whole body before it reads anything, as many clients do. */
+function sendThenRead(node: TestNode, bodyBytes: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = "";
+    const socket = connect(Number(new URL(node.url).port), "127.0.0.1");
+    socket.pause();
+    socket.on("error", reject);
+    socket.on("data", (chunk: Buffer) => (text += chunk.toString()));
+    socket.on("close", () => resolve(text));
+    socket.write(`POST /db/execute HTTP/1.1\r\nHost: x\r\nContent-Length: ${String(bodyBytes)}\r\n\r\n`);
+    socket.write(Buffer.alloc(bodyBytes, "x"), () => socket.resume());
+  });
+}
 
 test("statements, results and headers have their limits and say so", async () => {
   await using node = await TestNode.start({ limits: { maxStatements: 3, maxResultBytes: 10_000 } });
