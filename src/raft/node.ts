@@ -260,8 +260,9 @@ export class RaftNode {
       payload += entry.data.length;
       this.applyingHead++;
     }
-    if (this.applyingHead === this.applyingEntries.length) {
-      this.applyingEntries.length = 0;
+    // Packed now and then: under load there may always be something on its way.
+    if (this.applyingHead * 2 >= this.applyingEntries.length) {
+      this.applyingEntries.splice(0, this.applyingHead);
       this.applyingHead = 0;
     }
     this.raft.appliedTo(index, bytes, payload);

@@ -12,7 +12,7 @@ import { assert, isSafeCount } from "../base/mod.ts";
 import { stepCandidate } from "./candidate.ts";
 import type { RaftConfig } from "./config.ts";
 import { configurationOf } from "./configuration.ts";
-import { campaign, handleVoteRequest, hup } from "./election.ts";
+import { handleVoteRequest, hup } from "./election.ts";
 import { stepFollower } from "./follower.ts";
 import { appliedTo as applyUpTo, stepLeader, tickLeader } from "./leader.ts";
 import { RaftLog } from "./log.ts";
@@ -68,7 +68,7 @@ export class Raft {
   uncommittedBytes = 0;
   /** The commit index that a quorum of the new voters must know before this removed leader stops; 0 if it stays. */
   handoverIndex = 0;
-  reads = new ReadRounds();
+  reads: ReadRounds;
   /** Reads that came before this leader's first commit. */
   earlyReads: PendingRead[] = [];
 
@@ -94,6 +94,7 @@ export class Raft {
     this.config = config;
     this.trace = trace;
     this.promiseEnd = config.leaseStartupTicks;
+    this.reads = this.newRounds();
     this.log = new RaftLog(storage, config, trace);
     this.tracker = new Tracker(config);
     const { hardState, confState, applied } = initial;
@@ -264,13 +265,12 @@ export class Raft {
     this.tracker.resetProgress(this.id, this.log.lastIndex());
     this.pendingConfIndex = 0;
     this.uncommittedBytes = 0;
-    this.reads = new ReadRounds();
+    this.reads = this.newRounds();
     this.earlyReads = [];
   }
 
-  /** Campaigns in the next term, now. */
-  campaign(kind: "pre-vote" | "election" | "transfer"): void {
-    campaign(this, kind);
+  private newRounds(): ReadRounds {
+    return new ReadRounds(this.config.readMode === "lease" ? this.config.electionTicks : 0);
   }
 
   private stepRole(message: Message): StepOutcome {

@@ -25,11 +25,21 @@ export class ReadRounds {
   round = 0;
   private waiting: PendingRead[] = [];
   private head = 0;
-  /** The ticks at which rounds (confirmed, round] were sent; only what a lease needs. */
-  private readonly sentTicks = new Map<number, number>();
-  private confirmed = 0;
+  /** When the latest rounds that nobody confirmed were sent, oldest first; only those that a lease could still begin with. */
+  private sent: { readonly round: number; readonly tick: number }[] = [];
+  private readonly leaseTicks: number;
   /** The tick at which the latest confirmed round was sent; -1 if none was. */
   private confirmedTick = -1;
+
+  /** `leaseTicks`: how long a round can carry a lease; 0 if there are no leases. */
+  constructor(leaseTicks: number) {
+    this.leaseTicks = leaseTicks;
+  }
+
+  /** Rounds that a lease may begin with. */
+  get sentCount(): number {
+    return this.sent.length;
+  }
 
   get waitingCount(): number {
     return this.waiting.length - this.head;
@@ -38,7 +48,10 @@ export class ReadRounds {
   /** A round leaves at `tick`. Returns its number. */
   startRound(tick: number): number {
     this.round++;
-    this.sentTicks.set(this.round, tick);
+    if (this.leaseTicks > 0) {
+      this.forgetSent((one) => one.tick + this.leaseTicks <= tick);
+      this.sent.push({ round: this.round, tick });
+    }
     return this.round;
   }
 
@@ -69,9 +82,17 @@ export class ReadRounds {
   }
 
   private noteConfirmed(round: number): void {
-    if (round <= this.confirmed) return;
-    this.confirmedTick = this.sentTicks.get(round) ?? this.confirmedTick;
-    for (let old = this.confirmed + 1; old <= round; old++) this.sentTicks.delete(old);
-    this.confirmed = round;
+    for (const one of this.sent) {
+      if (one.round > round) break;
+      this.confirmedTick = one.tick;
+    }
+    this.forgetSent((one) => one.round <= round);
+  }
+
+  /** Forgets the oldest rounds for which `isDone`. */
+  private forgetSent(isDone: (one: { readonly round: number; readonly tick: number }) => boolean): void {
+    let done = 0;
+    while (done < this.sent.length && isDone(this.sent[done] as { readonly round: number; readonly tick: number })) done++;
+    if (done > 0) this.sent.splice(0, done);
   }
 }

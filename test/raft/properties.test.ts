@@ -16,6 +16,7 @@ import {
 } from "../../src/raft/configuration.ts";
 import { Inflights } from "../../src/raft/inflights.ts";
 import { Progress } from "../../src/raft/progress.ts";
+import { ReadRounds } from "../../src/raft/reads.ts";
 import { jointIndex, jointVote, majorityIndex, majorityVote } from "../../src/raft/quorum.ts";
 import { MemoryLog } from "../../src/replica/mod.ts";
 
@@ -272,4 +273,24 @@ test("a batch replaces the log in memory from its first index on", () => {
   );
   log.restore(20, 3);
   assert.deepEqual([log.firstIndex(), log.lastIndex(), log.term(20), log.byteCount], [21, 20, 3, 0]);
+});
+
+test("rounds that nobody answers are not remembered for ever", () => {
+  for (const leaseTicks of [0, 10]) {
+    const rounds = new ReadRounds(leaseTicks);
+    for (let tick = 0; tick < 10_000; tick++) rounds.startRound(tick);
+    assert.ok(rounds.sentCount <= leaseTicks, `${rounds.sentCount}`);
+  }
+});
+
+test("a lease begins when the latest confirmed round was sent", () => {
+  const rounds = new ReadRounds(10);
+  for (let tick = 100; tick < 105; tick++) rounds.startRound(tick);
+  assert.equal(rounds.leaseStart(), -1);
+  rounds.confirm(3);
+  assert.equal(rounds.leaseStart(), 102);
+  rounds.confirm(2);
+  assert.equal(rounds.leaseStart(), 102);
+  rounds.confirm(5);
+  assert.equal(rounds.leaseStart(), 104);
 });
