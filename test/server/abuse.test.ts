@@ -138,7 +138,9 @@ test("one connection serves many requests", async () => {
 });
 
 test("a client that trickles its headers or its body gets 408, not a place for ever", async () => {
-  await using node = await TestNode.start({ limits: { headerTimeoutMs: 300, bodyTimeoutMs: 300 } });
+  await using node = await TestNode.start({ limits: { headerTimeoutMs: 300, bodyTimeoutMs: 300, idleTimeoutMs: 300 } });
+  assert.match(await raw(node.url, ""), /^(HTTP\/1\.1 408 |$)/, "a connection that says nothing ends");
+  assert.match(await raw(node.url, get("/readyz?noleader")), /node ok$/, "so does one that says nothing more");
   assert.match(await raw(node.url, "GET /status HTTP/1.1\r\nHost: "), /^HTTP\/1\.1 408 /);
   assert.match(await raw(node.url, "POST /db/execute HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n["), /^HTTP\/1\.1 408 /);
   assert.match(
