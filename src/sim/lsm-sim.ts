@@ -113,6 +113,8 @@ class Life {
   private current: Process | undefined;
   private readonly zombies: Process[] = [];
   private snapshots: { readonly snapshot: Snapshot; readonly expected: ModelState }[] = [];
+  /** Operations that the current process began beside. */
+  private begun: Promise<void>[] = [];
   private checkpoints: { readonly id: string }[] = [];
 
   constructor(seed: number) {
@@ -169,6 +171,7 @@ class Life {
     const expected = this.model.stateAt(lastSeq);
     this.model.truncate(lastSeq);
     this.snapshots = [];
+    this.begun = [];
     this.current = process;
     // If it lived before the check, a crash point may end it.
     const rows = await this.drive(Promise.race([process.db.scan().toArray(), process.line.crashed.then(() => undefined)]));
@@ -208,6 +211,8 @@ class Life {
       this.steps.push("close");
       const how = this.chance(50) ? {} : { flush: this.chance(50) ? ("wal" as const) : ("none" as const) };
       await this.drive(Promise.race([process.db.close(how), process.line.crashed]));
+      // What was begun in a process that closed has ended too, well or not.
+      await this.drive(Promise.race([Promise.all(this.begun), process.line.crashed]));
     } else {
       this.steps.push("leave");
       this.zombies.push(process);
@@ -373,10 +378,16 @@ class Life {
   /** Lets an operation go on beside. It may end with its process; nothing else excuses a failure. */
   private attempt(what: string, operation: Promise<unknown>): void {
     this.steps.push(what);
-    operation.catch((error: unknown) => {
-      const isExcused = isPumiceError(error) && ["LSM_CLOSED", "LSM_FENCED", "STORE_UNAVAILABLE", "LSM_CONTENTION"].includes(error.code);
-      if (!isExcused) this.blame(error);
-    });
+    this.begun.push(
+      operation.then(
+        () => undefined,
+        (error: unknown) => {
+          const isExcused =
+            isPumiceError(error) && ["LSM_CLOSED", "LSM_FENCED", "STORE_UNAVAILABLE", "LSM_CONTENTION"].includes(error.code);
+          if (!isExcused) this.blame(error);
+        },
+      ),
+    );
   }
 
   private components(store: ObjectStore, clock: Clock): LsmComponents {

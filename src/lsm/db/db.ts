@@ -66,7 +66,7 @@ export class Db {
   private lastSeq: number;
   private walFilesAtFreeze = 0;
   private readonly fenceId: number;
-  private flushing: Promise<void> | undefined;
+  private isFlushing = false;
   /** What ended the store. */
   private end: PumiceError | undefined;
   private closing: Promise<void> | undefined;
@@ -450,8 +450,9 @@ export class Db {
   }
 
   private flushSoon(): void {
-    if (this.flushing !== undefined || this.end !== undefined) return;
-    this.flushing = this.flushFrozen().finally(() => (this.flushing = undefined));
+    if (this.isFlushing || this.end !== undefined) return;
+    this.isFlushing = true;
+    void this.flushFrozen();
   }
 
   private async flushFrozen(): Promise<void> {
@@ -459,6 +460,9 @@ export class Db {
       for (let oldest = this.frozen[0]; oldest !== undefined; oldest = this.frozen[0]) await this.flusher.flush(oldest);
     } catch (error) {
       this.fail(error);
+    } finally {
+      // In the same turn as the look that found nothing left: what is frozen later starts anew.
+      this.isFlushing = false;
     }
   }
 

@@ -97,10 +97,28 @@ export class Flusher {
     if (!isFull()) return;
     while (isFull()) {
       this.hooks.onStall();
-      await this.context.clock.sleep(STALL_POLL_MS, { signal: this.context.signal });
-      const version = await this.context.manifests.refresh();
+      await this.manifestChange();
+      const version = this.context.manifests.known;
       if (version !== undefined) this.hooks.checkWriter(version.value);
     }
+  }
+
+  /** Resolves when this process has changed the manifest, or a while has passed and the store was asked whether another has. */
+  private async manifestChange(): Promise<void> {
+    const over = new AbortController();
+    const forget = this.context.manifests.onChange(() => over.abort());
+    const stop = (): void => over.abort();
+    this.context.signal.addEventListener("abort", stop, { once: true });
+    try {
+      await this.context.clock.sleep(STALL_POLL_MS, { signal: over.signal });
+      await this.context.manifests.refresh();
+    } catch (error) {
+      if (!over.signal.aborted) throw error;
+    } finally {
+      forget();
+      this.context.signal.removeEventListener("abort", stop);
+    }
+    this.context.signal.throwIfAborted();
   }
 
   private async build(memtable: Memtable, rules: RetentionRules): Promise<BuiltSst> {

@@ -1,11 +1,14 @@
 /**
- * Memtable: the newest rows, ordered. A list of sorted chunks: two binary searches find a key, an insertion moves a few pointers.
+ * Memtable: the newest rows, ordered. A list of sorted chunks: two binary searches over numbers (format/key-prefix.ts) find a key, an insertion
+ * moves a few pointers.
  *
  * 1. Keys ascend strictly over all chunks; no chunk is empty but a sole one.
  * 2. The versions of a key hang together, newest first, by strictly descending sequence number.
- * 3. Rows are never removed; a cursor that meets a change finds its place again by its key.
+ * 3. All keys begin with the common prefix; each chunk has the number of each of its keys, and `firsts` that of each chunk's first.
+ * 4. Rows are never removed; a cursor that meets a change finds its place again by its key.
  */
-import { assert, compareBytes } from "../../base/mod.ts";
+import { assert, compareBytes, EMPTY_BYTES } from "../../base/mod.ts";
+import { comparePrefix, prefixNumber, sharedLength, type CommonPrefix } from "../format/key-prefix.ts";
 import { isAfterStart, isBeforeEnd, type KeyRange } from "../format/key-range.ts";
 import { MERGE, TICK_MIN, type Row, type RowKind } from "../format/row.ts";
 import type { Order, RowCursor } from "../store/cursors.ts";
@@ -34,9 +37,17 @@ export class MemRow implements Row {
   }
 }
 
+interface Chunk {
+  readonly rows: MemRow[];
+  /** The prefix number of each row's key. */
+  readonly numbers: number[];
+}
+
 /** See the header of this file. */
 export class Memtable {
-  private readonly chunks: MemRow[][] = [[]];
+  private readonly chunks: Chunk[] = [{ rows: [], numbers: [] }];
+  private readonly firsts: number[] = [0];
+  private common: CommonPrefix = { sample: EMPTY_BYTES, length: 0 };
   /** Counts changes of the chunks, so that cursors notice. */
   private changes = 0;
   private rows = 0;
@@ -53,19 +64,27 @@ export class Memtable {
 
   /** Adds a row that is newer than every version of its key. */
   insert(row: MemRow): void {
-    const chunkIndex = this.chunkOf(row.key);
-    const chunk = this.chunks[chunkIndex] as MemRow[];
-    const index = lowerBound(chunk, row.key);
-    const present = chunk[index];
-    if (present !== undefined && compareBytes(present.key, row.key) === 0) {
+    this.admit(row.key);
+    const number = prefixNumber(row.key, this.common.length);
+    const chunkIndex = this.chunkOf(row.key, number);
+    const chunk = this.chunks[chunkIndex] as Chunk;
+    const index = lowerBound(chunk, row.key, number);
+    const present = chunk.rows[index];
+    if (present !== undefined && chunk.numbers[index] === number && compareBytes(present.key, row.key) === 0) {
       assert(present.seq < row.seq, "a newer version has a higher sequence number");
       row.older = present;
-      chunk[index] = row;
+      chunk.rows[index] = row;
     } else {
-      if (index === chunk.length) chunk.push(row);
-      else chunk.splice(index, 0, row);
+      if (index === chunk.rows.length) {
+        chunk.rows.push(row);
+        chunk.numbers.push(number);
+      } else {
+        chunk.rows.splice(index, 0, row);
+        chunk.numbers.splice(index, 0, number);
+      }
+      if (index === 0) this.firsts[chunkIndex] = number;
       this.changes++;
-      if (chunk.length > CHUNK_ROWS_MAX) this.split(chunkIndex);
+      if (chunk.rows.length > CHUNK_ROWS_MAX) this.split(chunkIndex);
     }
     this.rows++;
     this.sizeBytes += row.key.length + row.value.length + ROW_OVERHEAD_BYTES;
@@ -76,9 +95,12 @@ export class Memtable {
 
   /** Appends the versions of `key` with seq <= maxSeq, newest first, up to the first that is no merge operand. True if that was found. */
   lookup(key: Uint8Array, maxSeq: number, found: Row[]): boolean {
-    const chunk = this.chunks[this.chunkOf(key)] as MemRow[];
-    let row: MemRow | undefined = chunk[lowerBound(chunk, key)];
-    if (row === undefined || compareBytes(row.key, key) !== 0) return false;
+    if (comparePrefix(key, this.common) !== 0) return false;
+    const number = prefixNumber(key, this.common.length);
+    const chunk = this.chunks[this.chunkOf(key, number)] as Chunk;
+    const index = lowerBound(chunk, key, number);
+    let row: MemRow | undefined = chunk.rows[index];
+    if (row === undefined || chunk.numbers[index] !== number || compareBytes(row.key, key) !== 0) return false;
     for (; row !== undefined; row = row.older) {
       if (row.seq > maxSeq) continue;
       found.push(row);
@@ -99,21 +121,21 @@ export class Memtable {
 
   /** Position of the first key >= `key` (> if `isAfter`), or the last key <= `key` (< if `isAfter`) when descending. */
   seek(key: Uint8Array | undefined, order: Order, isAfter: boolean): MemPosition {
-    if (order === "ascending") {
-      if (key === undefined) return { chunk: 0, index: 0 };
-      const chunk = this.chunkOf(key);
-      const rows = this.chunks[chunk] as MemRow[];
-      let index = lowerBound(rows, key);
-      const at = rows[index];
-      if (isAfter && at !== undefined && compareBytes(at.key, key) === 0) index++;
-      return { chunk, index };
+    const side = key === undefined ? (order === "ascending" ? -1 : 1) : comparePrefix(key, this.common);
+    if (key === undefined || side !== 0) {
+      const last = this.chunks.length - 1;
+      const end: MemPosition = { chunk: last, index: (this.chunks[last] as Chunk).rows.length };
+      if (side > 0) return order === "ascending" ? end : { chunk: last, index: end.index - 1 };
+      return { chunk: 0, index: order === "ascending" ? 0 : -1 };
     }
-    if (key === undefined) return { chunk: this.chunks.length - 1, index: (this.chunks.at(-1) as MemRow[]).length - 1 };
-    const chunk = this.chunkOf(key);
-    const rows = this.chunks[chunk] as MemRow[];
-    const index = lowerBound(rows, key);
+    const number = prefixNumber(key, this.common.length);
+    const chunk = this.chunkOf(key, number);
+    const { rows } = this.chunks[chunk] as Chunk;
+    const index = lowerBound(this.chunks[chunk] as Chunk, key, number);
     const at = rows[index];
-    return { chunk, index: !isAfter && at !== undefined && compareBytes(at.key, key) === 0 ? index : index - 1 };
+    const isThere = at !== undefined && compareBytes(at.key, key) === 0;
+    if (order === "ascending") return { chunk, index: isAfter && isThere ? index + 1 : index };
+    return { chunk, index: !isAfter && isThere ? index : index - 1 };
   }
 
   /** The row at a position, moving it on over the borders of chunks; undefined beyond the ends. */
@@ -123,33 +145,52 @@ export class Memtable {
       if (chunk === undefined) return undefined;
       if (position.index < 0) {
         position.chunk--;
-        position.index = (this.chunks[position.chunk]?.length ?? 0) - 1;
+        position.index = (this.chunks[position.chunk]?.rows.length ?? 0) - 1;
         if (position.chunk < 0) return undefined;
-      } else if (position.index >= chunk.length) {
+      } else if (position.index >= chunk.rows.length) {
         position.chunk++;
         position.index = 0;
-      } else return chunk[position.index];
+      } else return chunk.rows[position.index];
+    }
+  }
+
+  /** Makes the common prefix that of `key` too. It only ever gets shorter, so this costs little over a table's life. */
+  private admit(key: Uint8Array): void {
+    if (this.rows === 0) {
+      this.common = { sample: key, length: key.length };
+      return;
+    }
+    const shared = sharedLength(key, this.common.sample, this.common.length);
+    if (shared === this.common.length) return;
+    this.common = { sample: this.common.sample, length: shared };
+    for (const [i, chunk] of this.chunks.entries()) {
+      for (const [j, row] of chunk.rows.entries()) chunk.numbers[j] = prefixNumber(row.key, shared);
+      this.firsts[i] = chunk.numbers[0] ?? 0;
     }
   }
 
   /** The chunk in which `key` is or belongs. */
-  private chunkOf(key: Uint8Array): number {
-    const { chunks } = this;
+  private chunkOf(key: Uint8Array, number: number): number {
+    const { chunks, firsts } = this;
     let low = 0;
     let high = chunks.length;
     while (high - low > 1) {
       const middle = (low + high) >>> 1;
-      if (compareBytes(((chunks[middle] as MemRow[])[0] as MemRow).key, key) <= 0) low = middle;
+      const first = firsts[middle] as number;
+      const isUpTo = first === number ? compareBytes(((chunks[middle] as Chunk).rows[0] as MemRow).key, key) <= 0 : first < number;
+      if (isUpTo) low = middle;
       else high = middle;
     }
     return low;
   }
 
   private split(chunkIndex: number): void {
-    const chunk = this.chunks[chunkIndex] as MemRow[];
+    const chunk = this.chunks[chunkIndex] as Chunk;
     // Keys that come in order fill chunks; others halve them.
-    const isLast = chunkIndex === this.chunks.length - 1;
-    this.chunks.splice(chunkIndex + 1, 0, chunk.splice(isLast ? CHUNK_ROWS_MAX - 8 : CHUNK_ROWS_MAX / 2));
+    const at = chunkIndex === this.chunks.length - 1 ? CHUNK_ROWS_MAX - 8 : CHUNK_ROWS_MAX / 2;
+    const half: Chunk = { rows: chunk.rows.splice(at), numbers: chunk.numbers.splice(at) };
+    this.chunks.splice(chunkIndex + 1, 0, half);
+    this.firsts.splice(chunkIndex + 1, 0, half.numbers[0] as number);
   }
 }
 
@@ -159,12 +200,15 @@ export interface MemPosition {
   index: number;
 }
 
-function lowerBound(rows: readonly MemRow[], key: Uint8Array): number {
+function lowerBound(chunk: Chunk, key: Uint8Array, number: number): number {
+  const { rows, numbers } = chunk;
   let low = 0;
-  let high = rows.length;
+  let high = numbers.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if (compareBytes((rows[middle] as MemRow).key, key) < 0) low = middle + 1;
+    const there = numbers[middle] as number;
+    const isBelow = there === number ? compareBytes((rows[middle] as MemRow).key, key) < 0 : there < number;
+    if (isBelow) low = middle + 1;
     else high = middle;
   }
   return low;

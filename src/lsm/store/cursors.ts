@@ -5,7 +5,7 @@
 import { compareBytes } from "../../base/mod.ts";
 import { intersect, isAfterStart, isBeforeEnd, type KeyRange } from "../format/key-range.ts";
 import type { Row } from "../format/row.ts";
-import { blockOffset, firstBlock, lastBlock, nothingLoaded, overlaps, type Loaded, type Table } from "./tables.ts";
+import { blockOffset, nothingLoaded, overlaps, type Loaded, type Table, type TableMeta } from "./tables.ts";
 
 /** Direction of a scan. */
 export type Order = "ascending" | "descending";
@@ -71,7 +71,7 @@ export class TableCursor implements RowCursor {
       await this.table.loadMeta(this.loaded);
       return;
     }
-    const block = this.block ?? this.startBlock(meta.index);
+    const block = this.block ?? this.startBlock(meta);
     const step = this.order === "ascending" ? 1 : -1;
     let end = block;
     let bytes = 0;
@@ -95,16 +95,16 @@ export class TableCursor implements RowCursor {
     return !isBeforeEnd(this.range, firstKey);
   }
 
-  private startBlock(index: Parameters<typeof firstBlock>[0]): number {
-    if (this.order === "ascending") return this.range.start === undefined ? 0 : firstBlock(index, this.range.start);
-    return this.range.end === undefined ? index.length - 1 : lastBlock(index, this.range.end);
+  private startBlock(meta: TableMeta): number {
+    if (this.order === "ascending") return this.range.start === undefined ? 0 : meta.keys.firstBlock(this.range.start);
+    return this.range.end === undefined ? meta.index.length - 1 : meta.keys.lastBlock(this.range.end);
   }
 
   /** Moves to the next block. False if it is not here. */
   private nextBlock(): boolean {
     const meta = this.table.metaNow(this.loaded);
     if (meta === undefined) return false;
-    this.block ??= this.startBlock(meta.index);
+    this.block ??= this.startBlock(meta);
     if (this.block < 0 || this.block >= meta.index.length) {
       this.isDone = true;
       this.rows = this.held;
@@ -278,25 +278,5 @@ export class MergeCursor implements RowCursor {
     const order = compareBytes(a.key, b.key);
     if (order !== 0) return this.order === "ascending" ? order : -order;
     return b.seq - a.seq;
-  }
-}
-
-/** Rows of an array. */
-export class ArrayCursor implements RowCursor {
-  row: Row | undefined;
-  private readonly rows: readonly Row[];
-  private position = 0;
-
-  constructor(rows: readonly Row[]) {
-    this.rows = rows;
-  }
-
-  next(): boolean {
-    this.row = this.rows[this.position++];
-    return true;
-  }
-
-  async load(): Promise<void> {
-    // All is here.
   }
 }

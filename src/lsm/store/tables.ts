@@ -4,11 +4,12 @@
  *
  * Filter and index lie side by side and are fetched with one ranged read. A block is fetched with its neighbours when a scan asks.
  */
-import { compareBytes, PumiceError, type ObjectStore } from "../../base/mod.ts";
+import { compareBytes, EMPTY_BYTES, PumiceError, type ObjectStore } from "../../base/mod.ts";
 import { readBlock, type Block } from "../format/block-reader.ts";
 import { readCompositeFilter, readUnsureFilter, type Filter } from "../format/bloom.ts";
 import type { Sealer } from "../format/compression.ts";
 import { damaged } from "../format/damage.ts";
+import { comparePrefix, prefixNumber, sharedLength, type CommonPrefix } from "../format/key-prefix.ts";
 import { contains, type KeyRange } from "../format/key-range.ts";
 import type { SstRef } from "../format/manifest.ts";
 import type { Row } from "../format/row.ts";
@@ -42,6 +43,8 @@ export type Load = (loaded: Loaded) => Promise<void>;
 /** Index and filter of a table. */
 export interface TableMeta {
   readonly index: readonly IndexEntry[];
+  /** The keys of the index but the first, which is empty, as numbers. */
+  readonly keys: IndexKeys;
   /** Undefined: the table has none that is known. */
   readonly filter: Filter | undefined;
 }
@@ -88,7 +91,7 @@ export class Table {
     const meta = this.metaNow(loaded);
     if (meta === undefined) return this.loadMeta;
     if (meta.filter !== undefined && !meta.filter.mightContain(question.hash)) return false;
-    for (let i = firstBlock(meta.index, key); i < meta.index.length; i++) {
+    for (let i = meta.keys.firstBlock(key); i < meta.index.length; i++) {
       const block = this.blockNow(i, loaded);
       if (block === undefined) return async (target) => await this.loadBlocks({ from: i, to: i + 1, isCached: true }, target);
       const end = block.lookup(key, question.maxSeq, found);
@@ -179,7 +182,7 @@ export class Table {
       const raw = this.parts.sealer.unseal(bytes.subarray(0, info.filterLength), info.compression, { object: this.object, offset: start });
       filter = info.filterFormat === "legacy" ? readUnsureFilter(raw, this.object) : readCompositeFilter(raw, this.object);
     }
-    const meta: TableMeta = { index, filter };
+    const meta: TableMeta = { index, keys: new IndexKeys(index), filter };
     const sizeBytes = index.reduce((sum, entry) => sum + entry.firstKey.length + 120, 200) + (filter?.sizeBytes ?? 0);
     const part: CachedMeta = {
       meta,
@@ -258,28 +261,49 @@ export function blockOffset(index: readonly IndexEntry[], i: number, ref: SstRef
   return index[i]?.offset ?? ref.info.filterOffset;
 }
 
-/** The first block that may hold `key`: versions of it may begin in the block before the one whose first key it is. */
-export function firstBlock(index: readonly IndexEntry[], key: Uint8Array): number {
-  let low = 0;
-  let high = index.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (compareBytes((index[middle] as IndexEntry).firstKey, key) < 0) low = middle + 1;
-    else high = middle;
-  }
-  return Math.max(0, low - 1);
-}
+/** The keys of an index, for searching. */
+export class IndexKeys {
+  private readonly index: readonly IndexEntry[];
+  private readonly common: CommonPrefix;
+  private readonly numbers: Float64Array;
 
-/** The last block that may hold a key up to `key`. */
-export function lastBlock(index: readonly IndexEntry[], key: Uint8Array): number {
-  let low = 0;
-  let high = index.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (compareBytes((index[middle] as IndexEntry).firstKey, key) <= 0) low = middle + 1;
-    else high = middle;
+  constructor(index: readonly IndexEntry[]) {
+    this.index = index;
+    const sample = index[1]?.firstKey ?? EMPTY_BYTES;
+    const last = index.at(-1)?.firstKey ?? sample;
+    // Keys ascend: what the first and the last begin with, all begin with.
+    const length = sharedLength(sample, last, sample.length);
+    this.common = { sample, length };
+    this.numbers = Float64Array.from(index, (entry, i) => (i === 0 ? 0 : prefixNumber(entry.firstKey, length)));
   }
-  return Math.max(0, low - 1);
+
+  /** The first block that may hold `key`: versions of it may begin in the block before the one whose first key it is. */
+  firstBlock(key: Uint8Array): number {
+    return Math.max(0, this.countBelow(key, false) - 1);
+  }
+
+  /** The last block that may hold a key up to `key`. */
+  lastBlock(key: Uint8Array): number {
+    return Math.max(0, this.countBelow(key, true) - 1);
+  }
+
+  /** How many first keys are below `key`, or up to it if `isInclusive`. */
+  private countBelow(key: Uint8Array, isInclusive: boolean): number {
+    const { index, numbers } = this;
+    const side = comparePrefix(key, this.common);
+    if (side !== 0) return side < 0 ? Math.min(1, index.length) : index.length;
+    const number = prefixNumber(key, this.common.length);
+    let low = 1;
+    let high = index.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const there = numbers[middle] as number;
+      const order = there === number ? compareBytes((index[middle] as IndexEntry).firstKey, key) : there - number;
+      if (order < 0 || (isInclusive && order === 0)) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
 }
 
 /** True if the table may hold a key of the range, by its bounds. */
