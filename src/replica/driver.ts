@@ -79,7 +79,8 @@ export class RaftDriver {
   private termBatch = 0;
   private persistedNumber = 0;
   private lastAppended = 0;
-  private handedCommit: number;
+  /** What the log acknowledges once it has everything that it was given. */
+  private handed: HardState;
   /** The last index that was handed to the state machine. */
   private handedToApply: number;
   /** Membership entries handed to the state machine and not yet acknowledged as applied. */
@@ -95,7 +96,7 @@ export class RaftDriver {
     assert(commit <= this.log.lastIndex(), "the log holds everything that was committed or applied");
     assert(state.applied >= state.compacted.index, "what was compacted was applied");
     this.durable = { ...state.hardState, commit };
-    this.handedCommit = commit;
+    this.handed = this.durable;
     this.handedToApply = state.applied;
     const raft: RaftOptions = { ...options.raft, forwardProposals: false, applyUnstable: false };
     this.node = new RaftNode(raft, this.log, { hardState: this.durable, confState: state.members, applied: state.applied }, options.trace);
@@ -103,7 +104,7 @@ export class RaftDriver {
     this.canReadOlder = options.older !== undefined;
     this.transfers = new SnapshotTransfers(options.snapshotTimeoutTicks ?? 10 * (options.raft.electionTicks ?? 10));
     // Reads of earlier incarnations have other names, so that a late answer to one of those answers nothing (C10).
-    this.nextRead = (options.random.u32() % READ_EPOCHS) * READS_PER_EPOCH + 1;
+    this.nextRead = Number(BigInt.asUintN(FIRST_READ_BITS, options.random.u64())) + 1;
   }
 
   /** One tick of the owner's clock. */
@@ -256,9 +257,12 @@ export class RaftDriver {
 
   private take(ready: Ready): void {
     if (ready.softState !== undefined) this.ports.roleChanged({ ...ready.softState, term: this.node.term });
-    const changesTerm =
-      ready.hardState !== undefined && (ready.hardState.term !== this.lastTerm() || ready.hardState.vote !== this.lastVote());
-    if (changesTerm) this.termBatch = ready.number;
+    const { hardState } = ready;
+    if (hardState !== undefined) {
+      assert(hardState.commit >= this.handed.commit, "the commit index on disk never goes back");
+      if (hardState.term !== this.handed.term || hardState.vote !== this.handed.vote) this.termBatch = ready.number;
+      this.handed = hardState;
+    }
     const isTermDurable = this.termBatch <= this.persistedNumber;
     if (isTermDurable) this.sendAll(ready.messages);
     this.handOver(ready, isTermDurable ? [] : ready.messages);
@@ -275,10 +279,6 @@ export class RaftDriver {
     if (!isBatch) {
       if (this.batchCount === 0) this.complete(number);
       return;
-    }
-    if (hardState !== undefined) {
-      assert(hardState.commit >= this.handedCommit, "the commit index on disk never goes back");
-      this.handedCommit = hardState.commit;
     }
     this.batchCount++;
     this.parked.push({ number, hardState, snapshot, entries, mustSync: isSynced(ready) });
@@ -353,28 +353,10 @@ export class RaftDriver {
     this.log.compact(index);
     this.ports.log.compact(index, term);
   }
-
-  private lastTerm(): number {
-    return this.lastHardState().term;
-  }
-
-  private lastVote(): number {
-    return this.lastHardState().vote;
-  }
-
-  /** The hard state that is durable once everything in flight is. */
-  private lastHardState(): HardState {
-    for (let at = this.inFlight.length - 1; at >= 0; at--) {
-      const hardState = this.inFlight[at]?.ready.hardState;
-      if (hardState !== undefined) return hardState;
-    }
-    return this.durable;
-  }
 }
 
-/** Names of reads: 2^20 epochs, one drawn per incarnation, of 2^32 reads each. */
-const READ_EPOCHS = 0x10_0000;
-const READS_PER_EPOCH = 0x1_0000_0000;
+/** Reads are named from here on at most: half of the safe integers, which leaves the other half for counting. */
+const FIRST_READ_BITS = 52;
 
 /** A snapshot is acknowledged to its sender: it is as durable as entries are. */
 function isSynced(ready: Ready): boolean {

@@ -325,12 +325,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: "P16",
     bug: "C10: an answer to an earlier incarnation's read answers a new one",
-    patches: [
-      driver(
-        "this.nextRead = (options.random.u32() % READ_EPOCHS) * READS_PER_EPOCH + 1;",
-        "this.nextRead = READS_PER_EPOCH % READ_EPOCHS;",
-      ),
-    ],
+    patches: [driver("Number(BigInt.asUintN(FIRST_READ_BITS, options.random.u64())) + 1", "FIRST_READ_BITS")],
   },
   {
     id: "P17",
