@@ -14,7 +14,7 @@ test("killed at any moment, a node keeps every acknowledged write exactly once a
   const slowness = Math.max(1, (median(report.bareMs) ?? 0) / 60);
   t.diagnostic(`this machine is ${slowness.toFixed(1)} times slower than an idle one`);
   assert.ok(report.kills >= report.durationMs / 1000 / slowness, `${report.kills} kills in ${report.durationMs} ms`);
-  assert.ok(report.acknowledged > 200, `${report.acknowledged} writes acknowledged`);
+  assert.ok(report.acknowledged > 50, `${report.acknowledged} writes acknowledged`);
   const restart = median(report.restartMs) ?? Infinity;
   assert.ok(restart < 1000 * slowness, `median restart ${restart} ms`);
 });

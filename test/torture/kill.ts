@@ -45,11 +45,11 @@ export interface KillReport {
 /** Small, so that checkpoints, segments and truncation happen many times in a run. */
 const FLAGS = ["-raft-snap-wal-size", "512KiB", "-raft-log-segment-size", "256KiB"];
 /** The node lives for so long, evenly distributed, after it answers. With a restart between, more than one kill a second. */
-const LIFE_MS_MAX = 800;
+const LIFE_MS_MAX = 700;
 /** One start in so many is killed before it answers. */
 const EARLY_KILL_ONE_IN = 5;
 const CHECK_EVERY_KILLS = 25;
-const BARE_EVERY_KILLS = 4;
+const BARE_EVERY_RESTARTS = 3;
 
 /** Runs the test. The data is removed unless something is broken. */
 export async function torture(options: KillOptions): Promise<KillReport> {
@@ -133,7 +133,7 @@ class KillRun {
 
   async #restart(): Promise<void> {
     await this.#kill();
-    if (this.#kills % BARE_EVERY_KILLS === 0) this.#bareMs.push(await bareStart());
+    if (this.#restartMs.length % BARE_EVERY_RESTARTS === 0) this.#bareMs.push(await bareStart());
     this.#process = new Pumiced(this.#node);
     while (Math.floor(this.#random() * EARLY_KILL_ONE_IN) === 0) {
       await sleep(this.#random() * 300);
