@@ -211,27 +211,33 @@ function storageAba(world: RaftWorld): void {
   }
 }
 
-/** Most voters are demoted; the leader that did it stops, or dies, before those that remain know that it is done (hazard C11). */
+/**
+ * Most voters are demoted. The one that remains has stored that it alone votes, but does not know that this is committed; those that
+ * know it have longer logs, and no vote any more (hazard C11). The leader that did it may be gone as well.
+ */
 function demotion(world: RaftWorld): void {
   const nodes = voters(world);
   const leader = nodes[0];
   const sole = nodes.at(-1);
   if (leader === undefined || sole === undefined || nodes.length < 3 || !elect(world, leader, nodes)) return;
-  const steps = nodes
-    .filter((node) => node !== sole)
-    .map((node) => ({ kind: world.chance(70) ? ("add-learner" as const) : ("remove" as const), nodeId: node.id }));
+  live(world, nodes, 60);
+  const others = nodes.filter((node) => node !== sole);
+  const steps = others.map((node) => ({ kind: world.chance(70) ? ("add-learner" as const) : ("remove" as const), nodeId: node.id }));
   if (!world.changeMembers(leader, steps, "implicit")) return;
-  live(world, nodes, 20 + world.below(100));
-  // What the leader still appends reaches the demoted, not the one that matters.
-  world.partition(new Set([sole.id]));
+  for (let k = 0; k < 80 && leader.driver?.members.votersOutgoing.length === 0; k++) live(world, nodes, nodes.length);
+  if (leader.driver === undefined || leader.driver.members.votersOutgoing.length === 0) return;
+  // The last entry leaves the joint configuration. What follows it goes to the demoted only.
+  const leaves = leader.driver.lastIndex;
   world.propose(leader, 2, 4);
-  live(
-    world,
-    nodes.filter((node) => node !== sole),
-    60,
-  );
+  for (let turn = 0; turn < 120; turn++) {
+    for (let at = world.pool.length - 1; at >= 0; at--) {
+      const message = world.pool[at] as Message;
+      if (message.to === sole.id && (message.commit >= leaves || (message.entries.at(-1)?.index ?? 0) > leaves)) world.drop(at);
+    }
+    live(world, nodes, nodes.length);
+    if (leader.driver.members.votersOutgoing.length === 0 && world.chance(10)) break;
+  }
   if (world.chance(50)) world.crash(leader);
-  world.healAll();
 }
 
 /**
