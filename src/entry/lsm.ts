@@ -5,24 +5,55 @@
  *     await using db = await openDb("./data", "my-store");
  *     await db.put(new TextEncoder().encode("hello"), new TextEncoder().encode("world"));
  */
-import { MemoryObjectStore, type ObjectStore } from "../base/mod.ts";
-import { hostCodecs, LocalObjectStore, nodeCrc32, systemClock, systemRandom } from "../host/mod.ts";
-import { Db, DbReader, type LsmComponents, type LsmOptions, type ReaderOptions } from "../lsm/mod.ts";
+import { MemoryObjectStore, type ObjectStore, type Spawner } from "../base/mod.ts";
+import { hostCodecs, nodeCrc32, openObjectStore, systemClock, systemRandom, threadSpawner } from "../host/mod.ts";
+import { Db, DbReader, RemoteExecutor, type LsmComponents, type LsmOptions, type ReaderOptions } from "../lsm/mod.ts";
+import type { CompactionWorkerInit } from "./lsm-compaction-worker.ts";
 
 export { isPumiceError, MemoryObjectStore, PumiceError, type ErrorCode, type ErrorKind, type ObjectStore } from "../base/mod.ts";
 export { LocalObjectStore, S3ObjectStore, s3FromEnvironment } from "../host/mod.ts";
 export * from "../lsm/mod.ts";
 
-/** Where a store is: a directory, or an object store. */
+/** Where a store is: a directory, `file:///directory` or `s3://bucket/path`, or an object store. */
 export type StoreLocation = string | ObjectStore;
 
 /** What of the components a program may want to choose. */
 export type ComponentChoices = Partial<Omit<LsmComponents, "store">>;
 
-/** The components of an engine on this machine. A path is a directory, synced at every write. */
+const COMPACTION_WORKER = "lsm-compaction-worker";
+
+/** The components of an engine on this machine. A directory is synced at every write. @throws STORE_URL */
 export function components(location: StoreLocation, choices: ComponentChoices = {}): LsmComponents {
-  const store = typeof location === "string" ? new LocalObjectStore({ root: location }) : location;
-  return { store, clock: systemClock, random: systemRandom, crc32: nodeCrc32, hostCodecs, ...choices };
+  return resolve(location, choices).components;
+}
+
+interface Resolved {
+  readonly components: LsmComponents;
+  /** What of the address names a place in the store. */
+  readonly path: string;
+}
+
+function resolve(location: StoreLocation, choices: ComponentChoices): Resolved {
+  const machine = { clock: systemClock, random: systemRandom, crc32: nodeCrc32, hostCodecs };
+  if (typeof location !== "string") return { components: { store: location, ...machine, ...choices }, path: "" };
+  const opened = openObjectStore(location, { env: process.env });
+  return { components: { store: opened.store, ...machine, onClosed: opened.close, ...choices }, path: opened.path };
+}
+
+function spawner(): Spawner {
+  const suffix = import.meta.url.endsWith(".ts") ? "ts" : "js";
+  return threadSpawner(new Map([[COMPACTION_WORKER, new URL(`./${COMPACTION_WORKER}.${suffix}`, import.meta.url)]]));
+}
+
+/** Another thread can merge if it can open the store by itself, and needs no function of ours for it. */
+function compactionThread(location: StoreLocation, name: string, choices: ComponentChoices): ComponentChoices {
+  if (typeof location !== "string" || choices.mergeOperator !== undefined || choices.blockTransformer !== undefined) return {};
+  const initial: CompactionWorkerInit = { address: location, root: name, isSynced: true };
+  return { compactionExecutor: new RemoteExecutor(spawner(), { name: COMPACTION_WORKER, initial }) };
+}
+
+function placeOf(path: string, name: string): string {
+  return path === "" ? name : `${path}/${name}`;
 }
 
 /** An object store in memory: gone with the process. */
@@ -30,14 +61,17 @@ export function memoryStore(): ObjectStore {
   return new MemoryObjectStore({ clock: systemClock });
 }
 
-/** Opens the store of that name for writing, and makes it if there is none. @throws what Db.open throws */
+/** Opens the store of that name for writing, and makes it if there is none. By an address, compaction runs on a thread of its own. @throws what Db.open throws */
 export async function openDb(location: StoreLocation, name: string, options: LsmOptions & ComponentChoices = {}): Promise<Db> {
-  return await Db.open(name, components(location, choicesOf(options)), withoutChoices(options));
+  const choices = { ...compactionThread(location, name, options), ...choicesOf(options) };
+  const resolved = resolve(location, choices);
+  return await Db.open(placeOf(resolved.path, name), resolved.components, withoutChoices(options));
 }
 
 /** Opens the store of that name for reading. @throws what DbReader.open throws */
 export async function openReader(location: StoreLocation, name: string, options: ReaderOptions & ComponentChoices = {}): Promise<DbReader> {
-  return await DbReader.open(name, components(location, choicesOf(options)), withoutChoices(options));
+  const resolved = resolve(location, choicesOf(options));
+  return await DbReader.open(placeOf(resolved.path, name), resolved.components, withoutChoices(options));
 }
 
 const CHOICES = [
@@ -49,6 +83,8 @@ const CHOICES = [
   "mergeOperator",
   "blockTransformer",
   "cache",
+  "compactionExecutor",
+  "onClosed",
 ] as const satisfies readonly (keyof ComponentChoices)[];
 
 function choicesOf(options: ComponentChoices): ComponentChoices {

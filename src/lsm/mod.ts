@@ -2,7 +2,8 @@
 export { Admin, type SstDescription, type StoredVersion } from "./admin/admin.ts";
 export { type RepairPlan, type RepairStep } from "./admin/repair.ts";
 export { type Finding, type VerifyReport } from "./admin/verify.ts";
-export { type CompactionFilter } from "./compaction/executor.ts";
+export { type CompactionExecutor, type CompactionFilter } from "./compaction/executor.ts";
+export { RemoteExecutor, serveCompaction } from "./compaction/remote-executor.ts";
 export { type CompactorStats } from "./compaction/compactor.ts";
 export { WriteBatch, type PutOptions, type Ttl } from "./db/batch.ts";
 export { type CheckpointOptions } from "./db/checkpoints.ts";

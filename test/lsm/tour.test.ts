@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { isPumiceError, openDb } from "../../src/entry/lsm.ts";
 
 const page = readFileSync(fileURLToPath(new URL("../../docs/lsm.md", import.meta.url)), "utf8");
 const door = new URL("../../src/entry/lsm.ts", import.meta.url).href;
@@ -57,4 +58,29 @@ test("the door loads no SQL and no consensus, and its import is quick", async ()
   const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", program]);
   const { sqlite } = JSON.parse(stdout) as { ms: number; sqlite: boolean };
   assert.equal(sqlite, false);
+});
+
+test("a store that is opened by an address compacts on another thread, and what it says is what comes", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "pumice-thread-"));
+  try {
+    const db = await openDb(directory, "s", { compactor: { pollIntervalMs: 3_600_000, maxSstBytes: 20_000 } });
+    const key = (i: number): Uint8Array => new TextEncoder().encode(`k${String(i).padStart(5, "0")}`);
+    for (let part = 0; part < 3; part++) {
+      for (let i = 0; i < 1000; i++) db.putSync(key(i * 2 + part), key(part));
+      await db.flush("memtable");
+    }
+    await db.compact();
+    const status = db.status();
+    assert.equal(status.l0Ssts, 0);
+    assert.ok((db.manifest.runs[0]?.ssts.length ?? 0) > 1);
+    assert.ok((status.compactor?.bytesRead ?? 0) > 0 && (status.compactor?.bytesWritten ?? 0) > 0);
+    assert.equal((await db.scan().toArray()).length, 2001);
+    const [sst] = db.manifest.runs[0]?.ssts ?? [];
+    rmSync(join(directory, "s", "compacted", `${sst?.id}.sst`));
+    // A failure on the other thread comes back with its code.
+    await assert.rejects(db.compact(), (error) => isPumiceError(error, "LSM_MISSING"));
+    await db.close();
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
 });

@@ -20,7 +20,7 @@ import {
 import { newUuid, UlidSource, type Ulid } from "../format/identifiers.ts";
 import type { Manifest, SortedRun, SstRef } from "../format/manifest.ts";
 import { Sequence } from "../store/sequence.ts";
-import type { CompactionExecutor } from "./executor.ts";
+import type { CompactionExecutor, CompactionProgress } from "./executor.ts";
 import { faultOfSpec, freshRunId, type CompactionPicker } from "./picker.ts";
 
 /** What a compactor is made of. */
@@ -264,7 +264,7 @@ export class Compactor {
       rules: { minSeq: manifest.recentSnapshotMinSeq, tick: manifest.lastL0ClockTick, isBottom: isBottom(manifest, compaction.spec) },
       settings: { ...sstSettings(settings, profile), maxSstBytes: settings.compactor.maxSstBytes },
     };
-    return await executor.run(job, {
+    const progress: CompactionProgress = {
       onOutput: async (outputs) => {
         await this.updateFile((all) => all.map((each) => (each.id === compaction.id ? { ...each, outputs } : each)));
       },
@@ -272,7 +272,8 @@ export class Compactor {
         this.counts.bytesRead += read;
         this.counts.bytesWritten += written;
       },
-    });
+    };
+    return await executor.run(job, progress, this.context.signal);
   }
 
   /** The sources themselves, in order of keys, if they may be used as they are. */

@@ -35,8 +35,8 @@ export interface CompactionProgress {
 
 /** Runs merges. */
 export interface CompactionExecutor {
-  /** The outputs, ascending. */
-  run(job: CompactionJob, progress: CompactionProgress): Promise<readonly SstRef[]>;
+  /** The outputs, ascending. Gives up when `signal` is aborted. */
+  run(job: CompactionJob, progress: CompactionProgress, signal: AbortSignal): Promise<readonly SstRef[]>;
 }
 
 const READ_AHEAD_BYTES = 2_097_152;

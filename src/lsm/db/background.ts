@@ -102,7 +102,7 @@ export class Background {
       settings,
       profile: this.profile,
       picker: new SizeTieredPicker(settings.compactor),
-      executor: new InlineExecutor(this.context),
+      executor: this.context.executor ?? new InlineExecutor(this.context),
     });
   }
 

@@ -1,5 +1,6 @@
 /** What everything that works on one store shares: its names, its manifest, its tables. */
 import { crc32, PumiceError, type Clock, type ObjectStore, type Random } from "../../base/mod.ts";
+import type { CompactionExecutor } from "../compaction/executor.ts";
 import { Sealer } from "../format/compression.ts";
 import { decodeManifest, encodeManifest, type Manifest, type SstRef } from "../format/manifest.ts";
 import type { SstSettings } from "../format/sst-writer.ts";
@@ -64,14 +65,24 @@ export class StoreContext {
     });
   }
 
+  /** Where merges run, if not inline. */
+  get executor(): CompactionExecutor | undefined {
+    return this.components.compactionExecutor;
+  }
+
   /** Another store beside this one, in the same object store. */
   sibling(root: string): StoreContext {
-    return new StoreContext(root, { ...this.components, cache: this.cache }, this.limits);
+    return new StoreContext(root, { ...this.components, cache: this.cache, onClosed: undefined }, this.limits);
   }
 
   /** Aborted when the store is closed. */
   get signal(): AbortSignal {
     return this.controller.signal;
+  }
+
+  /** Lets go of the components, when everything has ended. */
+  async release(): Promise<void> {
+    await this.components.onClosed?.();
   }
 
   /** Ends every wait for the store. Idempotent. */

@@ -133,6 +133,7 @@ export class DbReader {
     if (own !== undefined) await deleteCheckpoint(this.context, own.id);
     this.context.abort(this.end);
     await this.polling;
+    await this.context.release();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -360,6 +360,7 @@ export class Db {
     } finally {
       this.fail(new PumiceError("LSM_CLOSED"));
       await this.background.stop();
+      await this.context.release();
     }
   }
 

@@ -1,5 +1,6 @@
 /** Settings: numbers and choices, apart from the components that the world gives. Defaults are SlateDB's unless a reason stands beside. */
 import { PumiceError, type Clock, type Crc32, type HostCodecs, type ObjectStore, type Random } from "../../base/mod.ts";
+import type { CompactionExecutor } from "../compaction/executor.ts";
 import { COMPRESSIONS, type BlockTransformer, type Compression } from "../format/compression.ts";
 import type { BlockCache } from "../store/block-cache.ts";
 import type { MergeOperator } from "./merge-operator.ts";
@@ -21,6 +22,10 @@ export interface LsmComponents {
   readonly mergeOperator?: MergeOperator | undefined;
   /** A reversible change of all stored sections, e.g. encryption. Whoever reads the store needs the same. */
   readonly blockTransformer?: BlockTransformer | undefined;
+  /** Runs merges elsewhere, on another thread. Default: on this one, in short pieces. */
+  readonly compactionExecutor?: CompactionExecutor | undefined;
+  /** Called when a store or reader has been closed: the components are not needed any more. */
+  readonly onClosed?: (() => Promise<void>) | undefined;
   /** May be shared by several stores. Default: one of `cacheBytes`. */
   readonly cache?: BlockCache | undefined;
 }

@@ -1,0 +1,72 @@
+/**
+ * Merges on another thread: the job goes there as a message, outputs and counts come back as messages. One worker for one job, ended with it.
+ * The worker opens the store by itself; so a store with functions that cannot be sent (a merge operator, a transformer) merges inline.
+ */
+import { PumiceError, type ErrorCode, type ErrorDetails, type Spawner, type WorkerScope } from "../../base/mod.ts";
+import { StoreContext } from "../db/context.ts";
+import { LSM_DEFAULTS, type LsmComponents } from "../db/settings.ts";
+import type { SstRef } from "../format/manifest.ts";
+import { InlineExecutor, type CompactionExecutor, type CompactionJob, type CompactionProgress } from "./executor.ts";
+
+type Reply =
+  | { readonly kind: "output"; readonly outputs: readonly SstRef[] }
+  | { readonly kind: "bytes"; readonly read: number; readonly written: number }
+  | { readonly kind: "done"; readonly outputs: readonly SstRef[] }
+  | { readonly kind: "error"; readonly code: ErrorCode; readonly details: ErrorDetails };
+
+/** See the header of this file. */
+export class RemoteExecutor implements CompactionExecutor {
+  private readonly spawner: Spawner;
+  private readonly worker: { readonly name: string; readonly initial: unknown };
+
+  /** `worker.initial` reaches the worker, which makes its components of it. */
+  constructor(spawner: Spawner, worker: { readonly name: string; readonly initial: unknown }) {
+    this.spawner = spawner;
+    this.worker = worker;
+  }
+
+  async run(job: CompactionJob, progress: CompactionProgress, signal: AbortSignal): Promise<readonly SstRef[]> {
+    signal.throwIfAborted();
+    const worker = this.spawner.spawn(this.worker.name, this.worker.initial);
+    let noted: Promise<void> = Promise.resolve();
+    try {
+      const outputs = await new Promise<readonly SstRef[]>((resolve, reject) => {
+        signal.addEventListener("abort", () => reject(new PumiceError("LSM_CLOSED", { what: "compaction was given up" })), { once: true });
+        worker.onExit((error) => reject(new PumiceError("WORKER_FAILED", { name: this.worker.name }, error)));
+        worker.onMessage((message) => {
+          const reply = message as Reply;
+          if (reply.kind === "bytes") progress.onBytes(reply);
+          // In order, each after the one before: they are what a successor goes on from.
+          else if (reply.kind === "output") noted = noted.then(async () => await progress.onOutput(reply.outputs));
+          else if (reply.kind === "done") resolve(reply.outputs);
+          else reject(new PumiceError(reply.code, reply.details));
+          noted.catch(reject);
+        });
+        worker.post(job);
+      });
+      await noted;
+      return outputs;
+    } finally {
+      await worker.terminate();
+    }
+  }
+}
+
+/** The worker's side: merges the job that it is sent. `root` is the store's place in what `components` name. */
+export function serveCompaction(scope: WorkerScope, store: { readonly root: string; readonly components: LsmComponents }): void {
+  const context = new StoreContext(store.root, store.components, { ...LSM_DEFAULTS, cacheBytes: 0 });
+  const executor = new InlineExecutor(context);
+  const progress: CompactionProgress = {
+    onOutput: async (outputs) => scope.post({ kind: "output", outputs } satisfies Reply),
+    onBytes: (counts) => scope.post({ kind: "bytes", ...counts } satisfies Reply),
+  };
+  scope.onMessage((message) => {
+    executor.run(message as CompactionJob, progress).then(
+      (outputs) => scope.post({ kind: "done", outputs } satisfies Reply),
+      (error: unknown) => {
+        const known = error instanceof PumiceError ? error : new PumiceError("WORKER_FAILED", { reason: String(error) });
+        scope.post({ kind: "error", code: known.code, details: known.details } satisfies Reply);
+      },
+    );
+  });
+}

@@ -1,0 +1,160 @@
+/** Two at once: each race that a simulation meets rarely is made to happen here, at the worst moment. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { isPumiceError, PumiceError, type ObjectStore } from "../../src/base/mod.ts";
+import { decodeCompactions } from "../../src/lsm/format/compactions.ts";
+import { Admin, type Db, type GcReport } from "../../src/lsm/mod.ts";
+import { bytes, keysOf, memoryWorld, openQuiet, overriding, text } from "./support/world.ts";
+
+const DAY_MS = 86_400_000;
+
+/** `store`, on which `at` runs once, after (or instead of) the first put of a key that `matches`. */
+function interrupted(
+  store: ObjectStore,
+  matches: (key: string, body: Uint8Array) => boolean,
+  at: { instead?: boolean; run(): Promise<void> },
+): ObjectStore {
+  let isArmed = true;
+  return overriding(store, {
+    putIf: async (key, body, ...rest) => {
+      const isHere = isArmed && matches(key, body);
+      if (isHere) isArmed = false;
+      if (isHere && at.instead === true) {
+        await at.run();
+        throw new PumiceError("STORE_UNAVAILABLE", { planted: "the put never arrived" });
+      }
+      const result = await store.putIf(key, body, ...rest);
+      if (isHere) await at.run();
+      return result;
+    },
+  });
+}
+
+test("a claim whose answer was lost is not taken for won because another's claim has the same bytes", async () => {
+  const { components, store } = memoryWorld();
+  await (await openQuiet(components)).close();
+  const claim = (await keysOf(store, "db/manifest/")).length + 1;
+  let rival: Db | undefined;
+  const lossy = interrupted(store, (key) => key.endsWith(`${claim}.manifest`), {
+    instead: true,
+    run: async () => {
+      rival = await openQuiet(components);
+    },
+  });
+  await using db = await openQuiet({ ...components, store: lossy });
+  assert.ok(rival !== undefined);
+  assert.equal(db.status().writerEpoch, rival.status().writerEpoch + 1);
+  await db.put(bytes("a"), bytes("1"));
+  await assert.rejects(rival.put(bytes("b"), bytes("2")), (error) => isPumiceError(error, "LSM_FENCED"));
+  await rival.close();
+});
+
+test("an output of a compaction under way is not collected, however old it is (SlateDB #604)", async () => {
+  const { components, clock, store } = memoryWorld();
+  let report: GcReport | undefined;
+  let db: Db | undefined;
+  const isOutput = (key: string, body: Uint8Array): boolean =>
+    key.startsWith("db/compactions/") &&
+    decodeCompactions(body, key).compactions.some((each) => each.status === "running" && each.outputs.length > 1);
+  const watched = interrupted(store, isOutput, {
+    run: async () => {
+      clock.nowMs += DAY_MS;
+      await db?.put(bytes("later"), bytes("x"));
+      await db?.flush("memtable");
+      report = await db?.collectGarbage(0);
+    },
+  });
+  db = await openQuiet(
+    { ...components, store: watched },
+    { blockSizeBytes: 1024, compactor: { maxSstBytes: 1000, pollIntervalMs: 3_600_000, minSources: 100, maxSources: 100 } },
+  );
+  for (let part = 0; part < 2; part++) {
+    for (let i = 0; i < 200; i++) db.putSync(bytes(`k${String(i).padStart(4, "0")}`), bytes(`${part}-${i}`));
+    await db.flush("memtable");
+  }
+  await db.compact();
+  assert.ok(report !== undefined, "it collected in the middle");
+  assert.equal((await db.scan().toArray()).length, 201);
+  await db.close();
+  assert.deepEqual((await new Admin("db", components).verify()).findings, []);
+});
+
+test("an L0 that is put and not yet in the manifest is not collected, however old it is", async () => {
+  const { components, clock, store } = memoryWorld();
+  let l0s = 0;
+  let db: Db | undefined;
+  const watched = interrupted(store, (key) => key.startsWith("db/compacted/") && ++l0s === 2, {
+    run: async () => {
+      clock.nowMs += DAY_MS;
+      const admin = new Admin("db", components);
+      await admin.createCheckpoint({ name: "moves the store's time" });
+      assert.equal((await admin.collectGarbage(0)).ssts, 0);
+    },
+  });
+  db = await openQuiet({ ...components, store: watched });
+  await db.put(bytes("a"), bytes("1"));
+  await db.flush("memtable");
+  await db.put(bytes("b"), bytes("2"));
+  await db.flush("memtable");
+  assert.equal(l0s, 2);
+  assert.equal(text(await db.get(bytes("b"))), "2");
+  await db.close();
+});
+
+test("a flush of an older writer that comes between a newer one's claim and its fence changes nothing", async () => {
+  const { components, store } = memoryWorld();
+  const older = await openQuiet(components);
+  await older.put(bytes("a"), bytes("1"));
+  let fate: unknown;
+  const watched = interrupted(store, (key) => key.endsWith(".manifest"), {
+    run: async () => {
+      fate = await older.flush("memtable").then(
+        () => "flushed",
+        (error: unknown) => error,
+      );
+    },
+  });
+  await using newer = await openQuiet({ ...components, store: watched });
+  assert.ok(isPumiceError(fate, "LSM_FENCED"), String(fate));
+  assert.equal(newer.manifest.l0.length, 0);
+  assert.equal(text(await newer.get(bytes("a"))), "1");
+  await older.close();
+});
+
+test("a WAL object that an older writer puts between a newer one's claim and its fence is replayed", async () => {
+  const { components, store } = memoryWorld();
+  const older = await openQuiet(components);
+  const watched = interrupted(store, (key) => key.endsWith(".manifest"), {
+    run: async () => {
+      await older.put(bytes("a"), bytes("acknowledged"));
+    },
+  });
+  await using newer = await openQuiet({ ...components, store: watched });
+  assert.equal(text(await newer.get(bytes("a"))), "acknowledged");
+  // It learns only now that it has been fenced, and says so: what it could not flush is not in the store.
+  await assert.rejects(older.close(), (error) => isPumiceError(error, "LSM_FENCED"));
+});
+
+test("what can only be damage is refused on replay, and named: sequence numbers that go back, a gap", async () => {
+  const { components, store } = memoryWorld();
+  const first = await openQuiet(components);
+  for (const key of ["a", "b", "c"]) await first.put(bytes(key), bytes("1"));
+  await first.close({ flush: "wal" });
+  const [, one, two, three] = (await keysOf(store, "db/wal/")) as [string, string, string, string];
+  const bodies = new Map<string, Uint8Array>();
+  for (const key of [one, two, three]) bodies.set(key, (await store.get(key)) as Uint8Array);
+  await store.put(two, bodies.get(three) as Uint8Array);
+  await store.put(three, bodies.get(two) as Uint8Array);
+  await assert.rejects(
+    openQuiet(components),
+    (error) =>
+      isPumiceError(error, "LSM_CORRUPT") && /sequence number goes back at row 0/.test(error.message) && error.message.includes(three),
+  );
+  await store.put(three, bodies.get(three) as Uint8Array);
+  await assert.rejects(openQuiet(components), (error) => isPumiceError(error, "LSM_CORRUPT"), "a number repeats");
+  await store.delete(two);
+  await assert.rejects(openQuiet(components), (error) => isPumiceError(error, "LSM_MISSING") && error.message.includes(two));
+  await store.put(two, bodies.get(two) as Uint8Array);
+  await using mended = await openQuiet(components);
+  assert.equal((await mended.scan().toArray()).length, 3);
+});
