@@ -1,6 +1,6 @@
 /** Events of the core as the scripts' log lines. Test code: production makes no event and no line. */
 import type { TraceEvent } from "../../../src/raft/mod.ts";
-import { describeConfiguration, describeProgress, describeSteps, hex, isV1, roleName } from "./describe.ts";
+import { describeConfiguration, describeProgress, describeSteps, hex, roleName } from "./describe.ts";
 
 /** The levels, lowest first. Under "none" only errors of commands are printed. */
 export const LEVELS = ["debug", "info", "warn", "error", "fatal", "none"] as const;
@@ -203,8 +203,6 @@ const TRANSITIONS = {
 } as const;
 
 function describeChange({ change }: Of<"conf-change-ignored">): string {
-  const first = change.changes[0];
-  if (isV1(change) && first !== undefined) return `type:${CHANGE_TYPES[first.kind]} node_id:${first.nodeId}`;
   const steps = change.changes.map(({ kind, nodeId }) => ` changes:{type:${CHANGE_TYPES[kind]} node_id:${nodeId}}`);
   return `transition:${TRANSITIONS[change.transition]}${steps.join("")}`;
 }
