@@ -73,6 +73,7 @@ class Opening {
   #readers: ReaderPool | undefined;
   #client: LogClient | undefined;
   #driver: RaftDriver | undefined;
+  readonly #workers: Worker[] = [];
 
   constructor(world: World) {
     this.#world = world;
@@ -89,8 +90,16 @@ class Opening {
     return this.#join(settings, { thread, readers, applied, state });
   }
 
+  /** Ends what was started, whether or not it had opened. */
   async release(): Promise<void> {
     await Promise.allSettled([this.#apply?.close(), this.#readers?.close(), this.#client?.close()]);
+    await Promise.allSettled(this.#workers.map((worker) => worker.terminate()));
+  }
+
+  #spawn(name: string, initial: unknown): Worker {
+    const worker = this.#world.spawner.spawn(name, initial);
+    this.#workers.push(worker);
+    return worker;
   }
 
   /** Until there is a replica, any failure of a part is the failure of the opening. */
@@ -105,7 +114,7 @@ class Opening {
 
   async #openLog(settings: OpenSettings): Promise<{ readonly client: LogClient; readonly thread: () => LogThread }> {
     let thread: LogThread | undefined;
-    const client = await LogClient.open(this.#world.spawner.spawn(WORKERS.log, settings.log), {
+    const client = await LogClient.open(this.#spawn(WORKERS.log, settings.log), {
       persisted: (number) => {
         thread?.persisted(number);
         this.#replica?.logAdvanced();
@@ -120,7 +129,7 @@ class Opening {
 
   #openDatabase(settings: OpenSettings): Promise<Position> {
     return new Promise((resolve) => {
-      this.#apply = new ApplyThread(this.#world.spawner.spawn(WORKERS.apply, settings.sql), {
+      this.#apply = new ApplyThread(this.#spawn(WORKERS.apply, settings.sql), {
         opened: (applied) => resolve(applied),
         applied: (entries, results) => this.#replica?.appliedEntries(entries, results),
         failed: this.#fail,
@@ -129,9 +138,9 @@ class Opening {
   }
 
   #openReaders(settings: OpenSettings): ReaderPool {
-    const { clock, defer, interrupt, spawner } = this.#world;
+    const { clock, defer, interrupt } = this.#world;
     const spawn = (running: SharedArrayBuffer): Worker =>
-      spawner.spawn(WORKERS.reader, { ...settings.sql, running } satisfies ReaderWorkerInit);
+      this.#spawn(WORKERS.reader, { ...settings.sql, running } satisfies ReaderWorkerInit);
     this.#readers = new ReaderPool(settings.readers, { clock, spawn, defer, interrupt, failed: this.#fail });
     return this.#readers;
   }

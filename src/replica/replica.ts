@@ -302,6 +302,8 @@ export class Replica {
     this.#waiters.failAll(told);
     this.#barrier.failAll(told);
     this.#ready.reject(error);
+    // A read that runs on would hold up the end of the process.
+    this.#parts.readers.interruptOlderThan(0);
     this.#parts.onFatal(error);
   }
 

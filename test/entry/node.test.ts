@@ -1,6 +1,6 @@
 /** A whole node in this process: what holds between its threads. */
 import assert from "node:assert/strict";
-import { readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { isPumiceError } from "../../src/base/mod.ts";
@@ -42,6 +42,21 @@ test("a data directory that cannot be made is refused at once, with the system's
     () => openDataDirectory("/proc/pumice-test/data"),
     (error) => isPumiceError(error, "NODE_DIRECTORY") && error.message.includes("/proc/pumice-test"),
   );
+});
+
+test("a node that cannot open leaves no thread behind", async () => {
+  await using node = await TestNode.start();
+  await node.close();
+  const threads = (): number => readdirSync("/proc/self/task").length;
+  const before = threads();
+  const log = join(node.folder, "data", "raft", "log");
+  const segment = join(log, readdirSync(log).find((name) => name.startsWith("0")) ?? "");
+  const bytes = readFileSync(segment);
+  writeFileSync(segment, Buffer.alloc(64, 7), { flag: "r+" });
+  await assert.rejects(node.restart(), (error) => isPumiceError(error, "LOG_CORRUPT"));
+  await eventually(() => Promise.resolve(threads() <= before), "its threads have ended");
+  writeFileSync(segment, bytes);
+  await node.restart();
 });
 
 test("a database that has applied more than the log holds is refused, and nothing is touched", async () => {
