@@ -11,7 +11,7 @@ import { Db, DbReader, RemoteExecutor, type LsmComponents, type LsmOptions, type
 import type { CompactionWorkerInit } from "./lsm-compaction-worker.ts";
 
 export { isPumiceError, MemoryObjectStore, PumiceError, type ErrorCode, type ErrorKind, type ObjectStore } from "../base/mod.ts";
-export { LocalObjectStore, S3ObjectStore, s3FromEnvironment } from "../host/mod.ts";
+export { CachingObjectStore, DiskCache, LocalObjectStore, openObjectStore, S3ObjectStore, s3FromEnvironment } from "../host/mod.ts";
 export * from "../lsm/mod.ts";
 
 /** Where a store is: a directory, `file:///directory` or `s3://bucket/path`, or an object store. */

@@ -39,7 +39,11 @@ const PROCESS_OUTPUT: Output = {
  * Runs `pumice lsm` with the arguments behind it. The exit code: 0 done, 1 not done (wrong arguments, no such key or database, the
  * store does not answer), 2 something is wrong with the database.
  */
-export async function runLsm(args: readonly string[], output: Output = PROCESS_OUTPUT, env = process.env): Promise<number> {
+export async function runLsm(
+  args: readonly string[],
+  output: Output = PROCESS_OUTPUT,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Promise<number> {
   const [name = "help", ...rest] = args;
   if (["help", "-h", "-help", "--help"].includes(name)) {
     output.out(lsmHelp());
