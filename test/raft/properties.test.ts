@@ -1,8 +1,9 @@
 /** The core's parts against naive models: quorums, configurations, windows, the log in memory. */
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import test from "node:test";
 import { array, assert as check, boolean, constantFrom, integer, property, record, tuple, uniqueArray } from "fast-check";
-import { decodeConfChange, encodeConfChange, EntryWindow, type ConfChangeKind, type Entry } from "../../src/raft/mod.ts";
+import { decodeConfChange, encodeConfChange, EntryWindow, type ConfChange, type ConfChangeKind, type Entry } from "../../src/raft/mod.ts";
 import {
   allMembers,
   changeSimply,
@@ -142,6 +143,22 @@ test("a membership change is read back as it was written; other bytes are no cha
       },
     ),
   );
+});
+
+test("membership changes are written as the golden bytes of version 1 say, and refused with an unknown version, kind or count", () => {
+  const golden = JSON.parse(readFileSync(new URL("golden/conf-change-v1.json", import.meta.url), "utf8")) as readonly (Omit<
+    ConfChange,
+    "context"
+  > & { readonly context: string; readonly bytes: string })[];
+  const bytesOfHex = (hex: string): Uint8Array => new Uint8Array(Buffer.from(hex, "hex"));
+  for (const { transition, changes, context, bytes } of golden) {
+    const change = { transition, changes, context: bytesOfHex(context) };
+    assert.equal(Buffer.from(encodeConfChange(change)).toString("hex"), bytes);
+    assert.deepEqual(decodeConfChange(bytesOfHex(bytes)), change);
+  }
+  for (const bad of ["02000000", "01030000", "0100010004010000000000000", "010001000001000000", "01000100000000000000000020", "0100"]) {
+    assert.equal(decodeConfChange(bytesOfHex(bad)), undefined, bad);
+  }
 });
 
 test("the window frees what is acknowledged, in order, and is full by messages or by bytes", () => {

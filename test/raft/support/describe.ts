@@ -62,7 +62,7 @@ export function describeHardState(state: HardState): string {
 }
 
 /** True for a change that a script proposed in the old encoding. */
-export function isV1(change: ConfChange): boolean {
+function isV1(change: ConfChange): boolean {
   return change.context.length === V1_CONTEXT.length && change.context.every((byte, at) => byte === V1_CONTEXT[at]);
 }
 
