@@ -84,6 +84,8 @@ const CHOICES = [
   "blockTransformer",
   "cache",
   "compactionExecutor",
+  "compactionPicker",
+  "compactionFilter",
   "onClosed",
 ] as const satisfies readonly (keyof ComponentChoices)[];
 

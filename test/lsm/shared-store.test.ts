@@ -322,3 +322,42 @@ test("an interrupted compaction is taken over by the next compactor (SlateDB #11
   assert.equal((await second.scan().toArray()).length, 200);
   await assertSound(components);
 });
+
+test("a compaction filter drops rows at the bottom, and none that is newer than the oldest snapshot", async () => {
+  const { components } = memoryWorld({ compactionFilter: (row) => (text(row.value) === "drop" ? "drop" : "keep") });
+  await using db = await openQuiet(components);
+  await db.put(bytes("a"), bytes("drop"));
+  await db.put(bytes("b"), bytes("keep"));
+  const snapshot = db.snapshot();
+  await db.put(bytes("c"), bytes("drop"));
+  await db.compact();
+  assert.equal(await rows(snapshot), "b=keep");
+  assert.equal(await rows(db), "b=keep c=drop");
+  snapshot.close();
+  await db.put(bytes("d"), bytes("keep"));
+  await db.compact();
+  assert.equal(await rows(db), "b=keep d=keep");
+});
+
+test("a picker of one's own decides what is merged", async () => {
+  const asked: number[] = [];
+  const { components } = memoryWorld({
+    compactionPicker: {
+      pick: (manifest, busy) => {
+        asked.push(manifest.l0.length);
+        if (manifest.l0.length < 2 || busy.length > 0) return undefined;
+        return {
+          l0: manifest.l0.map((sst) => sst.viewId),
+          runs: manifest.runs.map((run) => run.id),
+          destination: manifest.runs.at(-1)?.id ?? 0,
+        };
+      },
+    },
+  });
+  await using db = await openQuiet(components, { compactor: { pollIntervalMs: 3_600_000 } });
+  for (let i = 0; i < 5; i++) await fill(db, i * 10, i * 10 + 10);
+  const deadline = performance.now() + 5000;
+  while (db.status().l0Ssts > 1 && performance.now() < deadline) await components.clock.sleep(1);
+  assert.ok(db.status().l0Ssts <= 1 && db.manifest.runs.length === 1 && asked.length > 2);
+  assert.equal((await db.scan().toArray()).length, 50);
+});

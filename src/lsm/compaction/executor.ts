@@ -12,7 +12,7 @@ import { retain, type RetentionRules } from "../db/retention.ts";
 import { openCursor } from "../db/view.ts";
 import { createUnderNewKey } from "../store/retry.ts";
 
-/** A user's say in what compaction keeps. Called with rows that no snapshot can tell apart any more. */
+/** A user's say in what compaction keeps. Asked only at the bottom of the tree, of values not newer than the oldest snapshot; what is dropped is gone for all. */
 export type CompactionFilter = (row: Row) => "keep" | "drop";
 
 /** One merge. */

@@ -97,12 +97,14 @@ export class Background {
 
   private newCompactor(): Compactor {
     const settings = { ...this.settings, compactor: this.settings.compactor ?? COMPACTOR_DEFAULTS };
+    const chosen = this.context.compaction;
+    const inline = new InlineExecutor(this.context, chosen.compactionFilter);
     return new Compactor({
       context: this.context,
       settings,
       profile: this.profile,
-      picker: new SizeTieredPicker(settings.compactor),
-      executor: this.context.executor ?? new InlineExecutor(this.context),
+      picker: chosen.compactionPicker ?? new SizeTieredPicker(settings.compactor),
+      executor: chosen.compactionFilter === undefined && chosen.compactionExecutor !== undefined ? chosen.compactionExecutor : inline,
     });
   }
 

@@ -1,6 +1,5 @@
 /** What everything that works on one store shares: its names, its manifest, its tables. */
 import { crc32, PumiceError, type Clock, type ObjectStore, type Random } from "../../base/mod.ts";
-import type { CompactionExecutor } from "../compaction/executor.ts";
 import { Sealer } from "../format/compression.ts";
 import { decodeManifest, encodeManifest, type Manifest, type SstRef } from "../format/manifest.ts";
 import type { SstSettings } from "../format/sst-writer.ts";
@@ -65,9 +64,9 @@ export class StoreContext {
     });
   }
 
-  /** Where merges run, if not inline. */
-  get executor(): CompactionExecutor | undefined {
-    return this.components.compactionExecutor;
+  /** What of compaction the components choose. */
+  get compaction(): Pick<LsmComponents, "compactionExecutor" | "compactionPicker" | "compactionFilter"> {
+    return this.components;
   }
 
   /** Another store beside this one, in the same object store. */

@@ -1,6 +1,7 @@
 /** Settings: numbers and choices, apart from the components that the world gives. Defaults are SlateDB's unless a reason stands beside. */
 import { PumiceError, type Clock, type Crc32, type HostCodecs, type ObjectStore, type Random } from "../../base/mod.ts";
-import type { CompactionExecutor } from "../compaction/executor.ts";
+import type { CompactionExecutor, CompactionFilter } from "../compaction/executor.ts";
+import type { CompactionPicker } from "../compaction/picker.ts";
 import { COMPRESSIONS, type BlockTransformer, type Compression } from "../format/compression.ts";
 import type { BlockCache } from "../store/block-cache.ts";
 import type { MergeOperator } from "./merge-operator.ts";
@@ -24,6 +25,10 @@ export interface LsmComponents {
   readonly blockTransformer?: BlockTransformer | undefined;
   /** Runs merges elsewhere, on another thread. Default: on this one, in short pieces. */
   readonly compactionExecutor?: CompactionExecutor | undefined;
+  /** Decides which merges happen. Default: size-tiered, by the compactor's settings. */
+  readonly compactionPicker?: CompactionPicker | undefined;
+  /** A say in what compaction keeps. Compaction is then inline. */
+  readonly compactionFilter?: CompactionFilter | undefined;
   /** Called when a store or reader has been closed: the components are not needed any more. */
   readonly onClosed?: (() => Promise<void>) | undefined;
   /** May be shared by several stores. Default: one of `cacheBytes`. */
