@@ -7,6 +7,8 @@
  * - when a batch has lasted `HEDGE_MS` and another reader is idle, the reads behind the one that runs are sent there too. Reads change
  *   nothing, so that the later answer is dropped.
  *
+ * Waking a second thread costs more than a quick read, so a few reads wait up to `HOLD_MS` for a reader that has just begun.
+ *
  * Invariants:
  * 1. Each read is answered exactly once.
  * 2. A reader has at most one batch.
@@ -41,6 +43,10 @@ const BATCH_READS_MAX = 128;
 const SLOW_MS = 5;
 /** Unit: ms. */
 const HEDGE_MS = 20;
+/** How long a batch is waited for before another reader is woken for a few reads. Unit: ms. */
+const HOLD_MS = 1;
+/** Reads that wait so, at most. */
+const HELD_READS_MAX = 16;
 const SLOW_TEXTS_MAX = 256;
 /** Reads that wait for a reader, at most: more are refused. */
 const QUEUE_MAX = 65_536;
@@ -78,6 +84,7 @@ export class ReaderPool {
   readonly #gather: Gather;
   #queue: Job[] = [];
   #nextId = 1;
+  #isLookingAgain = false;
   #isClosed = false;
 
   constructor(count: number, parts: ReaderPoolParts) {
@@ -197,8 +204,30 @@ export class ReaderPool {
   #flush(): void {
     for (const reader of this.#readers) {
       if (this.#queue.length === 0) return;
-      if (reader.batch.length === 0 && reader.handle !== undefined) this.#send(reader, this.#takeBatch());
+      if (reader.batch.length > 0 || reader.handle === undefined) continue;
+      if (this.#shouldHold()) {
+        this.#lookAgain();
+        return;
+      }
+      this.#send(reader, this.#takeBatch());
     }
+  }
+
+  /** True if a reader that began a moment ago is likely to be free before another would have woken: then few reads wait for it. */
+  #shouldHold(): boolean {
+    if (this.#queue.length >= HELD_READS_MAX || this.#isSlow(this.#queue[0] as Job)) return false;
+    const nowMs = this.#parts.clock.monotonic();
+    return this.#readers.some((reader) => reader.batch.length > 0 && nowMs - reader.progressMs < HOLD_MS);
+  }
+
+  /** The reader that was waited for may be at a slow read after all. */
+  #lookAgain(): void {
+    if (this.#isLookingAgain) return;
+    this.#isLookingAgain = true;
+    void this.#parts.clock.sleep(HOLD_MS).then(() => {
+      this.#isLookingAgain = false;
+      this.#flush();
+    });
   }
 
   /** The reads from the head of the queue that may share a transaction. */
