@@ -206,7 +206,12 @@ describe("pumice lsm", () => {
       assert.match(shown.out, expected);
       assert.match(shown.out, /nothing was changed/);
       assert.deepEqual(fs.readdirSync(folder, { recursive: true, encoding: "utf8" }).sort(), before);
-      assert.match(await ok("repair", folder, "--apply"), /done; the database verifies/);
+      const wrong = await lsm("repair", folder, "--apply", "00000000");
+      assert.equal(wrong.code, 2);
+      assert.match(wrong.problem, /this is not plan 00000000/);
+      assert.deepEqual(fs.readdirSync(folder, { recursive: true, encoding: "utf8" }).sort(), before);
+      const name = /add --apply ([0-9a-f]{8})\n/.exec(shown.out)?.[1] ?? "";
+      assert.match(await ok("repair", folder, "--apply", name), /done; the database verifies/);
       assert.equal(await ok("scan", folder, "--count"), `${rowsAfter}\n`);
       await ok("put", folder, "new", "row");
       assert.equal(await ok("scan", folder, "--count"), `${rowsAfter + 1}\n`);
@@ -266,7 +271,7 @@ describe("pumice lsm", () => {
     test("no manifest that can be read is said to be beyond repair", async () => {
       const folder = await filled();
       for (const name of files(folder, "manifest")) fs.truncateSync(join(folder, "manifest", name), 3);
-      const ran = await lsm("repair", folder, "--apply");
+      const ran = await lsm("repair", folder, "--apply", "00000000");
       assert.equal(ran.code, 2);
       assert.match(ran.out, /no manifest can be read/);
       assert.equal((await lsm("get", folder, "a1")).code, 2, "damage is exit code 2 everywhere");
@@ -309,6 +314,11 @@ describe("pumice lsm", () => {
     }
     assert.match(await ok("help"), /checkpoint create\|list\|refresh\|delete \[UUID\]/);
     assert.match(await ok("scan", "--help"), /--prefix KEY +only keys that begin with this/);
+  });
+
+  test("the help in docs/object-stores.md is the help", async () => {
+    const page = fs.readFileSync(new URL("../../docs/object-stores.md", import.meta.url), "utf8");
+    assert.ok(page.includes(`\`\`\`\n${await ok("help")}\`\`\``), "copy the output of `pumice lsm help` into the page");
   });
 
   test("the program itself dispatches it, prints on stdout and sets the exit code", () => {

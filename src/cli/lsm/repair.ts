@@ -1,4 +1,5 @@
-/** `pumice lsm repair`: shows what would be done to a damaged database; does it only when told to. */
+/** `pumice lsm repair`: shows what would be done to a damaged database; does it only when told to do exactly that. */
+import { hash } from "node:crypto";
 import { unreachable } from "../../base/mod.ts";
 import type { RepairPlan, RepairStep } from "../../lsm/mod.ts";
 import { adminOf, type LsmCommand, type Output } from "./context.ts";
@@ -6,7 +7,9 @@ import { adminOf, type LsmCommand, type Output } from "./context.ts";
 /** See the header of this file. */
 export const repair: LsmCommand = {
   names: [],
-  flags: { apply: { type: "boolean", help: "carry the plan out; without it the plan is only shown" } },
+  flags: {
+    apply: { type: "string", value: "PLAN", help: "carry out the plan of that name, which was shown before, if it is still the plan" },
+  },
   help: "show what would make a damaged database openable, and with --apply do it; exit code 2 if something is to be done and was not",
   async run(context) {
     const { output, args } = context;
@@ -14,8 +17,11 @@ export const repair: LsmCommand = {
     showPlan(output, plan);
     if (plan.baseManifestId === undefined) return 2;
     if (plan.steps.length === 0) return 0;
-    if (!args.has("apply")) {
-      output.out("nothing was changed; stop all processes that use the database, copy it if you can, then add --apply\n");
+    const name = hash("sha256", JSON.stringify(plan)).slice(0, 8);
+    const wanted = args.flag("apply");
+    if (wanted !== name) {
+      if (wanted !== undefined) output.problem(`repair: this is not plan ${wanted}: the database has changed since that was shown`);
+      output.out(`nothing was changed; stop all processes that use the database, copy it if you can, then add --apply ${name}\n`);
       return 2;
     }
     // A fresh look: what the plan's making has read must not be taken from memory.
