@@ -135,6 +135,11 @@ export class RaftNode {
     return this.raft.log.applied;
   }
 
+  /** Voters of both halves, and learners. */
+  get memberCount(): number {
+    return this.raft.tracker.members.length;
+  }
+
   tick(): void {
     this.raft.tick();
   }

@@ -12,7 +12,6 @@
  */
 import { assert, type Random } from "../base/mod.ts";
 import {
-  allMembers,
   RaftNode,
   type ConfChange,
   type ConfChangeOutcome,
@@ -251,7 +250,7 @@ export class RaftDriver {
   /** Up to where memory may forget: what a follower may need stays, unless the disk or a snapshot has it. */
   private forgettable(): number {
     const applied = this.node.appliedIndex;
-    if (this.canReadOlder || allMembers(this.node.configuration()).length <= 1) return applied;
+    if (this.canReadOlder || this.node.memberCount <= 1) return applied;
     return Math.min(applied, this.ports.latestSnapshot()?.index ?? 0);
   }
 
