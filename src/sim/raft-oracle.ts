@@ -1,5 +1,5 @@
 /**
- * What must hold in every run: the numbered invariants of reference, section "Fault model". The oracle sees every node and every
+ * What must hold in every run: invariants 1 to 19 of src/raft/DESIGN.md. The oracle sees every node and every
  * disk at once, which no node can; it is told what happens, and stops the run at the first contradiction.
  */
 import { assert } from "../base/mod.ts";

@@ -1,6 +1,6 @@
 /**
- * Planted bugs: each a patch of the sources, made in a copy. A net that catches none of them is no net. The first 28 are those of
- * the reference's experiment, in its order; the others sit in the newer parts, and in the guards against the contract's hazards.
+ * Planted bugs: each a patch of the sources, made in a copy. A net that catches none of them is no net. M01 to M28 are mistakes in
+ * Raft itself; the others sit in what goes beyond the paper, and in the guards against the hazards C1 to C11 of src/raft/DESIGN.md.
  */
 
 /** One replacement; `find` occurs exactly once in `file`. */
