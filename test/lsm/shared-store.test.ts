@@ -361,3 +361,19 @@ test("a picker of one's own decides what is merged", async () => {
   assert.ok(db.status().l0Ssts <= 1 && db.manifest.runs.length === 1 && asked.length > 2);
   assert.equal((await db.scan().toArray()).length, 50);
 });
+
+test("a compaction that fails, and garbage that cannot be collected, are told and stop nothing", async () => {
+  const { components, store } = memoryWorld();
+  await using db = await openQuiet(components, { compactor: { pollIntervalMs: 5, minSources: 2 }, gc: { intervalMs: 5, minAgeMs: 0 } });
+  await fill(db, 0, 10);
+  const [sst] = (await keysOf(store, "db/compacted/")) as [string];
+  const body = (await store.get(sst)) as Uint8Array;
+  await store.put(sst, body.with(5, (body[5] as number) ^ 1));
+  await fill(db, 10, 20);
+  const deadline = performance.now() + 5000;
+  while (db.status().backgroundError === undefined && performance.now() < deadline) await components.clock.sleep(1);
+  assert.equal(db.status().backgroundError?.code, "LSM_CORRUPT");
+  await db.put(bytes("goes on"), bytes("1"));
+  assert.equal(text(await db.get(bytes("k0015"))), "v15");
+  assert.equal(db.status().closed, undefined);
+});

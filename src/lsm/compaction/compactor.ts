@@ -69,6 +69,7 @@ export class Compactor {
   private counts = { completed: 0, failed: 0, bytesRead: 0, bytesWritten: 0 };
   private wake: () => void = () => undefined;
   private isStopped = false;
+  private restUntilMs = -Infinity;
   /** A merge of everything waits or runs: nothing else begins. */
   private isExclusive = false;
   private exclusive: Promise<void> = Promise.resolve();
@@ -186,6 +187,7 @@ export class Compactor {
 
   private schedule(): void {
     const { compactor } = this.parts.settings;
+    if (this.context.clock.monotonic() < this.restUntilMs) return;
     while (!this.isStopped && !this.isExclusive && this.running.size < compactor.maxConcurrent) {
       const manifest = this.context.manifests.known?.value;
       const busy = [...this.running.values()].map(({ spec }) => spec);
@@ -227,6 +229,8 @@ export class Compactor {
         },
         (error: unknown) => {
           this.counts.failed++;
+          // What failed would fail again at once: the next look is that of the poll.
+          this.restUntilMs = this.context.clock.monotonic() + this.parts.settings.compactor.pollIntervalMs;
           this.parts.onError?.(error);
         },
       )

@@ -1,5 +1,5 @@
 /** What goes on beside an open store: the flush interval, looking at the manifest, compaction, garbage collection. */
-import { isPumiceError } from "../../base/mod.ts";
+import { isPumiceError, type PumiceError } from "../../base/mod.ts";
 import { Compactor, type CompactorStats } from "../compaction/compactor.ts";
 import { InlineExecutor } from "../compaction/executor.ts";
 import { SizeTieredPicker } from "../compaction/picker.ts";
@@ -32,12 +32,18 @@ export class Background {
   private compactor: Compactor | undefined;
   private flushTimer: Promise<void> | undefined;
   private writes = 0;
+  private lastError: PumiceError | undefined;
 
   constructor(parts: { context: StoreContext; settings: LsmSettings; profile: Profile }, hooks: BackgroundHooks) {
     this.context = parts.context;
     this.settings = parts.settings;
     this.profile = parts.profile;
     this.hooks = hooks;
+  }
+
+  /** What failed last in compaction or collection; undefined when it has gone well since. */
+  get failure(): PumiceError | undefined {
+    return this.lastError;
   }
 
   get compactorStats(): CompactorStats | undefined {
@@ -103,6 +109,9 @@ export class Background {
       context: this.context,
       settings,
       profile: this.profile,
+      onError: (error) => {
+        if (isPumiceError(error) && !this.context.signal.aborted) this.lastError = error;
+      },
       picker: chosen.compactionPicker ?? new SizeTieredPicker(settings.compactor),
       executor: chosen.compactionFilter === undefined && chosen.compactionExecutor !== undefined ? chosen.compactionExecutor : inline,
     });
@@ -155,8 +164,11 @@ export class Background {
       try {
         const report = await this.collectGarbage(undefined);
         if (report.manifests + report.ssts + report.wals + report.compactions === 0) collectedId = id;
+        this.lastError = undefined;
       } catch (error) {
-        if (!isPumiceError(error, "STORE_UNAVAILABLE")) throw error;
+        // Garbage that cannot be collected is no reason to stop: it is told, and tried again.
+        if (!isPumiceError(error)) throw error;
+        this.lastError = error;
       }
     }
   }

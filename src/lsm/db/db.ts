@@ -328,6 +328,7 @@ export class Db {
       replayedRows: this.replayedRows,
       cache: this.context.cache.stats,
       compactor: this.background.compactorStats,
+      backgroundError: this.background.failure,
       ...this.counts,
     };
   }

@@ -1,4 +1,5 @@
 /** What a store tells of itself. */
+import type { PumiceError } from "../../base/mod.ts";
 import type { CompactorStats } from "../compaction/compactor.ts";
 import type { CacheStats } from "../store/block-cache.ts";
 import type { Profile } from "./settings.ts";
@@ -32,6 +33,8 @@ export interface DbStatus {
   readonly cache: CacheStats;
   /** Undefined if no compactor is embedded. */
   readonly compactor: CompactorStats | undefined;
+  /** What failed last in compaction or garbage collection, which are tried again; undefined if nothing did. */
+  readonly backgroundError: PumiceError | undefined;
   /** Rows written. */
   readonly puts: number;
   readonly gets: number;
