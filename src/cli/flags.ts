@@ -120,6 +120,13 @@ export const FLAGS = {
     help: "threads that read, each on its own read-only connection",
   },
   "db-max-ro-conns": { kind: "integer", default: 0, group: STORAGE, help: "most read-only connections: lowers -readers; 0: no such limit" },
+  "db-write-timeout": {
+    kind: "duration",
+    default: 5000,
+    min: 100,
+    group: STORAGE,
+    help: "work that a write without db_timeout may do, as time on a usual machine; it is counted in SQLite's steps, alike on every node",
+  },
   "raft-snap-wal-size": {
     kind: "size",
     default: 4 * 1024 * 1024,

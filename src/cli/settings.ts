@@ -16,6 +16,7 @@ export function nodeSettings(values: FlagValues, dataDirectory: string, log: (li
     raftAddress: advertised(values, "raft"),
     foreignKeys: values.fk,
     readers: values["db-max-ro-conns"] === 0 ? values.readers : Math.min(values.readers, values["db-max-ro-conns"]),
+    writeTimeoutMs: values["db-write-timeout"],
     walLimitBytes: values["raft-snap-wal-size"],
     logSegmentBytes: values["raft-log-segment-size"],
     applyTimeoutMs: values["raft-apply-timeout"],

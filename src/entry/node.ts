@@ -25,6 +25,8 @@ export interface NodeSettings {
   readonly foreignKeys: boolean;
   /** Threads that read. */
   readonly readers: number;
+  /** Work that a write without `db_timeout` may do; see ReplicaSettings. Unit: ms. */
+  readonly writeTimeoutMs: number;
   /** Unit: bytes. */
   readonly walLimitBytes: number;
   /** Unit: bytes. */
@@ -47,6 +49,8 @@ export interface RunningNode {
   close(): Promise<void>;
 }
 
+/** A start that has taken so long says so, again and again. Unit: ms. */
+const SLOW_START_MS = 5000;
 const ELECTION_TICKS = 10;
 /** An entry may be as large as a body may be, and its encoding a little larger. Unit: bytes. */
 const ENTRY_SLACK_BYTES = 16 * 1024 * 1024;
@@ -70,7 +74,7 @@ export async function startNode(settings: NodeSettings): Promise<RunningNode> {
     });
     interrupts = new InterruptSwitch(extensionPath());
     replica = await openReplica(openSettings(settings, directory), worldOf(interrupts, failed.resolve));
-    await replica.ready();
+    await untilReady(replica, settings.log);
   } catch (error) {
     await server?.close();
     await replica?.close();
@@ -79,6 +83,18 @@ export async function startNode(settings: NodeSettings): Promise<RunningNode> {
     throw error;
   }
   return new Node({ directory, replica, server, interrupts, failed: failed.promise });
+}
+
+/** A start that replays long says so, and how far it is: a budget bounds each entry, but the last ones before a kill are run again. */
+async function untilReady(replica: Replica, log: LogLine): Promise<void> {
+  const told = setInterval(() => {
+    log(`the start takes long: entry ${replica.applied.index} of ${replica.lastIndex} has been applied`);
+  }, SLOW_START_MS);
+  try {
+    await replica.ready();
+  } finally {
+    clearInterval(told);
+  }
 }
 
 interface NodeParts {
@@ -134,6 +150,7 @@ function openSettings(settings: NodeSettings, directory: DataDirectory): OpenSet
     id: settings.nodeId ?? settings.raftAddress,
     address: settings.raftAddress,
     applyTimeoutMs: settings.applyTimeoutMs,
+    writeTimeoutMs: settings.writeTimeoutMs,
     walLimitBytes: settings.walLimitBytes,
     entryBytesMax: settings.server.limits.maxBodyBytes + ENTRY_SLACK_BYTES,
     raftTickMs: settings.electionTimeoutMs / ELECTION_TICKS,

@@ -13,7 +13,7 @@ import { PumiceError, type Clock, type Random } from "../base/mod.ts";
 import type { Entry, Status } from "../raft/mod.ts";
 import {
   encodeCommand,
-  STEPS_DEFAULT,
+  STEPS_MAX,
   STEPS_PER_MS,
   type ApplyEntry,
   type Command,
@@ -45,6 +45,8 @@ export interface Identity {
 export interface ReplicaSettings extends Identity {
   /** How long a write waits for its result unless it says otherwise. Unit: ms. */
   readonly applyTimeoutMs: number;
+  /** Work that a write may do unless it says otherwise, as time on a usual machine: a budget of VM steps, not a clock. Unit: ms. */
+  readonly writeTimeoutMs: number;
   /** The WAL's size past which it is checkpointed. Unit: bytes. */
   readonly walLimitBytes: number;
   /** Largest entry. Unit: bytes. */
@@ -139,6 +141,11 @@ export class Replica {
     return this.#applied;
   }
 
+  /** The last entry of the log. */
+  get lastIndex(): number {
+    return this.#parts.driver.status().lastIndex;
+  }
+
   /** The position that a snapshot stands for: what the synced database file holds. */
   get snapshotPosition(): Position | undefined {
     return this.#snapshot;
@@ -170,7 +177,15 @@ export class Replica {
    */
   write(request: WriteRequest, options: { readonly timeoutMs?: number | undefined } = {}): Promise<Outcome> {
     const { kind, statements, transaction, script, requestId, format } = request;
-    const command = { kind, statements, transaction, script, requestId, format, ...this.#stamp(request.dbTimeoutMs) };
+    const command = {
+      kind,
+      statements,
+      transaction,
+      script,
+      requestId,
+      format,
+      ...this.#stamp(script === true ? Infinity : request.dbTimeoutMs),
+    };
     return this.#propose(command, request.timings === true, options.timeoutMs);
   }
 
@@ -336,8 +351,9 @@ export class Replica {
   /** What every command carries from its leader. */
   #stamp(dbTimeoutMs: number | undefined): { readonly timeMs: number; readonly seed: bigint; readonly steps: number } {
     this.#lastTimeMs = Math.max(this.#lastTimeMs, this.#parts.clock.now());
-    const steps = dbTimeoutMs === undefined || dbTimeoutMs === 0 ? STEPS_DEFAULT : Math.ceil(dbTimeoutMs * STEPS_PER_MS);
-    return { timeMs: this.#lastTimeMs, seed: this.#parts.random.u64(), steps: Math.min(steps, STEPS_DEFAULT) };
+    const limitMs = dbTimeoutMs === undefined || dbTimeoutMs === 0 ? this.#settings.writeTimeoutMs : dbTimeoutMs;
+    const steps = Math.min(Math.ceil(limitMs * STEPS_PER_MS), STEPS_MAX);
+    return { timeMs: this.#lastTimeMs, seed: this.#parts.random.u64(), steps };
   }
 
   #confirm(timeoutMs: number): Promise<void> {

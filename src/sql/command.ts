@@ -99,10 +99,10 @@ export type Command = SqlCommand | LoadChunkCommand | LoadCommitCommand | LoadAb
 /** The smallest budget that is granted; a smaller one is raised to it. FROZEN: outcomes in existing logs depend on it. */
 export const STEPS_MIN = 2_000_000;
 
-/** The budget of an entry unless the request says otherwise: some tens of seconds of plain work. A default, not part of the format. */
-export const STEPS_DEFAULT = 500_000_000;
+/** The largest budget that a leader gives: minutes of plain work. Not part of the format. */
+export const STEPS_MAX = 2_000_000_000;
 
-/** VM steps that stand for one millisecond of a `db_timeout` on a write. Measured: 10,000 to 30,000 on a busy 2-core machine; not part of the format. */
+/** VM steps that stand for one millisecond of a write's time limit. A machine of the 2020s takes 10,000 to 30,000. Not part of the format. */
 export const STEPS_PER_MS = 20_000;
 
 /** Bytes of one load chunk at most. */

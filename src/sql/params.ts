@@ -33,7 +33,7 @@ export function bind(prepared: Prepared, params: readonly SqlParam[], start: num
   return { error: undefined, params: bindNamed(paramNames, params, start) };
 }
 
-/** node:sqlite binds `?` by order and everything else by its full name. */
+/** node:sqlite binds `?` and `?N` by the order of their places and everything else by its full name. */
 function bindNamed(names: readonly (string | undefined)[], params: readonly SqlParam[], start: number): BoundParams {
   const values: BoundValue[] = names.map(() => null);
   names.forEach((_, i) => {
@@ -49,7 +49,7 @@ function bindNamed(names: readonly (string | undefined)[], params: readonly SqlP
   const named: Record<string, BoundValue> = {};
   const anonymous: BoundValue[] = [];
   names.forEach((name, i) => {
-    if (name === undefined) anonymous.push(values[i] as BoundValue);
+    if (name === undefined || name.startsWith("?")) anonymous.push(values[i] as BoundValue);
     else named[name] = values[i] as BoundValue;
   });
   return [named, ...anonymous];

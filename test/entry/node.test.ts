@@ -89,6 +89,17 @@ test("a slow read holds up neither quick reads of the same moment, nor writes, n
   assert.match((await slow).text, /query timeout/);
 });
 
+test("an endless write ends by its budget, and those behind it go on", async () => {
+  await using node = await TestNode.start({ node: { writeTimeoutMs: 200 } });
+  await node.execute(CREATE);
+  const endless = node.execute(`INSERT INTO t(id) ${ENDLESS}`);
+  const behind = node.execute("INSERT INTO t(name) VALUES('behind')");
+  assert.match(await endless, /"error":"execute timeout"/);
+  assert.match(await behind, /"rows_affected":1/);
+  await node.restart();
+  assert.match(await node.query("SELECT count(*) FROM t"), /"values":\[\[1\]\]/);
+});
+
 test("a client that hangs up frees the reader that ran its read", async () => {
   await using node = await TestNode.start({ node: { readers: 1 } });
   await node.execute(CREATE);

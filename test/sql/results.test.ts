@@ -166,6 +166,17 @@ test("boolean and date columns are converted as rqlite's driver does", (context)
   }
 });
 
+test("numbered places bind as SQLite counts them, beside plain ones and after them", (context) => {
+  const db = database(context);
+  const values = (sql: string, ...params: SqlParam[]): string | undefined => /"values":(.*)\}\]\}/.exec(query(db, sql, params))?.[1];
+  assert.equal(values("SELECT ?, ?, ?1", "A", "B"), '[["A","B","A"]]');
+  assert.equal(values("SELECT ?1, ?", 1n, 2n), "[[1,2]]");
+  assert.equal(values("SELECT ?, ?, ?, ?2", 1n, 2n, 3n), "[[1,2,3,2]]");
+  assert.equal(values("SELECT ?2, ?1", 1n, 2n), "[[2,1]]");
+  assert.equal(values("SELECT ?3", 1n, 2n, 3n), "[[3]]");
+  assert.equal(values("SELECT ?1, :n, ?3", "x", { name: "n", value: "y" }, "z"), '[["x","y","z"]]');
+});
+
 test("parameters bind by position, by name with any prefix, and consume from left to right", (context) => {
   const db = database(context);
   db.execute([FOO]);

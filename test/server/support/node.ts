@@ -42,6 +42,7 @@ export class TestNode implements AsyncDisposable {
       raftAddress: "localhost:4002",
       foreignKeys: false,
       readers: 2,
+      writeTimeoutMs: 5000,
       walLimitBytes: 4 * 1024 * 1024,
       logSegmentBytes: 16 * 1024 * 1024,
       applyTimeoutMs: 10_000,

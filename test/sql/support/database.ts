@@ -10,7 +10,7 @@ import {
   type EntryResult,
   type SqlCommand,
   StateMachine,
-  STEPS_DEFAULT,
+  STEPS_MAX,
   type Statement,
 } from "../../../src/sql/mod.ts";
 
@@ -67,7 +67,7 @@ export function command(statements: readonly (string | Statement)[], more: Parti
     kind: "execute",
     timeMs: TIME_MS,
     seed: 0x0123_4567_89ab_cdefn,
-    steps: STEPS_DEFAULT,
+    steps: STEPS_MAX,
     statements: statements.map((statement) => (typeof statement === "string" ? { sql: statement } : statement)),
     ...more,
   };
