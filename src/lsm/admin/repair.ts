@@ -9,8 +9,9 @@
  *    history that never was.)
  * 4. A checkpoint whose manifest or SSTs are missing or damaged: it is dropped.
  *
- * A repair claims a new writer's epoch, so a writer that runs after all is fenced off before any WAL object is taken out. SSTs themselves
- * stay where they are; garbage collection removes them.
+ * All processes that use the store are to be stopped first. A repair claims new epochs all the same: a writer that runs after all is fenced off
+ * when it next looks at the manifest, not before. SSTs themselves stay where they are; garbage collection removes them. A repair that
+ * stopped on the way is planned and carried out again.
  */
 import { isPumiceError, PumiceError } from "../../base/mod.ts";
 import { checkSupported, type StoreContext } from "../db/context.ts";
@@ -63,7 +64,7 @@ export async function applyRepair(context: StoreContext, plan: RepairPlan): Prom
   if ((await createObject(context.store, context.writePolicy, object)) === "taken") {
     throw new PumiceError("LSM_CONTENTION", { what: "another process has written a manifest meanwhile; plan again", object: object.key });
   }
-  // From the last on: a repair that stops on the way leaves the damaged one as the end, and not a hole.
+  // From the last on: what is left if the repair stops on the way has the damaged one as its end, and no hole.
   for (const step of plan.steps.toReversed()) {
     if (step.kind === "set-wal-aside") await setAside(context, step.object, context.walStore);
   }
