@@ -2,14 +2,17 @@
  * Writes one batch of queued requests and gives each request its own results.
  *
  * A batch is one entry of the log under one request id, kept when it is sent again after an unknown outcome. Requests that cannot
- * share an entry (one makes the whole entry fail, or uses up the work that one entry may cost) are written alone, each
+ * share an entry (one makes the whole entry fail, uses up the work that one entry may cost, or is a VACUUM) are written alone, each
  * under an id of its own; that happens only after an outcome which says that nothing of them was applied.
+ *
+ * Requests that ask for a transaction share one: the first that fails takes the entry back, is taken out, and the others are
+ * written again. So each of them is all or nothing, and none depends on another.
  */
 import { assert, isPumiceError } from "../base/mod.ts";
 import type { Counters } from "./counters.ts";
 import type { LogLine, QueueOptions } from "./options.ts";
 import { errorOfResult, splitElements } from "./result-slices.ts";
-import type { ResultFormat, Statement } from "../sql/mod.ts";
+import { type ResultFormat, type Statement, VACUUM_ALONE_TEXT } from "../sql/mod.ts";
 import type { Outcome } from "../replica/mod.ts";
 import type { ReplicaPort } from "./replica-port.ts";
 
@@ -28,6 +31,8 @@ export interface QueuedRequest {
   readonly sizeBytes: number;
   readonly format: ResultFormat | undefined;
   readonly dbTimeoutMs: number | undefined;
+  /** All of its statements or none. */
+  readonly transaction: boolean;
   readonly settle: (outcome: QueueOutcome) => void;
 }
 
@@ -85,8 +90,12 @@ export class QueueWriter {
     this.#wake?.();
   }
 
-  /** Writes the requests in order and settles each. All have the same format and time limit. @throws AssertionError */
-  async write(requests: readonly QueuedRequest[]): Promise<void> {
+  /** Writes the requests in order and settles each. All have the same format, time limit and `transaction`. @throws AssertionError */
+  write(requests: readonly QueuedRequest[]): Promise<void> {
+    return this.#write(requests, this.#options.transaction || requests[0]?.transaction === true);
+  }
+
+  async #write(requests: readonly QueuedRequest[], transaction: boolean): Promise<void> {
     const [first] = requests;
     if (first === undefined) return;
     const statements = requests.flatMap((request) => request.statements);
@@ -94,16 +103,17 @@ export class QueueWriter {
       for (const request of requests) this.#settle(request, { results: "" });
       return;
     }
-    const outcome = await this.#send(first, statements);
+    const outcome = await this.#send(first, statements, transaction);
     if (outcome.kind === "results") {
       const elements = splitElements(textOf(outcome.results));
-      assert(elements.length === statements.length || this.#options.transaction, "a statement has one result");
-      await this.#distribute(requests, elements, outcome.raftIndex);
+      assert(elements.length === statements.length || transaction, "a statement has one result");
+      const entry = { requests, transaction, elements, raftIndex: outcome.raftIndex };
+      await (transaction ? this.#distributeWhole(entry) : this.#distribute(entry));
     } else await this.#refused(requests, outcome.kind === "error" ? outcome.error : "the request was not written");
   }
 
   /** Sends one entry until its outcome is known. */
-  async #send(like: QueuedRequest, statements: readonly Statement[]): Promise<Outcome> {
+  async #send(like: QueuedRequest, statements: readonly Statement[], transaction: boolean): Promise<Outcome> {
     const { counters } = this.#parts;
     const requestId = { session: this.#session, sequence: ++this.#sequence };
     counters.http.queued_executions_num_stmts_tx += statements.length;
@@ -111,7 +121,7 @@ export class QueueWriter {
       const outcome = await this.#attempt({
         kind: "execute",
         statements,
-        transaction: this.#options.transaction,
+        transaction,
         dbTimeoutMs: like.dbTimeoutMs,
         requestId,
         format: like.format,
@@ -152,22 +162,25 @@ export class QueueWriter {
     }
   }
 
-  async #distribute(requests: readonly QueuedRequest[], elements: readonly string[], raftIndex: number | undefined): Promise<void> {
-    if (this.#options.transaction && requests.length > 1) {
-      const failed = elements.findIndex((element) => errorOfResult(element) !== undefined);
-      if (failed >= 0) {
-        const error = errorOfResult(elements[failed] as string);
-        await (error === BUDGET_ERROR ? this.#refused(requests, error) : this.#takeOut(requests, elements, failed));
-        return;
-      }
-    }
+  /** The results of an entry that was one transaction: one failure undid all of it. */
+  async #distributeWhole(entry: WrittenEntry): Promise<void> {
+    const { requests, elements } = entry;
+    const failed = elements.findIndex((element) => errorOfResult(element) !== undefined);
+    if (failed >= 0 && requests.length > 1) {
+      const error = errorOfResult(elements[failed] as string);
+      await (error === BUDGET_ERROR ? this.#refused(requests, error) : this.#takeOut(entry, failed));
+    } else await this.#distribute(entry);
+  }
+
+  async #distribute({ requests, transaction, elements, raftIndex }: WrittenEntry): Promise<void> {
     let start = 0;
     for (const request of requests) {
       const end = start + request.statements.length;
       const own = elements.slice(start, end);
       const starved = requests.length === 1 ? -1 : own.findIndex((element) => errorOfResult(element) === BUDGET_ERROR);
-      if (starved < 0) this.#settle(request, { results: own.join(","), raftIndex });
-      else await this.#finishAlone(request, own.slice(0, starved));
+      if (starved >= 0) await this.#finishAlone(request, own.slice(0, starved));
+      else if ((requests.length > 1 || transaction) && mayRunAlone(request, own)) await this.#write([request], false);
+      else this.#settle(request, { results: own.join(","), raftIndex });
       start = end;
     }
   }
@@ -181,13 +194,15 @@ export class QueueWriter {
   }
 
   /** A statement of a transaction failed and everything was undone: its request fails alone, the others are written again. */
-  async #takeOut(requests: readonly QueuedRequest[], elements: readonly string[], failed: number): Promise<void> {
+  async #takeOut({ requests, elements }: WrittenEntry, failed: number): Promise<void> {
     let start = 0;
     const others: QueuedRequest[] = [];
     for (const request of requests) {
       const end = start + request.statements.length;
-      if (failed >= start && failed < end) this.#settle(request, { results: elements.slice(start, failed + 1).join(",") });
-      else others.push(request);
+      const own = elements.slice(start, failed + 1);
+      if (failed < start || failed >= end) others.push(request);
+      else if (mayRunAlone(request, own)) await this.#write([request], false);
+      else this.#settle(request, { results: own.join(",") });
       start = end;
     }
     await this.write(others);
@@ -227,6 +242,21 @@ export class QueueWriter {
       };
     });
   }
+}
+
+/** An entry that was written, and the result of each of its statements; of a transaction that failed, up to the one that failed. */
+interface WrittenEntry {
+  readonly requests: readonly QueuedRequest[];
+  readonly transaction: boolean;
+  readonly elements: readonly string[];
+  readonly raftIndex: number | undefined;
+}
+
+/** True for a VACUUM that failed only because of what the queue put beside or around it. */
+function mayRunAlone(request: QueuedRequest, results: readonly string[]): boolean {
+  const [only] = results;
+  if (request.transaction || request.statements.length !== 1 || only === undefined) return false;
+  return errorOfResult(only) === VACUUM_ALONE_TEXT;
 }
 
 function textOf(json: string | Uint8Array): string {

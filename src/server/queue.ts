@@ -15,7 +15,7 @@ import type { QueueOptions } from "./options.ts";
 import { type QueuedRequest, type QueueOutcome, type QueueParts, QueueWriter } from "./queue-writer.ts";
 
 /** A request for the queue. */
-export type NewRequest = Pick<QueuedRequest, "statements" | "sizeBytes" | "format" | "dbTimeoutMs">;
+export type NewRequest = Pick<QueuedRequest, "statements" | "sizeBytes" | "format" | "dbTimeoutMs" | "transaction">;
 
 /** A request that the queue has taken. */
 export interface Accepted {
@@ -205,10 +205,11 @@ export class WriteQueue {
   }
 }
 
-/** An entry of the log has one format and one time limit. */
+/** An entry of the log has one format and one time limit, and is one transaction or none. */
 function sharesEntry(left: QueuedRequest, right: QueuedRequest): boolean {
   return (
     left.dbTimeoutMs === right.dbTimeoutMs &&
+    left.transaction === right.transaction &&
     left.format?.associative === right.format?.associative &&
     left.format?.blobArray === right.format?.blobArray &&
     left.format?.qualifyColumns === right.format?.qualifyColumns

@@ -85,7 +85,8 @@ interface Attempt {
 
 const NO_SKIPS: ReadonlyMap<number, string> = new Map();
 const NOTHING: EntryResult = { results: "" };
-const VACUUM_ALONE_TEXT = "VACUUM must be the only statement of its request, without the transaction flag";
+/** The error of a VACUUM that does not stand alone: sent again alone it may run. */
+export const VACUUM_ALONE_TEXT = "VACUUM must be the only statement of its request, without the transaction flag";
 
 /** The state machine of one database file. */
 export class StateMachine {

@@ -69,6 +69,7 @@ const request = (...sql: string[]): NewRequest => ({
   sizeBytes: 10,
   format: undefined,
   dbTimeoutMs: undefined,
+  transaction: false,
 });
 
 test("each request gets the results of its own statements, in the order of arrival, and one batch is under way at a time", async () => {
@@ -166,6 +167,22 @@ test("with transactions, a request that fails is undone alone and the others are
   assert.match(outcomes[1]?.results ?? "", /^\{"last_insert_id":\d\},\{"error":"no such table: bad1"\}$/);
   assert.equal(outcomes[2]?.results, '{"last_insert_id":2}');
   assert.equal(outcomes[3]?.results, '{"error":"no such table: bad2"}');
+});
+
+test("a request that asks for a transaction is all or nothing, whatever stands beside it", async () => {
+  const ledger = new Ledger();
+  const { queue } = queueOver(ledger);
+  const whole = (...sql: string[]): NewRequest => ({ ...request(...sql), transaction: true });
+  const accepted = await Promise.all(
+    [request("a", "bad1", "b"), whole("c", "bad2"), whole("d", "e"), request("f")].map((each) => queue.submit(each, 1000)),
+  );
+  const outcomes = await Promise.all(accepted.map(({ done }) => done));
+  assert.deepEqual(ledger.applied, ["a", "b", "d", "e", "f"]);
+  assert.match(outcomes[1]?.results ?? "", /^\{"last_insert_id":\d\},\{"error":"no such table: bad2"\}$/);
+  assert.deepEqual(
+    ledger.writes.map(({ transaction }) => transaction),
+    [false, true, true, false],
+  );
 });
 
 test("requests of different formats or time limits do not share an entry", async () => {

@@ -92,6 +92,36 @@ test("with transactions a failing request is undone alone", async () => {
   assert.deepEqual(await ids(node), [1, 3]);
 });
 
+test("transaction makes a queued request all or nothing", async () => {
+  await using node = await TestNode.start({ queue: { timeoutMs: 200 } });
+  await node.execute("CREATE TABLE foo (id INTEGER PRIMARY KEY)");
+  const [, failed, plain] = await Promise.all([
+    node.post("/db/execute?queue&wait&transaction", ["INSERT INTO foo VALUES(1)", "INSERT INTO foo VALUES(2)"]),
+    node.post("/db/execute?queue&wait&transaction", ["INSERT INTO foo VALUES(31)", "INSERT INTO nope VALUES(1)"]),
+    node.post("/db/execute?queue&wait", ["INSERT INTO foo VALUES(4)", "INSERT INTO nope VALUES(1)"]),
+  ]);
+  assert.match(failed?.text ?? "", /"error":"no such table: nope"/);
+  assert.match(plain?.text ?? "", /"error":"no such table: nope"/);
+  assert.deepEqual(await ids(node), [1, 2, 4]);
+});
+
+test("a queued VACUUM runs, whatever is queued beside it", async () => {
+  for (const transaction of [false, true]) {
+    await using node = await TestNode.start({ queue: { timeoutMs: 200, transaction } });
+    await node.execute("CREATE TABLE foo (id INTEGER PRIMARY KEY)");
+    const replies = await Promise.all(
+      [["INSERT INTO foo VALUES(1)"], ["VACUUM"], ["INSERT INTO foo VALUES(3)"], ["VACUUM", "INSERT INTO foo VALUES(4)"]].map((body) =>
+        node.post("/db/execute?queue&wait", body),
+      ),
+    );
+    for (const reply of replies.slice(0, 3)) assert.doesNotMatch(reply.text, /error/);
+    assert.match(replies[3]?.text ?? "", /VACUUM must be the only statement/);
+    assert.deepEqual(await ids(node), transaction ? [1, 3] : [1, 3, 4]);
+    assert.doesNotMatch((await node.post("/db/execute?queue&wait", ["VACUUM"])).text, /error/);
+    assert.match((await node.post("/db/execute?queue&wait&transaction", ["VACUUM"])).text, /VACUUM must be the only statement/);
+  }
+});
+
 test("wait ends with 408 at its timeout", async () => {
   await using node = await TestNode.start({ queue: { timeoutMs: 60_000, batchSize: 1000 } });
   await node.execute("CREATE TABLE foo (id INTEGER)");

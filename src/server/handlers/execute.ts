@@ -52,6 +52,7 @@ async function enqueue(exchange: Exchange, body: Buffer): Promise<void> {
       sizeBytes: body.length,
       format: params.wait ? formatOf(params) : undefined,
       dbTimeoutMs: params.dbTimeoutMs,
+      transaction: params.transaction,
     },
     deadlineMs,
   );
