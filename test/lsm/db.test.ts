@@ -379,3 +379,22 @@ test("the 0.14 profile is detected, and an implicit downgrade is refused", async
   assert.equal(second.profile, "0.14");
   assert.equal(text(await second.get(bytes("a"))), "1");
 });
+
+test("what is open is counted, and a scan that is left, read to its end or disposed keeps nothing", async () => {
+  const { components } = memoryWorld();
+  await using db = await openQuiet(components);
+  for (const key of ["a", "b", "c"]) db.putSync(bytes(key), bytes("1"));
+  for await (const row of db.scan()) if (text(row.key) === "a") break;
+  await db.scan().toArray();
+  {
+    using scan = db.scan();
+    await scan.next();
+    assert.equal(db.status().openReads, 1);
+  }
+  const snapshot = db.snapshot();
+  const transaction = db.begin();
+  assert.equal(db.status().openReads, 2);
+  snapshot.close();
+  transaction.rollback();
+  assert.equal(db.status().openReads, 0);
+});

@@ -2,8 +2,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isPumiceError, PumiceError, type ObjectStore } from "../../src/base/mod.ts";
+import { StoreContext } from "../../src/lsm/db/context.ts";
+import { Memtable, MemRow } from "../../src/lsm/db/memtable.ts";
+import { lookupNow, openCursor, type View } from "../../src/lsm/db/view.ts";
+import { ALL_KEYS } from "../../src/lsm/format/key-range.ts";
+import { nothingLoaded } from "../../src/lsm/store/tables.ts";
 import { decodeCompactions } from "../../src/lsm/format/compactions.ts";
-import { Admin, type Db, type GcReport } from "../../src/lsm/mod.ts";
+import { Admin, LSM_DEFAULTS, MERGE, type Db, type GcReport, type MergeOperator } from "../../src/lsm/mod.ts";
 import { bytes, keysOf, memoryWorld, openQuiet, overriding, text } from "./support/world.ts";
 
 const DAY_MS = 86_400_000;
@@ -157,4 +162,35 @@ test("what can only be damage is refused on replay, and named: sequence numbers 
   await store.put(two, bodies.get(two) as Uint8Array);
   await using mended = await openQuiet(components);
   assert.equal((await mended.scan().toArray()).length, 3);
+});
+
+test("a memtable and the L0 made of it, seen together for a moment, count each operand once", async () => {
+  const mergeOperator: MergeOperator = { merge: (_key, existing, operand) => bytes(`${text(existing) ?? ""}${text(operand)}`) };
+  const { components } = memoryWorld({ mergeOperator });
+  await using db = await openQuiet(components);
+  const snapshot = db.snapshot();
+  for (const operand of ["x", "y"]) await db.merge(bytes("k"), bytes(operand));
+  await db.flush("memtable");
+  const memtable = new Memtable();
+  for (const [i, operand] of ["x", "y"].entries()) {
+    memtable.insert(new MemRow({ key: bytes("k"), kind: MERGE, value: bytes(operand), seq: i + 1, createTs: 1, expireTs: undefined }));
+  }
+  const view: View = { memtables: [memtable], ...new StoreContext("db", components, LSM_DEFAULTS).tree(db.manifest, false) };
+  const lookup = { key: bytes("k"), maxSeq: 10, rules: { operator: mergeOperator, expireAtMs: undefined } };
+  const loaded = nothingLoaded();
+  let found = lookupNow(view, lookup, loaded);
+  while (typeof found === "function") {
+    await found(loaded);
+    found = lookupNow(view, lookup, loaded);
+  }
+  assert.equal(text(found?.value), "xy");
+  const cursor = openCursor(view, { range: ALL_KEYS, order: "ascending", readAhead: { cachesBlocks: false, readAheadBytesMax: 0 } });
+  const seqs: number[] = [];
+  for (;;) {
+    while (!cursor.next()) await cursor.load();
+    if (cursor.row === undefined) break;
+    seqs.push(cursor.row.seq);
+  }
+  assert.deepEqual(seqs, [2, 1]);
+  snapshot.close();
 });

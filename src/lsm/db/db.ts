@@ -326,6 +326,7 @@ export class Db {
       sortedRuns: manifest.runs.length,
       walFiles: this.wal?.files ?? 0,
       replayedRows: this.replayedRows,
+      openReads: this.pins.count,
       cache: this.context.cache.stats,
       compactor: this.background.compactorStats,
       backgroundError: this.background.failure,

@@ -17,6 +17,13 @@ export class Pins {
     };
   }
 
+  /** How many there are. */
+  get count(): number {
+    let count = 0;
+    for (const each of this.counts.values()) count += each;
+    return count;
+  }
+
   /** The lowest, or undefined if there is none. */
   get least(): number | undefined {
     let least: number | undefined;

@@ -38,7 +38,10 @@ export const LOCAL_SEQ = 2 ** 52;
 /** Rows that a scan collects before it lets other work in. */
 const ITERATION_BATCH = 256;
 
-/** See the header of this file. Take batches, or iterate; not both at the same time. */
+/**
+ * See the header of this file. Take batches, or iterate; not both at the same time. A scan that is not read to its end is to be disposed (leaving
+ * a loop over it does that): what it would still see is kept for it.
+ */
 export class Scan implements AsyncIterable<KeyValue> {
   private readonly parts: ScanParts;
   private cursor: RowCursor;
@@ -145,6 +148,10 @@ export class Scan implements AsyncIterable<KeyValue> {
     this.cursor = this.parts.open(range);
     this.isFresh = true;
     this.group = [];
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
   }
 
   /** Appends rows until there are `count`. False if the cursor must load first. */

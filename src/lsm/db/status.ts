@@ -28,6 +28,8 @@ export interface DbStatus {
   readonly sortedRuns: number;
   /** WAL objects put. */
   readonly walFiles: number;
+  /** Snapshots, transactions and scans that are open: what they see is kept. A number that only grows is a leak. */
+  readonly openReads: number;
   /** Rows that the opening found in the WAL. */
   readonly replayedRows: number;
   readonly cache: CacheStats;
