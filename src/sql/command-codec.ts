@@ -54,7 +54,7 @@ let buffer = new Uint8Array(BUFFER_BYTES);
 let view = viewOf(buffer);
 let position = 0;
 
-/** The bytes of `command`, newly allocated. @throws AssertionError for a value outside its range (an integer beyond int64, a chunk too large). */
+/** The bytes of `command`: the caller's, though a small one shares its ArrayBuffer with others (do not transfer it). @throws AssertionError for a value outside its range (an integer beyond int64, a chunk too large). */
 export function encodeCommand(command: Command): Uint8Array {
   position = 0;
   writeHeader(command);
@@ -79,11 +79,30 @@ export function encodeCommand(command: Command): Uint8Array {
       writeU64(command.load);
       break;
   }
-  const bytes = buffer.slice(0, position);
+  const bytes = copyOut();
   if (buffer.length > BUFFER_BYTES) {
     buffer = new Uint8Array(BUFFER_BYTES);
     view = viewOf(buffer);
   }
+  return bytes;
+}
+
+/** Small commands are cut from one piece of memory, which is never used again: an allocation of their own costs more than they do. */
+const SLAB_BYTES = 64 * 1024;
+const FROM_SLAB_BYTES_MAX = 4 * 1024;
+let slab = new Uint8Array(SLAB_BYTES);
+let slabUsed = 0;
+
+/** What has been written, in memory that nothing writes again. */
+function copyOut(): Uint8Array {
+  if (position > FROM_SLAB_BYTES_MAX) return buffer.slice(0, position);
+  if (slabUsed + position > SLAB_BYTES) {
+    slab = new Uint8Array(SLAB_BYTES);
+    slabUsed = 0;
+  }
+  const bytes = slab.subarray(slabUsed, slabUsed + position);
+  bytes.set(buffer.subarray(0, position));
+  slabUsed += position;
   return bytes;
 }
 
@@ -201,9 +220,26 @@ function writeBytes(bytes: Uint8Array): void {
 /** Length and UTF-8. A UTF-16 code unit takes at most 3 bytes. */
 function writeText(text: string): void {
   reserve(4 + text.length * 3);
+  if (text.length <= ASCII_CHARS_MAX && writeAscii(text)) return;
   const { written } = textEncoder.encodeInto(text, buffer.subarray(position + 4));
   view.setUint32(position, written, true);
   position += 4 + written;
+}
+
+/** Short texts are written here: the way to the encoder costs more. */
+const ASCII_CHARS_MAX = 128;
+
+/** False, with nothing taken, if the text is not ASCII. The caller has reserved the space. */
+function writeAscii(text: string): boolean {
+  const start = position + 4;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code > 127) return false;
+    buffer[start + i] = code;
+  }
+  view.setUint32(position, text.length, true);
+  position = start + text.length;
+  return true;
 }
 
 /** The command of `bytes`. Byte values share their memory. @throws SQL_COMMAND_FORMAT if they are no command of a version known here. */
