@@ -72,6 +72,13 @@ export interface ReplicaParts {
   readonly applied: Position;
 }
 
+/** How a caller waits for a read. */
+export interface ReadOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Level strong: how long the barrier may take. Unit: ms. Default: as a write. */
+  readonly timeoutMs?: number | undefined;
+}
+
 /** Plain data for status pages. */
 export interface ReplicaStatus {
   readonly raft: Status;
@@ -190,19 +197,16 @@ export class Replica {
   }
 
   /** Reads. @throws REPLICA_NOT_LEADER, REPLICA_TIMEOUT, REPLICA_OVERLOADED, REPLICA_CLOSED; the signal's reason */
-  async read(request: ReadRequest, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<Outcome> {
+  async read(request: ReadRequest, options: ReadOptions = {}): Promise<Outcome> {
     this.#mustBeOpen();
     const level = request.level === "auto" ? "weak" : request.level;
     if (level === "strong") {
       if (request.orWrite === true) return { kind: "writes" };
-      return this.#readThroughLog(request);
+      return this.#readStrong(request, options);
     }
     if (level === "weak") this.#mustLead();
     if (level === "linearizable") await this.#confirm(request.linearizableTimeoutMs ?? LINEARIZABLE_TIMEOUT_MS);
-    const result = await this.#parts.readers.read(sqlRead(request), options);
-    if (result.writes === true) return { kind: "writes" };
-    if (result.error !== undefined) return { kind: "error", error: result.error };
-    return { kind: "results", results: result.results };
+    return this.#readHere(request, options);
   }
 
   /** Replaces the whole database by `source`, a SQLite file. The outcome `error` says why it was refused; nothing has changed then. */
@@ -322,9 +326,12 @@ export class Replica {
     this.#parts.onFatal(error);
   }
 
-  #propose(command: Command, timings: boolean, timeoutMs = this.#settings.applyTimeoutMs): Promise<Outcome> {
+  #propose(command: Command, timings: boolean, timeoutMs?: number): Promise<Outcome> {
+    return this.#proposeData(encodeCommand(command), timings, timeoutMs);
+  }
+
+  #proposeData(data: Uint8Array, timings: boolean, timeoutMs = this.#settings.applyTimeoutMs): Promise<Outcome> {
     if (this.#state !== "open") return Promise.reject(this.#refusal());
-    const data = encodeCommand(command);
     if (data.length > this.#settings.entryBytesMax) {
       return Promise.reject(new PumiceError("REPLICA_ENTRY_TOO_LARGE", { bytes: data.length, max: this.#settings.entryBytesMax }));
     }
@@ -342,10 +349,18 @@ export class Replica {
     });
   }
 
-  #readThroughLog(request: ReadRequest): Promise<Outcome> {
-    const { statements, transaction, format } = request;
-    const command = { kind: "query" as const, statements, transaction, format, ...this.#stamp(request.dbTimeoutMs) };
-    return this.#propose(command, request.timings === true);
+  /** A barrier goes through the log; when it is applied, a reader answers: so a slow read holds up no write at this level either. */
+  async #readStrong(request: ReadRequest, options: ReadOptions): Promise<Outcome> {
+    const barrier = await this.#proposeData(NO_DATA, false, options.timeoutMs);
+    const outcome = await this.#readHere(request, options);
+    return outcome.kind === "results" && barrier.kind === "results" ? { ...outcome, raftIndex: barrier.raftIndex } : outcome;
+  }
+
+  async #readHere(request: ReadRequest, options: ReadOptions): Promise<Outcome> {
+    const result = await this.#parts.readers.read(sqlRead(request), options);
+    if (result.writes === true) return { kind: "writes" };
+    if (result.error !== undefined) return { kind: "error", error: result.error };
+    return { kind: "results", results: result.results };
   }
 
   /** What every command carries from its leader. */

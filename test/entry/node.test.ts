@@ -76,7 +76,7 @@ test("a slow read holds up neither quick reads of the same moment, nor writes, n
   await using node = await TestNode.start();
   await node.execute(CREATE, "INSERT INTO t(name) VALUES('fiona')");
   let isSlowDone = false;
-  const slow = node.call(queryPath(ENDLESS, "&db_timeout=3s")).then((reply) => {
+  const slow = node.call(queryPath(ENDLESS, "&level=strong&db_timeout=3s")).then((reply) => {
     isSlowDone = true;
     return reply;
   });

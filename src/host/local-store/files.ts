@@ -26,6 +26,9 @@ export const fstat = (fd: number): Promise<fs.BigIntStats> => call((done) => fs.
 export const lstat = (path: string): Promise<fs.BigIntStats> => call((done) => fs.lstat(path, { bigint: true }, done));
 /** Makes bytes and metadata durable. */
 export const fsync = (fd: number): Promise<void> => call((done) => fs.fsync(fd, done as fs.NoParamCallback));
+/** Sets the time of change, in seconds with fractions. */
+export const setTime = (fd: number, seconds: number): Promise<void> =>
+  call((done) => fs.futimes(fd, seconds, seconds, done as fs.NoParamCallback));
 /** A second name for a file; fails with EEXIST if the name is taken, atomically. */
 export const link = (from: string, to: string): Promise<void> => call((done) => fs.link(from, to, done as fs.NoParamCallback));
 /** Replaces `to`, atomically. */

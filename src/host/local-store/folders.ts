@@ -12,7 +12,7 @@ export class FolderSyncs {
   /** Syncs that have not begun: whoever comes joins them. A sync under way may have missed the newcomer's change. */
   readonly #waiting = new Map<string, Promise<void>>();
   readonly #running = new Map<string, Promise<void>>();
-  /** Folders that were made, or found, and whose own names are durable if anything is, up to the top of what the store made. */
+  /** Folders whose own names are known to be durable, up to the top of what the store made. */
   readonly #durable = new Set<string>();
 
   /** `isSynced` false: nothing is synced, and a power loss may take what was written last. */
@@ -20,10 +20,10 @@ export class FolderSyncs {
     this.#isSynced = isSynced;
   }
 
-  /** Makes `folder`, which lies in `root` or is it, with all above it, and makes their names durable. Once: see `forget`. */
+  /** Makes `folder`, which lies in `root` or is it, with all above it, and makes their names durable. */
   async make(folder: string, root: string): Promise<void> {
-    if (this.#durable.has(folder)) return;
     await makeFolders(folder);
+    if (!this.#isSynced || this.#durable.has(folder)) return;
     // Another process may have made them a moment ago and not have synced them: existing is not durable.
     const chain: string[] = [];
     for (let at = folder; ; at = dirname(at)) {

@@ -12,7 +12,7 @@
  *    that, an inode used again within one tick of the kernel's clock would look like the version before.
  * 4. A call settles after file, folder, and all folders made for it are synced (unless told not to sync).
  */
-import * as fs from "node:fs";
+import { closeSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import {
   assertByteRange,
@@ -28,7 +28,7 @@ import {
   type PutResult,
   type StoreOptions,
 } from "../../base/mod.ts";
-import { asStoreError, codeOf, fstat, isAbsent, link, open, readFully, rename, stat, unlink, writeFully, fsync } from "./files.ts";
+import { asStoreError, codeOf, fstat, isAbsent, link, open, readFully, rename, setTime, stat, unlink, writeFully, fsync } from "./files.ts";
 import { FolderSyncs } from "./folders.ts";
 import { isTemporaryName, listTree, metaAt, metaOf } from "./listing.ts";
 import { FolderLocks } from "./lock.ts";
@@ -125,8 +125,8 @@ export class LocalObjectStore implements ObjectStore {
         const meta = await metaAt(this.root, key);
         return condition.kind === "absent" ? meta === undefined : meta?.etag === condition.etag;
       };
-      // Looked at before the body is written, where that is dear, so that losing is cheap; what decides comes below.
-      if ((this.#isSynced || condition.kind === "match") && !(await holds())) return { ok: false };
+      // Looked at before the body is written, so that losing is cheap; what decides comes below.
+      if (!(await holds())) return { ok: false };
       return this.#withTemporary(key, body, options, async (temporary) => {
         const isPlaced =
           condition.kind === "absent"
@@ -179,7 +179,7 @@ export class LocalObjectStore implements ObjectStore {
           options?.signal?.throwIfAborted();
           return await use(fd);
         } finally {
-          fs.closeSync(fd);
+          closeSync(fd);
         }
       } catch (error) {
         // EISDIR: a folder has this name, so no object has.
@@ -205,13 +205,11 @@ export class LocalObjectStore implements ObjectStore {
       try {
         await writeFully(fd, body);
         // Half a microsecond more, so that what a double cuts off does not make it the one before.
-        // These two touch nothing but an inode in memory: a hop to another thread would take longer than they do.
-        const seconds = (uniqueMicroseconds() + 0.5) / 1e6;
-        fs.futimesSync(fd, seconds, seconds);
+        await setTime(fd, (uniqueMicroseconds() + 0.5) / 1e6);
         if (this.#isSynced) await fsync(fd);
-        etag = metaOf(key, fs.fstatSync(fd, { bigint: true })).etag;
+        etag = metaOf(key, await fstat(fd)).etag;
       } finally {
-        fs.closeSync(fd);
+        closeSync(fd);
       }
       options?.signal?.throwIfAborted();
       return await place({ path: temporaryPath, etag }, path);

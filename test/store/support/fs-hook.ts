@@ -9,7 +9,7 @@ import { syncBuiltinESMExports } from "node:module";
 export const HOOKED = [
   "open",
   "write",
-  "futimesSync",
+  "futimes",
   "fsync",
   "fstat",
   "stat",
@@ -36,7 +36,7 @@ export interface FileCall {
   readonly to: string | undefined;
 }
 
-/** Called before each call. What it returns is the error that the call fails with, without effect. */
+/** Called before each call. What it returns is the error that the call fails with, undone. */
 export type FileHook = (call: FileCall) => NodeJS.ErrnoException | undefined;
 
 type Callback = (error: Error | null, value?: unknown) => void;
@@ -55,7 +55,6 @@ export function hookFiles(hook: FileHook): () => void {
       const path = typeof first === "number" ? (paths.get(first) ?? "") : String(first);
       const callback = args.at(-1) as Callback;
       const error = hook({ name, path, to: typeof second === "string" ? second : undefined });
-      if (error !== undefined && name.endsWith("Sync")) throw error;
       if (error !== undefined) {
         setImmediate(callback, error);
         return undefined;

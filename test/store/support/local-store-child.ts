@@ -18,7 +18,7 @@ interface Job {
 const job = JSON.parse(process.argv[2] ?? "{}") as Job;
 const store = new LocalObjectStore({ root: job.root });
 
-const CHANGES = new Set<HookedCall>(["open", "write", "futimesSync", "fsync", "link", "rename", "unlink", "symlink", "mkdir"]);
+const CHANGES = new Set<HookedCall>(["open", "write", "futimes", "fsync", "link", "rename", "unlink", "symlink", "mkdir"]);
 
 async function crash(): Promise<void> {
   const key = "dir/k";
