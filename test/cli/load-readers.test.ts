@@ -168,6 +168,52 @@ function typeOf(isTextNumeric: boolean, cells: readonly Cell[]): string {
   return statistics.type;
 }
 
+test("JSON: a number that no cell keeps, a key that stands twice, and keys that differ in case only break their record alone", () => {
+  const lines = [
+    '{"a":1e400}',
+    '{"a":[{"b":-1e999}]}',
+    '{"a":1e-400}',
+    `{"a":${"9".repeat(400)}.5}`,
+    '{"a":12345678901234567891}',
+    '{"a":1,"a":2}',
+    '{"a":{"b":1,"b":2}}',
+    '{"a":1,"\\u0061":"x:\\"{"}',
+    '{"new":1,"A":2}',
+    '{"a":"1e400 : \\\\","b":{"a:":[1e300,0e500,9007199254740993]},"__proto__":null}',
+    '{"a":9223372036854775808}',
+  ];
+  const { cells, columns } = json(['{"a":1}', ...lines, '{"new":3}'].join("\n"), [], true);
+  assert.deepEqual(cells.slice(0, 10), [
+    [1],
+    "2: 1e400 is beyond what a number holds: put it in quotes to keep it as text",
+    "3: -1e999 is beyond what a number holds: put it in quotes to keep it as text",
+    "4: 1e-400 is beyond what a number holds: put it in quotes to keep it as text",
+    `5: ${"9".repeat(57)}... is beyond what a number holds: put it in quotes to keep it as text`,
+    '6: 12345678901234567891 under "a" is beyond 64 bits: put it in quotes to keep it as text',
+    '7: it has a key twice ("a"): {"a":1,"a":2}',
+    '8: it has a key twice: {"a":{"b":1,"b":2}}',
+    `9: it has a key twice ("a"): ${lines[7] ?? ""}`,
+    '10: the key "A" differs from "a" in case only, and columns of a table cannot',
+  ]);
+  assert.deepEqual(cells[10], ["1e400 : \\", '{"a:":[1e+300,0,9007199254740993]}', null]);
+  assert.equal(JSON.stringify(cells[11]), "[9223372036854775808,null,null]", "2 to the 63rd is a double exactly");
+  assert.deepEqual(cells[12], [null, null, null, 3]);
+  assert.deepEqual(columns, ["a", "b", "__proto__", "new"], "a broken record names no columns");
+});
+
+test("JSON: whatever JSON.stringify writes is a record without a key twice", () => {
+  fc.assert(
+    fc.property(fc.dictionary(fc.string({ unit: "binary" }), fc.jsonValue(), { maxKeys: 5 }), (value) => {
+      const text = JSON.stringify(value);
+      const keys = Object.keys(value).map((key) => key.toLowerCase());
+      fc.pre(new Set(keys).size === keys.length);
+      const [cells] = json(text).cells;
+      const expected = Object.values(value).map((each) => (typeof each === "object" && each !== null ? JSON.stringify(each) : each));
+      assert.deepEqual(JSON.parse(JSON.stringify(cells)), JSON.parse(JSON.stringify(expected)));
+    }),
+  );
+});
+
 test("a type is inferred only if no value loses anything by it", () => {
   assert.equal(typeOf(true, ["1", "-2", null, "9223372036854775807"]), "INTEGER");
   assert.equal(typeOf(true, ["1", "2.5", "1e-3"]), "REAL");
@@ -193,6 +239,11 @@ test("a type is inferred only if no value loses anything by it", () => {
   assert.equal(typeOf(false, ["1", "2"]), "TEXT");
   assert.equal(typeOf(false, [1, 2]), "INTEGER");
   assert.equal(typeOf(false, [1, 2.5]), "REAL");
+  const long = { rawJSON: "9007199254740993" };
+  assert.equal(typeOf(false, [long, 1]), "INTEGER");
+  assert.equal(typeOf(false, [long, 2.5]), "", "REAL would round the integer");
+  assert.equal(typeOf(false, [{ rawJSON: "9007199254740994" }, 2.5]), "REAL", "even, so that a double holds it");
+  assert.equal(typeOf(true, ["9007199254740993", "2.5"]), "TEXT");
   assert.equal(typeOf(false, [true, null]), "BOOLEAN");
   assert.equal(typeOf(false, [1, "a"]), "");
   assert.equal(typeOf(true, [null]), "TEXT");

@@ -88,6 +88,23 @@ test("JSON keeps numbers exact, booleans true or false, and nested values as the
   );
 });
 
+test("JSON: integers too long for REAL stay exact beside fractions, and what would be lost stops the load", async () => {
+  const mixed = write("mixed.json", '[{"n":9007199254740993},{"n":1.5}]');
+  const { code, out, err } = await load([mixed, "--table", "mixed", "--create", "--wait", "1s"]);
+  assert.equal(code, 0, err);
+  assert.match(out, /any type {2}\(values of several types, kept as they are\)/);
+  assert.equal(await query("SELECT n, typeof(n) FROM mixed"), '[[9007199254740993,"integer"],[1.5,"real"]]');
+  const lossy = write("lossy.ndjson", '{"n":1}\n{"n":1e400}\n{"n":1,"n":2}\n{"N":5}\n');
+  const stopped = await load([lossy, "--table", "lossy", "--create"]);
+  assert.equal(stopped.code, 1);
+  assert.match(
+    stopped.out,
+    /line 2: 1e400 is beyond[^\n]*\n {2}line 3: it has a key twice \("n"\)[^\n]*\n {2}line 4: the key "N" differs from "n"/,
+  );
+  const skipped = await load([lossy, "--table", "lossy", "--create", "--on-error", "skip"]);
+  assert.match(skipped.out, /\n1 row in "lossy", 3 skipped, in 1 s\n$/);
+});
+
 test("the places of GeoNames load, and questions about them are answered", async () => {
   const { code, out, err } = await load([cities, "--table", "cities", "--create", "--type", "lat=REAL", "--type", "lng=REAL"]);
   assert.equal(code, 0, err);
@@ -239,6 +256,9 @@ test("what can't work is one line and exit code 1", async () => {
       [csv, "--table", "t", "--wait", "0", "--url", "http://127.0.0.1:9"],
       /127\.0\.0\.1:9 does not answer as it should: connect ECONNREFUSED/,
     ],
+    [[csv, "--table", "t", "--wait", "soon"], /--wait is a duration \(as 30s, 5m\) or a number of seconds/],
+    [[csv, "--table", "t", "--wait=-1s"], /--wait is a duration/],
+    [[csv, "--table", "t", "--wait", "-1s"], /use '--wait=-XYZ'/],
     [[write("empty.csv", ""), "--table", "t"], /has no columns: is it empty\?/],
   ];
   for (const [args, expected] of cases) {

@@ -9,12 +9,16 @@ export type ColumnType = "INTEGER" | "REAL" | "TEXT" | "BOOLEAN" | "";
 
 const INTEGER = /^(?:0|-?[1-9]\d{0,18})$/;
 const REAL = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
+/** A shorter integer is a double exactly. */
+const LONG_DIGITS = 16;
 const INT64_MAX = 2n ** 63n - 1n;
 const INT64_MIN = -(2n ** 63n);
 
 /** How many values of a column were of which kind. */
 export class ColumnStatistics {
   integers = 0;
+  /** Of the integers, those that a REAL would round. */
+  longIntegers = 0;
   reals = 0;
   booleans = 0;
   texts = 0;
@@ -32,8 +36,8 @@ export class ColumnStatistics {
     if (cell === null) this.nulls += 1;
     else if (typeof cell === "boolean") this.booleans += 1;
     else if (typeof cell === "string") this.#addText(cell);
-    else if (typeof cell === "number") this.#addKind(Number.isInteger(cell) ? "integer" : "real");
-    else this.#addKind(numericKind(cell.rawJSON) === "integer" ? "integer" : "real");
+    else if (typeof cell === "number") this.#addNumber(Number.isInteger(cell) ? "integer" : "real", "");
+    else this.#addNumber(numericKind(cell.rawJSON) === "integer" ? "integer" : "real", cell.rawJSON);
   }
 
   #addText(text: string): void {
@@ -44,23 +48,32 @@ export class ColumnStatistics {
     }
     const kind = numericKind(text);
     if (kind === "text") this.texts += 1;
-    else if (this.#isTextNumeric) this.#addKind(kind);
+    else if (this.#isTextNumeric) this.#addNumber(kind, text);
     else {
       this.texts += 1;
       this.numericTexts += 1;
     }
   }
 
-  #addKind(kind: "integer" | "real"): void {
-    if (kind === "integer") this.integers += 1;
-    else this.reals += 1;
+  /** `text`: the number as it was written, if it may be longer than a double. */
+  #addNumber(kind: "integer" | "real", text: string): void {
+    if (kind === "real") this.reals += 1;
+    else {
+      this.integers += 1;
+      if (text.length >= LONG_DIGITS && BigInt(Number(text)) !== BigInt(text)) this.longIntegers += 1;
+    }
+  }
+
+  /** True if neither INTEGER nor REAL keeps all numbers as they are. */
+  get #isTooMixed(): boolean {
+    return this.reals > 0 && this.longIntegers > 0;
   }
 
   get type(): ColumnType {
     const numbers = this.integers + this.reals;
-    if (this.#isTextNumeric) return this.texts > 0 || numbers === 0 ? "TEXT" : this.reals > 0 ? "REAL" : "INTEGER";
+    if (this.#isTextNumeric) return this.texts > 0 || numbers === 0 || this.#isTooMixed ? "TEXT" : this.reals > 0 ? "REAL" : "INTEGER";
     const kinds = Number(numbers > 0) + Number(this.booleans > 0) + Number(this.texts > 0);
-    if (kinds > 1) return "";
+    if (kinds > 1 || this.#isTooMixed) return "";
     if (numbers > 0) return this.reals > 0 ? "REAL" : "INTEGER";
     return this.booleans > 0 ? "BOOLEAN" : "TEXT";
   }
@@ -69,6 +82,7 @@ export class ColumnStatistics {
   get remark(): string {
     if (this.integers + this.reals + this.booleans + this.texts === 0) return "no value";
     if (!this.#isTextNumeric && this.numericTexts === this.texts && this.texts > 0) return "numbers written as text";
+    if (this.#isTextNumeric && this.texts === 0 && this.#isTooMixed) return "integers too long for REAL beside fractions";
     return this.type === "" ? "values of several types, kept as they are" : "";
   }
 }

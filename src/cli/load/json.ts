@@ -3,7 +3,8 @@
  * whole: the reader finds where each element ends by its brackets and quotes and parses that much. Columns are the keys in the order
  * in which they first come; a key that a record lacks is NULL. Nested objects and arrays become their JSON text.
  */
-import { isNotUtf8, RECORD_LENGTH_MAX, type Cell, type FileRecord, type RawNumber, type RecordReader } from "./record.ts";
+import { readCell, readJson, shorten } from "./json-value.ts";
+import { isNotUtf8, RECORD_LENGTH_MAX, type Cell, type FileRecord, type RecordReader } from "./record.ts";
 
 /** What stands at the top of the file. Undecided until its first character that is no space. */
 type Shape = "undecided" | "array" | "sequence" | "done";
@@ -15,6 +16,8 @@ export class JsonReader implements RecordReader {
   readonly #isByLine: boolean;
   readonly #columns: string[];
   readonly #indexOf = new Map<string, number>();
+  /** The names of #columns by their folded form: a table cannot have two that differ in case only. */
+  readonly #folded = new Map<string, string>();
   #shape: Shape = "undecided";
   #text = "";
   /** Start of the element at hand, or where to look for the next one. */
@@ -33,7 +36,10 @@ export class JsonReader implements RecordReader {
     this.#isByLine = isByLine;
     if (isByLine) this.#shape = "sequence";
     this.#columns = [...columns];
-    for (const [index, name] of columns.entries()) this.#indexOf.set(name, index);
+    for (const [index, name] of columns.entries()) {
+      this.#indexOf.set(name, index);
+      this.#folded.set(foldCase(name), name);
+    }
   }
 
   get columns(): readonly string[] {
@@ -167,34 +173,61 @@ export class JsonReader implements RecordReader {
     this.#number += 1;
     const number = this.#number;
     if (isNotUtf8(raw)) return { ok: false, line, number, problem: "it is not UTF-8" };
-    const value = parse(raw);
-    if (value === undefined) return { ok: false, line, number, problem: `it is not JSON: ${shorten(raw)}` };
+    const reading = readJson(raw);
+    if (!reading.ok) return { ...reading, line, number };
+    const { value } = reading;
     if (typeof value !== "object" || value === null || Array.isArray(value))
       return { ok: false, line, number, problem: `it is no object: ${shorten(raw)}` };
-    return { ok: true, line, number, cells: this.#cellsOf(value as Readonly<Record<string, unknown>>) };
+    const cells = this.#cellsOf(value as Readonly<Record<string, unknown>>);
+    return typeof cells === "string" ? { ok: false, line, number, problem: cells } : { ok: true, line, number, cells };
   }
 
-  #cellsOf(value: Readonly<Record<string, unknown>>): Cell[] {
+  /** The cells of a record, or what is wrong with it; then it adds no column. */
+  #cellsOf(value: Readonly<Record<string, unknown>>): Cell[] | string {
     const keys = Object.keys(value);
     const cells: Cell[] = [];
+    const known = this.#columns.length;
     // Most records have all keys in the same order: then the cells are simply pushed.
     let index = 0;
-    for (; index < keys.length && keys[index] === this.#columns[index]; index++) cells.push(cellOf(value[keys[index] as string]));
-    if (index === keys.length && index === this.#columns.length) return cells;
-    for (let rest = index; rest < this.#columns.length; rest++) cells.push(null);
+    for (; index < keys.length && keys[index] === this.#columns[index]; index++) {
+      const key = keys[index] as string;
+      const reading = readCell(key, value[key]);
+      if (!reading.ok) return reading.problem;
+      cells.push(reading.cell);
+    }
+    if (index === keys.length && index === known) return cells;
+    for (let rest = index; rest < known; rest++) cells.push(null);
     for (; index < keys.length; index++) {
       const key = keys[index] as string;
-      cells[this.#columnOf(key)] = cellOf(value[key]);
+      const reading = readCell(key, value[key]);
+      const column = reading.ok ? this.#columnOf(key) : reading.problem;
+      if (!reading.ok || typeof column === "string") {
+        this.#forgetColumns(known);
+        return String(column);
+      }
+      cells[column] = reading.cell;
     }
     return cells;
   }
 
-  /** The index of a column, which is added if it is new. */
-  #columnOf(key: string): number {
+  /** The index of a column, which is added if it is new; or why there can be no such column. */
+  #columnOf(key: string): number | string {
     const known = this.#indexOf.get(key);
     if (known !== undefined) return known;
+    const folded = foldCase(key);
+    const twin = this.#folded.get(folded);
+    if (twin !== undefined) return `the key "${shorten(key)}" differs from "${shorten(twin)}" in case only, and columns of a table cannot`;
+    this.#folded.set(folded, key);
     this.#indexOf.set(key, this.#columns.length);
     return this.#columns.push(key) - 1;
+  }
+
+  /** Takes back the columns behind the first `count`. */
+  #forgetColumns(count: number): void {
+    for (const name of this.#columns.splice(count)) {
+      this.#indexOf.delete(name);
+      this.#folded.delete(foldCase(name));
+    }
   }
 
   /** Nothing after this can be told apart. */
@@ -211,34 +244,7 @@ function isScalarEnd(character: string): boolean {
   return character === "," || character === "]" || SPACE.test(character);
 }
 
-/** The value of JSON text, with long integers kept exact; undefined if it is none. */
-function parse(raw: string): unknown {
-  try {
-    if (!/\d{16}/.test(raw)) return JSON.parse(raw);
-    return ExactJson.parse(raw, keepLongNumbers);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
-}
-
-function keepLongNumbers(_key: string, value: unknown, context: { readonly source?: string }): unknown {
-  if (typeof value !== "number" || Number.isSafeInteger(value) || context.source === undefined) return value;
-  return /^-?\d+$/.test(context.source) ? ExactJson.rawJSON(context.source) : value;
-}
-
-/** Parts of ECMAScript's JSON that the compiler's library does not know yet. */
-const ExactJson = JSON as unknown as {
-  parse(text: string, reviver: typeof keepLongNumbers): unknown;
-  rawJSON(text: string): RawNumber;
-  isRawJSON(value: unknown): value is RawNumber;
-};
-
-function cellOf(value: unknown): Cell {
-  if (typeof value !== "object" || value === null) return value as Cell;
-  return ExactJson.isRawJSON(value) ? value : JSON.stringify(value);
-}
-
-function shorten(text: string): string {
-  return text.length <= 60 ? text : `${text.slice(0, 57)}...`;
+/** `name` as SQLite compares names: without regard to the case of ASCII letters. */
+function foldCase(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
 }

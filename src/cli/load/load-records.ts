@@ -78,7 +78,7 @@ class RecordLoad {
     await this.#run(EXECUTE, dropProgressTable(), []);
     const skipped = done.skipped === 0 ? "" : `, ${formatCount(done.skipped)} skipped`;
     const seconds = (performance.now() - startedMs) / 1000;
-    this.#say(`${formatCount(done.records - done.skipped)} rows in ${quoteName(this.#key.table)}${skipped}, in ${formatSeconds(seconds)}`);
+    this.#say(`${plural(done.records - done.skipped, "row")} in ${quoteName(this.#key.table)}${skipped}, in ${formatSeconds(seconds)}`);
   }
 
   /** Reads the file, shows what is in it, and stops at broken records unless they are to be skipped. */

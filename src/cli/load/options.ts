@@ -1,5 +1,6 @@
 /** The options of `pumice load`: one declaration gives the parser and the help. */
 import { parseArgs } from "node:util";
+import { parseDuration } from "../../base/mod.ts";
 
 interface OptionOf {
   readonly kind: "text" | "texts" | "switch";
@@ -24,7 +25,11 @@ const OPTIONS = {
   url: { kind: "text", value: "URL", help: "the node (default: http://localhost:4001, or PUMICE_URL)" },
   user: { kind: "text", value: "NAME:PASSWORD", help: "for a node with -auth (default: PUMICE_USER)" },
   "batch-rows": { kind: "text", value: "N", help: "most records in one transaction (default 2000)" },
-  wait: { kind: "text", value: "SECONDS", help: "how long to wait for a node that does not answer (default 60)" },
+  wait: {
+    kind: "text",
+    value: "DURATION",
+    help: "how long to wait for a node that does not answer, as 30s or 5m (default 60s; a number alone is seconds)",
+  },
   restart: { kind: "switch", value: "", help: "forget where an interrupted load of this file stood; its rows stay in the table" },
   replace: { kind: "switch", value: "", help: "a .db file: replace a database that is not empty" },
 } as const satisfies Record<string, OptionOf>;
@@ -81,7 +86,10 @@ export function readLoadArguments(args: readonly string[], environment: Readonly
     given = parseArgs({ args: [...args], allowPositionals: true, strict: true, options: parserOptions() });
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    return { ok: false, problem: `${error.message.split(". To specify")[0] ?? ""}; "pumice load --help" lists all options` };
+    return {
+      ok: false,
+      problem: `${(error.message.split(/\. To specify/)[0] ?? "").replaceAll("\n", " ")}; "pumice load --help" lists all options`,
+    };
   }
   const text = (name: keyof typeof OPTIONS): string | undefined => given.values[name] as string | undefined;
   const [file, second] = given.positionals;
@@ -92,7 +100,7 @@ export function readLoadArguments(args: readonly string[], environment: Readonly
   const url = URL.parse(text("url") ?? environment["PUMICE_URL"] ?? "http://localhost:4001");
   if (url === null || !/^https?:$/.test(url.protocol)) return { ok: false, problem: "--url is an address like http://localhost:4001" };
   const batchRows = Number(text("batch-rows") ?? 2000);
-  const waitMs = Number(text("wait") ?? 60) * 1000;
+  const waitMs = readWait(text("wait") ?? "60s");
   const types = readTypes((given.values["type"] ?? []) as readonly string[]);
   const options: LoadOptions = {
     file,
@@ -128,7 +136,7 @@ function problemOf(options: LoadOptions): string | undefined {
     return "--delimiter is one character, and neither a quote nor a line break";
   if (!Number.isSafeInteger(options.batchRows) || options.batchRows < 1 || options.batchRows > 100_000)
     return "--batch-rows is a whole number from 1 to 100000";
-  if (!Number.isFinite(options.waitMs) || options.waitMs < 0) return "--wait is a number of seconds";
+  if (!Number.isFinite(options.waitMs) || options.waitMs < 0) return "--wait is a duration (as 30s, 5m) or a number of seconds";
   return undefined;
 }
 
@@ -154,6 +162,11 @@ const ENDINGS: Readonly<Record<string, Format>> = {
 function formatOf(file: string, given: string | undefined): Format | undefined {
   if (given !== undefined) return (["csv", "json", "ndjson", "sql", "db"] as const).find((format) => format === given);
   return ENDINGS[file.slice(file.lastIndexOf(".") + 1).toLowerCase()];
+}
+
+/** Milliseconds; NaN if it is neither a duration nor a number of seconds. */
+function readWait(text: string): number {
+  return /^\d+(?:\.\d+)?$/.test(text) ? Number(text) * 1000 : (parseDuration(text) ?? Number.NaN);
 }
 
 function delimiterOf(file: string, given: string | undefined): string {
