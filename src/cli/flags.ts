@@ -66,7 +66,13 @@ export const FLAGS = {
     group: LIMITS,
     help: "largest result of one request; larger: an error in its place",
   },
-  "http-max-conns": { kind: "integer", default: 4096, min: 1, group: LIMITS, help: "most connections at a time; more are closed" },
+  "http-max-conns": {
+    kind: "integer",
+    default: 4096,
+    min: 1,
+    group: LIMITS,
+    help: "most connections at a time; past it idle ones are closed, then new ones are answered 503",
+  },
   "http-header-timeout": {
     kind: "duration",
     default: 10_000,
@@ -120,6 +126,12 @@ export const FLAGS = {
     help: "threads that read, each on its own read-only connection",
   },
   "db-max-ro-conns": { kind: "integer", default: 0, group: STORAGE, help: "most read-only connections: lowers -readers; 0: no such limit" },
+  "db-read-timeout": {
+    kind: "duration",
+    default: 60_000,
+    group: STORAGE,
+    help: "time after which a read without db_timeout is ended; 0: never",
+  },
   "db-write-timeout": {
     kind: "duration",
     default: 5000,

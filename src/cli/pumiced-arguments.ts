@@ -129,8 +129,8 @@ function addressProblem(values: FlagValues): string | undefined {
     }
   }
   if (isSame(values["http-addr"], values["raft-addr"]))
-    return `-http-addr and -raft-addr are both ${values["http-addr"]}: give one of them another port`;
-  if (isSame(http, raft)) return `the HTTP and Raft addresses told to others are both ${http}: give one of them another port`;
+    return `-http-addr and -raft-addr are both ${both(values["http-addr"], values["raft-addr"])}: give one of them another port`;
+  if (isSame(http, raft)) return `the HTTP and Raft addresses told to others are both ${both(http, raft)}: give one of them another port`;
   return undefined;
 }
 
@@ -142,5 +142,18 @@ export function advertised(values: FlagValues, which: "http" | "raft"): string {
 
 /** Two addresses with port 0 differ: the system chooses each. */
 function isSame(left: string, right: string): boolean {
-  return left === right && splitAddress(left)?.port !== 0;
+  const [one, other] = [splitAddress(left), splitAddress(right)];
+  if (one === undefined || other === undefined) return left === right;
+  return one.port !== 0 && one.port === other.port && canonicalHost(one.host) === canonicalHost(other.host);
+}
+
+/** One spelling for a host: names without regard to case, and this machine, however it is written, as `localhost`. */
+function canonicalHost(host: string): string {
+  const lower = host.toLowerCase();
+  return ["127.0.0.1", "::1", "0:0:0:0:0:0:0:1"].includes(lower) ? "localhost" : lower;
+}
+
+/** One address that was given in two spellings, for a line that names it. */
+function both(left: string, right: string): string {
+  return left === right ? left : `${left} (also written ${right})`;
 }

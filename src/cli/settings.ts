@@ -34,6 +34,7 @@ function serverOptions(values: FlagValues): ServerOptions {
     allowOrigin: orUndefined(values["http-allow-origin"]),
     authFile: orUndefined(values.auth),
     tls: tlsOptions(values),
+    readTimeoutMs: values["db-read-timeout"] === 0 ? undefined : values["db-read-timeout"],
     limits: {
       ...DEFAULT_LIMITS,
       maxBodyBytes: values["http-max-body"],

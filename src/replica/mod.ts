@@ -7,6 +7,6 @@ export type { MemoryLogOptions, OlderEntries, RecoveredLog } from "./memory-log.
 export * from "./log/mod.ts";
 export { openReplica, WORKERS } from "./open.ts";
 export type { OpenSettings, World } from "./open.ts";
-export type { Identity, Replica, ReplicaSettings, ReplicaStatus } from "./replica.ts";
+export type { Identity, ReadOptions, Replica, ReplicaSettings, ReplicaStatus } from "./replica.ts";
 export type { Level, Outcome, ReadRequest, WriteRequest } from "./requests.ts";
 export type { BackupRequest } from "./transfer.ts";

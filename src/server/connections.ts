@@ -5,7 +5,7 @@
  * time is answered 408 and its connection closed, so a client that trickles holds nothing for long; (3) one timer for all
  * connections, none per request.
  */
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import { STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Counters } from "./counters.ts";
 import type { Limits } from "./options.ts";
@@ -42,21 +42,32 @@ interface Connection {
   bytesSeen: number;
 }
 
+/** What the connections work with. */
+export interface ConnectionsParts {
+  readonly limits: Limits;
+  readonly counters: Counters;
+  readonly isSecure: boolean;
+  /** Name and value in turn: what every answer begins with. */
+  readonly commonHeaders: readonly string[];
+}
+
 /** Watches over the connections of one server. */
 export class Connections {
   readonly #server: Server;
   readonly #limits: Limits;
   readonly #counters: Counters;
+  readonly #commonHeaders: readonly string[];
   readonly #open = new Map<Socket, Connection>();
   readonly #timer: NodeJS.Timeout;
   #running = 0;
   #onIdle: (() => void) | undefined;
 
-  constructor(server: Server, parts: { readonly limits: Limits; readonly counters: Counters; readonly isSecure: boolean }) {
+  constructor(server: Server, parts: ConnectionsParts) {
     const { limits } = parts;
     this.#server = server;
     this.#limits = limits;
     this.#counters = parts.counters;
+    this.#commonHeaders = parts.commonHeaders;
     server.maxConnections = limits.maxConnections + REFUSAL_ROOM;
     server.headersTimeout = limits.headerTimeoutMs;
     server.requestTimeout = 0;
@@ -112,6 +123,24 @@ export class Connections {
     await closed;
   }
 
+  /** Answers below HTTP's request machinery, which has no request to answer here, and closes the connection. */
+  refuse(socket: Socket, status: number, text: string): void {
+    if (!socket.writable) {
+      socket.destroy();
+      return;
+    }
+    const headers = [...this.#commonHeaders, "Content-Type", "text/plain; charset=utf-8", "X-Content-Type-Options", "nosniff"];
+    if (status === 503) headers.push("Retry-After", "1");
+    headers.push("Content-Length", String(Buffer.byteLength(text) + 1), "Connection", "close");
+    let head = `HTTP/1.1 ${String(status)} ${STATUS_CODES[status] ?? "Error"}\r\n`;
+    for (let i = 0; i < headers.length; i += 2) head += `${headers[i] as string}: ${headers[i + 1] as string}\r\n`;
+    socket.end(`${head}\r\n${text}\n`);
+    // Not at once: a socket that is closed with unread bytes resets the connection, and the answer is lost.
+    setTimeout(() => {
+      socket.destroy();
+    }, REFUSAL_MS).unref();
+  }
+
   readonly #end = (): void => {
     this.#running--;
     if (this.#running === 0) this.#onIdle?.();
@@ -131,7 +160,7 @@ export class Connections {
   #accept(socket: Socket): void {
     if (this.#open.size >= this.#limits.maxConnections && !this.#makeRoom()) {
       this.#counters.http.connections_refused++;
-      refuse(socket, 503, `too many connections: the limit is ${String(this.#limits.maxConnections)} (-http-max-conns)`);
+      this.refuse(socket, 503, `too many connections: the limit is ${String(this.#limits.maxConnections)} (-http-max-conns)`);
       return;
     }
     this.#counters.http.connections_accepted++;
@@ -169,7 +198,7 @@ export class Connections {
     }
     this.#counters.http.timeouts++;
     if (connection.running?.response.headersSent === true) socket.destroy();
-    else refuse(socket, 408, "the body of the request did not come in time");
+    else this.refuse(socket, 408, "the body of the request did not come in time");
   }
 }
 
@@ -177,27 +206,4 @@ export class Connections {
 function abandonLater(connection: Connection, running: Running): void {
   if (connection.isHalfClosed) running.abandon();
   connection.isHalfClosed = true;
-}
-
-const REASONS: Readonly<Record<number, string>> = {
-  400: "Bad Request",
-  408: "Request Timeout",
-  413: "Content Too Large",
-  431: "Request Header Fields Too Large",
-  503: "Service Unavailable",
-};
-
-/** Answers below HTTP's request machinery, which has no request to answer here, and closes the connection. */
-export function refuse(socket: Socket, status: number, text: string): void {
-  if (!socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const head = `HTTP/1.1 ${String(status)} ${REASONS[status] ?? "Error"}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n`;
-  const retry = status === 503 ? "Retry-After: 1\r\n" : "";
-  socket.end(`${head}${retry}Content-Length: ${String(Buffer.byteLength(text) + 1)}\r\n\r\n${text}\n`);
-  // Not at once: a socket that is closed with unread bytes resets the connection, and the answer is lost.
-  setTimeout(() => {
-    socket.destroy();
-  }, REFUSAL_MS).unref();
 }

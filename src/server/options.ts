@@ -82,6 +82,8 @@ export interface ServerOptions {
   /** rqlite's credentials file; undefined: everybody may do everything. */
   readonly authFile?: string | undefined;
   readonly tls?: TlsOptions | undefined;
+  /** Ends a read that does not say by `db_timeout` how long it may take, ms. Default: none. */
+  readonly readTimeoutMs?: number | undefined;
   readonly limits: Limits;
   readonly queue: QueueOptions;
 }

@@ -10,7 +10,7 @@ import { PumiceError } from "../base/mod.ts";
 import { admit } from "./admission.ts";
 import { type App, commonHeaders } from "./app.ts";
 import { Credentials } from "./auth.ts";
-import { Connections, refuse } from "./connections.ts";
+import { Connections } from "./connections.ts";
 import { createCounters } from "./counters.ts";
 import { Exchange } from "./exchange.ts";
 import { sendFault } from "./faults.ts";
@@ -71,12 +71,19 @@ class HttpService implements RunningServer {
       startedMs: Date.now(),
     };
     this.#server = create(options);
-    this.#connections = new Connections(this.#server, { limits: options.limits, counters, isSecure: options.tls !== undefined });
+    const { commonHeaders: headers } = this.#app;
+    this.#connections = new Connections(this.#server, {
+      limits: options.limits,
+      counters,
+      isSecure: options.tls !== undefined,
+      commonHeaders: headers,
+    });
     if (options.tls !== undefined && this.#server instanceof HttpsServer) {
       this.#reloader = new CertificateReloader(this.#server, options.tls, { counters, log: parts.log });
     }
     this.#server.on("request", this.#onRequest);
     this.#server.on("checkContinue", this.#onCheckContinue);
+    this.#server.on("checkExpectation", this.#onCheckExpectation);
     this.#server.on("clientError", this.#onClientError);
   }
 
@@ -123,6 +130,10 @@ class HttpService implements RunningServer {
 
   readonly #onRequest = (request: IncomingMessage, response: ServerResponse): void => {
     const exchange = new Exchange(this.#app, request, response);
+    if (!namesHost(request)) {
+      this.#refuseRequest(exchange, 400, "the Host header is missing");
+      return;
+    }
     if (!this.#connections.begin(exchange)) return;
     if (this.#closed !== undefined) response.shouldKeepAlive = false;
     const route = admit(exchange);
@@ -132,9 +143,20 @@ class HttpService implements RunningServer {
   readonly #onCheckContinue = (request: IncomingMessage, response: ServerResponse): void => {
     const length = Number(request.headers["content-length"] ?? 0);
     // A client that asks first is told before it sends; handlers of streams have no such limit and say so by their path.
-    if (length <= this.#app.options.limits.maxBodyBytes || isStreamPath(request.url)) response.writeContinue();
+    const isTaken = length <= this.#app.options.limits.maxBodyBytes || isStreamPath(request.url);
+    if (isTaken && namesHost(request)) response.writeContinue();
     this.#onRequest(request, response);
   };
+
+  readonly #onCheckExpectation = (request: IncomingMessage, response: ServerResponse): void => {
+    this.#refuseRequest(new Exchange(this.#app, request, response), 417, "the only expectation that is met is 100-continue");
+  };
+
+  /** Answers a request that HTTP itself rules out, and closes its connection: where the next one begins may be in doubt. */
+  #refuseRequest(exchange: Exchange, status: number, text: string): void {
+    this.#app.counters.http.bad_requests++;
+    if (this.#connections.begin(exchange)) exchange.sendError(status, text, ["Connection", "close"]);
+  }
 
   readonly #onClientError = (error: NodeJS.ErrnoException, socket: Socket): void => {
     const { http } = this.#app.counters;
@@ -142,19 +164,25 @@ class HttpService implements RunningServer {
       socket.destroy();
     } else if (error.code === "HPE_HEADER_OVERFLOW") {
       http.bad_requests++;
-      refuse(socket, 431, "the headers of the request are too large: the limit is 16384 bytes");
+      this.#connections.refuse(socket, 431, "the headers of the request are too large: the limit is 16384 bytes");
     } else if (error.code === "ERR_HTTP_REQUEST_TIMEOUT") {
       http.timeouts++;
-      refuse(socket, 408, "the headers of the request did not come in time (-http-header-timeout)");
+      this.#connections.refuse(socket, 408, "the headers of the request did not come in time (-http-header-timeout)");
     } else {
       http.bad_requests++;
-      refuse(socket, 400, "this is not HTTP/1.1 as RFC 9112 has it");
+      this.#connections.refuse(socket, 400, "this is not HTTP/1.1 as RFC 9112 has it");
     }
   };
 }
 
 function create(options: ServerOptions): Server {
-  const http: HttpOptions = { connectionsCheckingInterval: 500, keepAlive: true, keepAliveInitialDelay: 30_000, noDelay: true };
+  const http: HttpOptions = {
+    requireHostHeader: false,
+    connectionsCheckingInterval: 500,
+    keepAlive: true,
+    keepAliveInitialDelay: 30_000,
+    noDelay: true,
+  };
   if (options.tls === undefined) return createServer(http);
   const { verifyClient } = options.tls;
   return createSecureServer({
@@ -175,6 +203,11 @@ function readCredentials(path: string): Credentials {
     throw new PumiceError("SERVER_AUTH_FILE", { path, problem: error instanceof Error ? error.message : "it cannot be read" }, error);
   }
   return Credentials.parse(text, path);
+}
+
+/** True unless a request of HTTP/1.1 has no Host (RFC 9112, section 3.2). Checked here, so that the answer is one of this server's. */
+function namesHost(request: IncomingMessage): boolean {
+  return request.headers.host !== undefined || request.httpVersion !== "1.1";
 }
 
 function isStreamPath(url: string | undefined): boolean {

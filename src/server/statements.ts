@@ -32,13 +32,26 @@ function parseBody(text: string): unknown {
   }
 }
 
+/** Text that is one statement as it stands. @throws HttpError 400 */
+export function oneStatement(text: string): Statement[] {
+  return [{ sql: wholeSql(text) }];
+}
+
+/** `sql`, of which SQLite reads all. @throws HttpError 400 for a NUL, at which SQLite would stop, and what follows be lost in silence */
+export function wholeSql(sql: string): string {
+  const nul = sql.indexOf("\0");
+  if (nul < 0) return sql;
+  throw new HttpError(400, `the SQL text has a NUL character at position ${String(nul)}, where SQLite would end it: write char(0) instead`);
+}
+
 function parseStatement(element: unknown): Statement {
-  if (typeof element === "string") return { sql: element };
+  if (typeof element === "string") return { sql: wholeSql(element) };
   if (!Array.isArray(element)) throw new HttpError(400, "invalid request");
   const items = element as readonly unknown[];
   if (items.length === 0) throw new HttpError(400, "no statements");
   const sql = items[0];
   if (typeof sql !== "string") throw new HttpError(400, "invalid request");
+  wholeSql(sql);
   if (items.length === 1) return { sql };
   const params: SqlParam[] = [];
   for (let i = 1; i < items.length; i++) addParams(params, items[i]);

@@ -203,6 +203,7 @@ const OTHER: Readonly<Record<Exclude<FlagName, "version" | "help" | "raft-log-le
   fk: "true",
   readers: "7",
   "db-max-ro-conns": "1",
+  "db-read-timeout": "0",
   "db-write-timeout": "2s",
   "raft-snap-wal-size": "1MiB",
   "raft-log-segment-size": "1MiB",

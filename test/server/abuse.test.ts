@@ -17,6 +17,9 @@ after(() => node[Symbol.asyncDispose]());
 const ENDLESS = "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s) SELECT count(*) FROM s";
 const get = (path: string, more = "") => `GET ${path} HTTP/1.1\r\nHost: x\r\n${more}\r\n`;
 
+/** Every answer says which version gave it. */
+const VERSION = /\r\nX-RQLITE-VERSION: v0-test\r\n/;
+
 const reads = async (node: TestNode) => JSON.parse((await node.call("/status?key=store.readers.reads_under_way")).text) as number;
 
 test("a body beyond the limit is 413 whether its length is told or not, and the client can read it", async () => {
@@ -58,6 +61,7 @@ test("statements, results and headers have their limits and say so", async () =>
   assert.match(large, /"error":"result is larger than the limit/);
   const headers = await raw(node.url, get("/status", `X-Large: ${"y".repeat(20_000)}\r\n`));
   assert.match(headers, /^HTTP\/1\.1 431 /);
+  assert.match(headers, VERSION);
 });
 
 test("large bodies and results are bounded all together, and their memory is given back", async () => {
@@ -93,7 +97,17 @@ test("what is no HTTP is 400, and the node lives on", async () => {
     "GET /status HTTP/1.1\r\nHost: x\r\nBad\u0000Header: y\r\n\r\n",
     "GET /status HTTP/1.1\r\n\r\n",
   ];
-  for (const piece of pieces) assert.match(await raw(node.url, piece), /^HTTP\/1\.1 400 /, JSON.stringify(piece));
+  for (const piece of pieces) {
+    const answer = await raw(node.url, piece);
+    assert.match(answer, /^HTTP\/1\.1 400 /, JSON.stringify(piece));
+    assert.match(answer, VERSION, JSON.stringify(piece));
+  }
+  const expects = await raw(node.url, get("/readyz", "Expect: 200-maybe\r\n"));
+  assert.match(expects, /^HTTP\/1\.1 417 [\s\S]*100-continue\n$/);
+  assert.match(expects, VERSION);
+  const asksFirst = "POST /db/execute HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
+  assert.match(await raw(node.url, asksFirst), /^HTTP\/1\.1 400 [\s\S]*the Host header is missing\n$/);
+  assert.match(await raw(node.url, "GET /readyz HTTP/1.0\r\n\r\n"), /^HTTP\/1\.1 200 /, "HTTP/1.0 knows no Host");
   assert.equal((await node.call("/readyz")).status, 200);
 });
 
@@ -141,7 +155,9 @@ test("a client that trickles its headers or its body gets 408, not a place for e
   await using node = await TestNode.start({ limits: { headerTimeoutMs: 300, bodyTimeoutMs: 300, idleTimeoutMs: 300 } });
   assert.match(await raw(node.url, ""), /^(HTTP\/1\.1 408 |$)/, "a connection that says nothing ends");
   assert.match(await raw(node.url, get("/readyz?noleader")), /node ok$/, "so does one that says nothing more");
-  assert.match(await raw(node.url, "GET /status HTTP/1.1\r\nHost: "), /^HTTP\/1\.1 408 /);
+  const slow = await raw(node.url, "GET /status HTTP/1.1\r\nHost: ");
+  assert.match(slow, /^HTTP\/1\.1 408 /);
+  assert.match(slow, VERSION);
   assert.match(await raw(node.url, "POST /db/execute HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n["), /^HTTP\/1\.1 408 /);
   assert.match(
     await raw(node.url, "POST /db/load HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nSQLite format 3\0"),
@@ -180,7 +196,7 @@ test("beyond the limit of connections idle ones give way, and if none is idle th
   }
   await eventually(async () => {
     const text = await raw(node.url, get("/readyz?noleader", "Connection: close\r\n"));
-    return /^HTTP\/1\.1 503 [\s\S]*the limit is 3 \(-http-max-conns\)/.test(text);
+    return VERSION.test(text) && /^HTTP\/1\.1 503 [\s\S]*the limit is 3 \(-http-max-conns\)/.test(text);
   }, "a fourth connection is refused");
   for (const { sent } of busy) sent.destroy();
   await eventually(async () => (await node.call("/readyz")).status === 200, "there is room again");
@@ -249,6 +265,17 @@ test("a slow read delays neither writes nor /status", async () => {
   assert.equal((await node.call("/status")).status, 200);
   assert.ok(performance.now() - started < 1400, "not behind the reads");
   for (const { reply } of slow) assert.match((await reply).text, /query timeout/);
+});
+
+test("reads without db_timeout end at the node's own limit, and a node whose readers are all busy is ready", async () => {
+  await using limited = await TestNode.start({ server: { readTimeoutMs: 4000 } });
+  const path = `/db/query?level=none&q=${encodeURIComponent(ENDLESS)}`;
+  const calls = [limited.call(path), limited.post("/db/request", [`${ENDLESS} LIMIT 2`])];
+  await eventually(async () => (await reads(limited)) === 2, "every reader is busy");
+  const ready = await limited.call("/readyz");
+  assert.equal(await reads(limited), 2, "every reader is still busy");
+  assert.deepEqual([ready.status, ready.text], [200, "[+]node ok\n[+]leader ok\n[+]store ok\n[+]db ok"]);
+  for (const { text } of await Promise.all(calls)) assert.match(text, /query timeout/);
 });
 
 test("closing lets requests that run finish, closes idle connections, and refuses what comes after", async () => {

@@ -36,6 +36,24 @@ test("a bad query string, body or statement list is 400 with a text and a newlin
   assert.equal((await node.call("/db/sql")).text, "query not specified\n");
 });
 
+test("a NUL in SQL is 400, however the SQL comes", async () => {
+  const sql = "SELECT 1 \0 , 2";
+  const plain = { "Content-Type": "text/plain" };
+  const replies = [
+    await node.call(`/db/query?q=${encodeURIComponent(sql)}`),
+    await node.post("/db/query", [sql]),
+    await node.post("/db/query", sql, plain),
+    await node.post("/db/execute", sql, plain),
+    await node.post("/db/execute?queue", sql, plain),
+    await node.post("/db/request", [[sql]]),
+    await node.post("/db/load", sql, plain),
+  ];
+  for (const reply of replies) {
+    assert.equal(reply.status, 400);
+    assert.equal(reply.text, "the SQL text has a NUL character at position 9, where SQLite would end it: write char(0) instead\n");
+  }
+});
+
 test("the query string is checked before the path, the path before the method", async () => {
   assert.equal((await node.call("/nowhere?timeout=abc")).status, 400);
   assert.equal((await node.call("/nowhere", { method: "DELETE" })).status, 404);

@@ -93,6 +93,20 @@ test("more statements than the limit are refused, and the text names the limit a
   );
 });
 
+test("a NUL in SQL text is refused, for SQLite would end the text there; in a parameter it is data", () => {
+  for (const body of ['["select 1 \\u0000 , 2"]', '[["select 1 \\u0000 , 2", 1]]', '["select 1","\\u0000"]']) {
+    assert.throws(
+      () => parse(body),
+      (error) =>
+        error instanceof HttpError &&
+        error.status === 400 &&
+        /NUL character at position \d+, where SQLite would end it/.test(error.message),
+      body,
+    );
+  }
+  assert.deepEqual(parse('[["s", "a\\u0000b"]]'), [{ sql: "s", params: ["a\0b"] }]);
+});
+
 test("text that is not UTF-8 is mended as Go mends it, and a deep nest of brackets is an error and no crash", () => {
   assert.deepEqual(parseStatements(Buffer.from([0x5b, 0x22, 0xff, 0x22, 0x5d]), 9), [{ sql: "\ufffd" }]);
   assert.throws(() => parse("[".repeat(1_000_000)), HttpError);

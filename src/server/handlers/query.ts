@@ -3,8 +3,8 @@ import { collectBody } from "../body.ts";
 import type { Exchange } from "../exchange.ts";
 import { HttpError } from "../http-error.ts";
 import type { Statement } from "../../sql/mod.ts";
-import type { ReadRequest } from "../../replica/mod.ts";
-import { parseStatements } from "../statements.ts";
+import type { ReadOptions, ReadRequest } from "../../replica/mod.ts";
+import { oneStatement, parseStatements } from "../statements.ts";
 import { formatOf, isPlainText, openReplica, sendOutcome } from "./database.ts";
 
 /** Reads at the level that is asked for and answers with the rows. */
@@ -13,7 +13,7 @@ export async function handleQuery(exchange: Exchange): Promise<void> {
   app.counters.http.queries++;
   const statements = await queryStatements(exchange);
   app.counters.http.query_stmts_rx += statements.length;
-  const outcome = await openReplica(exchange).read(readRequest(exchange, statements), { signal: exchange.signal });
+  const outcome = await openReplica(exchange).read(readRequest(exchange, statements), readOptions(exchange));
   if (outcome.kind === "writes") throw new TypeError("a read was answered as a write");
   sendOutcome(exchange, outcome);
 }
@@ -23,11 +23,17 @@ export async function queryStatements(exchange: Exchange): Promise<Statement[]> 
   if (exchange.request.method === "GET") {
     const { q } = exchange.params;
     if (q === undefined) throw new HttpError(400, "query not specified");
-    return [{ sql: q }];
+    return oneStatement(q);
   }
   const body = await collectBody(exchange);
-  if (isPlainText(exchange)) return [{ sql: body.toString("utf8") }];
+  if (isPlainText(exchange)) return oneStatement(body.toString("utf8"));
   return parseStatements(body, exchange.app.options.limits.maxStatements);
+}
+
+/** How its answer is waited for: `timeout` bounds the way of a strong read through the log. */
+export function readOptions(exchange: Exchange): ReadOptions {
+  const { params, signal } = exchange;
+  return params.level === "strong" ? { signal, timeoutMs: params.timeoutMs } : { signal };
 }
 
 /** What the replica is asked for. */
@@ -39,7 +45,7 @@ export function readRequest(exchange: Exchange, statements: readonly Statement[]
     freshnessMs: params.freshnessMs,
     freshnessStrict: params.freshnessStrict,
     linearizableTimeoutMs: params.linearizableTimeoutMs,
-    dbTimeoutMs: params.dbTimeoutMs,
+    dbTimeoutMs: params.dbTimeoutMs ?? exchange.app.options.readTimeoutMs,
     transaction: params.transaction,
     format: formatOf(params),
     timings: params.timings,

@@ -5,7 +5,7 @@ import type { Outcome } from "../../replica/mod.ts";
 import { surelyWrites } from "../sql-text.ts";
 import { parseStatements } from "../statements.ts";
 import { formatOf, openReplica, sendOutcome } from "./database.ts";
-import { readRequest } from "./query.ts";
+import { readOptions, readRequest } from "./query.ts";
 
 /** Runs the statements of the body in order; result i belongs to statement i. */
 export async function handleRequest(exchange: Exchange): Promise<void> {
@@ -17,17 +17,20 @@ export async function handleRequest(exchange: Exchange): Promise<void> {
   let outcome: Outcome = { kind: "writes" };
   // Only SQLite knows for certain whether a list writes, but most that do are plain to see, and need not be asked for.
   if (!statements.some(({ sql }) => surelyWrites(sql))) {
-    outcome = await replica.read({ ...readRequest(exchange, statements), orWrite: true }, { signal: exchange.signal });
+    outcome = await replica.read({ ...readRequest(exchange, statements), orWrite: true }, readOptions(exchange));
   }
   if (outcome.kind === "writes") {
-    outcome = await replica.write({
-      kind: "request",
-      statements,
-      transaction: params.transaction,
-      dbTimeoutMs: params.dbTimeoutMs,
-      format: formatOf(params),
-      timings: params.timings,
-    });
+    outcome = await replica.write(
+      {
+        kind: "request",
+        statements,
+        transaction: params.transaction,
+        dbTimeoutMs: params.dbTimeoutMs,
+        format: formatOf(params),
+        timings: params.timings,
+      },
+      { timeoutMs: params.level === "strong" ? params.timeoutMs : undefined },
+    );
   }
   if (outcome.kind === "writes") throw new TypeError("a write was answered as a read");
   sendOutcome(exchange, outcome);
