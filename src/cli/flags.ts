@@ -141,7 +141,7 @@ export const FLAGS = {
   },
   "raft-snap-wal-size": {
     kind: "size",
-    default: 4 * 1024 * 1024,
+    default: 16 * 1024 * 1024,
     min: 64 * 1024,
     group: STORAGE,
     help: "size of SQLite's write-ahead log past which it is checkpointed and the Raft log is cut",
