@@ -4,6 +4,7 @@
  * Every round measures every cell once, in the same order; ratios are taken round by round, so that they hold when the machine's
  * speed drifts. The load generator is wrk with one thread, on this machine, for all.
  */
+import { availableParallelism, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { startEmptyHandler, startPumiced, postJson, type ServerProcess } from "./support/server-process.ts";
 import { hasWrk, runWrk, type Load } from "./support/wrk.ts";
@@ -43,6 +44,9 @@ await using empty = await startEmptyHandler();
 await using logLimits = await LogLimits.open();
 await prepare(node);
 const cells = allCells(node, empty, logLimits);
+// Code that has just been loaded runs slowly, on both sides: not counted.
+for (const port of [node.port, empty.port])
+  await runWrk({ port, connections: 64, seconds: 3, method: "POST", paths: ["/db/execute"], body: insertBody });
 for (let round = 0; round < rounds; round++) {
   for (const cell of cells) {
     cell.figures.push(await cell.measure());
@@ -130,6 +134,9 @@ function mustBeClean(errors: number): void {
 
 function report(measured: readonly Cell[]): void {
   const byName = new Map(measured.map((each) => [each.name, each]));
+  console.log(
+    `${rounds} rounds of ${seconds} s a cell; node ${process.version}, ${availableParallelism()} processors, load ${loadavg()[0]?.toFixed(1)} at the end`,
+  );
   const rows = [["cell", "unit", "median (min..max)", "p99 ms", "ratio to its limit", "reach", ""]];
   for (const each of measured) {
     const row = [each.name, each.unit, formatSpread(spreadOf(each.figures))];
