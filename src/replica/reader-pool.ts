@@ -38,7 +38,8 @@ export interface ReaderPoolParts {
   readonly failed: (error: PumiceError) => void;
 }
 
-const BATCH_READS_MAX = 128;
+/** Small batches overlap: while one is read, the answers of the one before are written. */
+const BATCH_READS_MAX = 16;
 /** A read that took this long goes alone from then on. Unit: ms. */
 const SLOW_MS = 5;
 /** Unit: ms. */
