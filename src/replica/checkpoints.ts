@@ -64,13 +64,6 @@ export class Checkpoints {
     void this.#parts.checkpoint().then((result) => this.#done(result, walBytes));
   }
 
-  /** Checkpoints now, whatever the size. */
-  async force(): Promise<CheckpointResult> {
-    const result = await this.#parts.checkpoint();
-    this.#done(result, 0);
-    return result;
-  }
-
   #done(result: CheckpointResult, walBytes: number): void {
     this.#isRunning = false;
     this.#counts = {
