@@ -1,6 +1,6 @@
 /** The machine's files, by Node's synchronous calls. */
-import * as fs from "node:fs";
 import { PumiceError, type ErrorCode, type File, type FileSystem, type OpenMode } from "../base/mod.ts";
+import { fs } from "./built-ins.ts";
 
 /** The file system of this machine. Paths are the operating system's. */
 export const systemFiles: FileSystem = {

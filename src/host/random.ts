@@ -1,6 +1,6 @@
 /** The machine's randomness. */
-import { randomFillSync } from "node:crypto";
 import { uniformBelow, viewOf, type Random } from "../base/mod.ts";
+import { crypto } from "./built-ins.ts";
 
 /** Random bytes are drawn from the system this many at a time. */
 const POOL_BYTES = 4096;
@@ -12,7 +12,7 @@ class CryptoRandom implements Random {
 
   u32(): number {
     if (this.#used === POOL_BYTES) {
-      randomFillSync(this.#pool);
+      crypto().randomFillSync(this.#pool);
       this.#used = 0;
     }
     const value = this.#view.getUint32(this.#used, true);
@@ -31,7 +31,7 @@ class CryptoRandom implements Random {
   }
 
   fill(target: Uint8Array): void {
-    randomFillSync(target);
+    crypto().randomFillSync(target);
   }
 }
 

@@ -4,8 +4,9 @@
  * The way there and back is plain postMessage and 'message' events. Measured beside a worker that blocks in Atomics.wait and drains
  * with receiveMessageOnPort: no difference beyond noise (see the commit that added this file), so the simple way stays.
  */
-import * as threads from "node:worker_threads";
+import type { MessagePort, Worker as Thread } from "node:worker_threads";
 import { PumiceError, assert, type Spawner, type Worker, type WorkerMain, type WorkerScope } from "../base/mod.ts";
+import { threads } from "./built-ins.ts";
 
 /** A spawner of the workers in `entries`: name -> the module that calls `runWorker`. */
 export function threadSpawner(entries: ReadonlyMap<string, URL>): Spawner {
@@ -20,13 +21,25 @@ export function threadSpawner(entries: ReadonlyMap<string, URL>): Spawner {
 
 /** The body of a worker's entry file: runs `main` on this thread. @throws AssertionError on the main thread. */
 export function runWorker(main: WorkerMain): void {
-  const port = threads.parentPort;
+  const port = threads().parentPort;
   assert(port !== null, "runWorker is called on a worker thread");
-  main(new ThreadScope(port), threads.workerData);
+  main(new ThreadScope(port), threads().workerData);
+}
+
+/**
+ * A thread takes over the arguments of its process. Those of a program given as text are not for a file: Node then refuses to start the
+ * thread.
+ */
+function threadArguments(): { execArgv?: string[] } {
+  const isText = (argument: string): boolean => argument.startsWith("--input-type");
+  if (!process.execArgv.some(isText)) return {};
+  const text = process.execArgv.findIndex((argument) => ["-e", "--eval", "-p", "-pe", "--print"].includes(argument));
+  const own = text === -1 ? process.execArgv : process.execArgv.slice(0, text);
+  return { execArgv: own.filter((argument) => !isText(argument)) };
 }
 
 class ThreadWorker implements Worker {
-  readonly #thread: threads.Worker;
+  readonly #thread: Thread;
   readonly #inbox = new Inbox();
   #failure: Error | undefined;
   #exit: { readonly error: Error | undefined } | undefined;
@@ -34,7 +47,7 @@ class ThreadWorker implements Worker {
   #terminating: Promise<void> | undefined;
 
   constructor(name: string, url: URL, initial: unknown) {
-    this.#thread = new threads.Worker(url, { name, workerData: initial });
+    this.#thread = new (threads().Worker)(url, { name, workerData: initial, ...threadArguments() });
     this.#thread.on("message", (message) => this.#inbox.put(message));
     this.#thread.on("error", (error) => {
       this.#failure = error instanceof Error ? error : new PumiceError("WORKER_FAILED", { name }, error);
@@ -66,12 +79,12 @@ class ThreadWorker implements Worker {
 }
 
 class ThreadScope implements WorkerScope {
-  readonly #port: threads.MessagePort;
+  readonly #port: MessagePort;
   readonly #inbox = new Inbox();
   #work: (() => boolean) | undefined;
   #scheduled = false;
 
-  constructor(port: threads.MessagePort) {
+  constructor(port: MessagePort) {
     this.#port = port;
     port.on("message", (message) => {
       this.#inbox.put(message);
@@ -95,7 +108,7 @@ class ThreadScope implements WorkerScope {
   /** Receives what waits, without a turn of the event loop for each message, then lets the idle work run. */
   #run(): void {
     for (;;) {
-      const next = threads.receiveMessageOnPort(this.#port);
+      const next = threads().receiveMessageOnPort(this.#port);
       if (next === undefined) break;
       this.#inbox.put(next.message);
     }

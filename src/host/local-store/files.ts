@@ -2,8 +2,9 @@
  * The few file calls that the local store makes, as promises, with the file system's errors told in the object store's words.
  * Callbacks below, not `fs/promises`: a FileHandle costs two to three times a descriptor, and gives nothing that is needed here.
  */
-import * as fs from "node:fs";
+import type { BigIntStats, Dirent, NoParamCallback } from "node:fs";
 import { PumiceError } from "../../base/mod.ts";
+import { fs } from "../built-ins.ts";
 
 type Done<T> = (error: NodeJS.ErrnoException | null, value: T) => void;
 
@@ -19,25 +20,24 @@ function call<T>(start: (done: Done<T>) => void): Promise<T> {
 /** An open descriptor. The opener closes it by `fs.closeSync`, which does not wait for the disk. */
 export const open = (path: string, flags: string): Promise<number> => call((done) => fs.open(path, flags, 0o644, done));
 /** The file's metadata, 64-bit. */
-export const stat = (path: string): Promise<fs.BigIntStats> => call((done) => fs.stat(path, { bigint: true }, done));
+export const stat = (path: string): Promise<BigIntStats> => call((done) => fs.stat(path, { bigint: true }, done));
 /** The same of an open file. */
-export const fstat = (fd: number): Promise<fs.BigIntStats> => call((done) => fs.fstat(fd, { bigint: true }, done));
+export const fstat = (fd: number): Promise<BigIntStats> => call((done) => fs.fstat(fd, { bigint: true }, done));
 /** The metadata of a link itself. */
-export const lstat = (path: string): Promise<fs.BigIntStats> => call((done) => fs.lstat(path, { bigint: true }, done));
+export const lstat = (path: string): Promise<BigIntStats> => call((done) => fs.lstat(path, { bigint: true }, done));
 /** Makes bytes and metadata durable. */
-export const fsync = (fd: number): Promise<void> => call((done) => fs.fsync(fd, done as fs.NoParamCallback));
+export const fsync = (fd: number): Promise<void> => call((done) => fs.fsync(fd, done as NoParamCallback));
 /** Sets the time of change, in seconds with fractions. */
 export const setTime = (fd: number, seconds: number): Promise<void> =>
-  call((done) => fs.futimes(fd, seconds, seconds, done as fs.NoParamCallback));
+  call((done) => fs.futimes(fd, seconds, seconds, done as NoParamCallback));
 /** A second name for a file; fails with EEXIST if the name is taken, atomically. */
-export const link = (from: string, to: string): Promise<void> => call((done) => fs.link(from, to, done as fs.NoParamCallback));
+export const link = (from: string, to: string): Promise<void> => call((done) => fs.link(from, to, done as NoParamCallback));
 /** Replaces `to`, atomically. */
-export const rename = (from: string, to: string): Promise<void> => call((done) => fs.rename(from, to, done as fs.NoParamCallback));
+export const rename = (from: string, to: string): Promise<void> => call((done) => fs.rename(from, to, done as NoParamCallback));
 /** Removes a name. */
-export const unlink = (path: string): Promise<void> => call((done) => fs.unlink(path, done as fs.NoParamCallback));
+export const unlink = (path: string): Promise<void> => call((done) => fs.unlink(path, done as NoParamCallback));
 /** A link that holds `target` as its text; fails with EEXIST if the name is taken, atomically. */
-export const symlink = (target: string, path: string): Promise<void> =>
-  call((done) => fs.symlink(target, path, done as fs.NoParamCallback));
+export const symlink = (target: string, path: string): Promise<void> => call((done) => fs.symlink(target, path, done as NoParamCallback));
 /** The text of such a link. */
 export const readlink = (path: string): Promise<string> => call((done) => fs.readlink(path, "utf8", done));
 /** Makes the folder and those above it. */
@@ -47,7 +47,7 @@ export const makeFolders = async (path: string): Promise<void> => {
   );
 };
 /** Names and kinds in a folder. */
-export const readFolder = (path: string): Promise<fs.Dirent[]> => call((done) => fs.readdir(path, { withFileTypes: true }, done));
+export const readFolder = (path: string): Promise<Dirent[]> => call((done) => fs.readdir(path, { withFileTypes: true }, done));
 
 /** Reads into `target` from `position` until it is full or the file ends; the number of bytes read. */
 export async function readFully(fd: number, target: Uint8Array, position: number): Promise<number> {

@@ -2,8 +2,8 @@
  * Folders made durable. A new name is safe after a power loss only once its folder is synced, and a new folder only once the folder
  * above it is. Syncs of one folder that are asked for at the same time are one sync.
  */
-import { closeSync } from "node:fs";
 import { dirname } from "node:path";
+import { fs } from "../built-ins.ts";
 import { fsync, makeFolders, open } from "./files.ts";
 
 /** Syncs of folders, as one store needs them. */
@@ -65,6 +65,6 @@ async function syncFolder(folder: string): Promise<void> {
   try {
     await fsync(fd);
   } finally {
-    closeSync(fd);
+    fs.closeSync(fd);
   }
 }

@@ -12,7 +12,6 @@
  *    that, an inode used again within one tick of the kernel's clock would look like the version before.
  * 4. A call settles after file, folder, and all folders made for it are synced (unless told not to sync).
  */
-import { closeSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import {
   assertByteRange,
@@ -28,6 +27,7 @@ import {
   type PutResult,
   type StoreOptions,
 } from "../../base/mod.ts";
+import { fs } from "../built-ins.ts";
 import { asStoreError, codeOf, fstat, isAbsent, link, open, readFully, rename, setTime, stat, unlink, writeFully, fsync } from "./files.ts";
 import { FolderSyncs } from "./folders.ts";
 import { isTemporaryName, listTree, metaAt, metaOf } from "./listing.ts";
@@ -179,7 +179,7 @@ export class LocalObjectStore implements ObjectStore {
           options?.signal?.throwIfAborted();
           return await use(fd);
         } finally {
-          closeSync(fd);
+          fs.closeSync(fd);
         }
       } catch (error) {
         // EISDIR: a folder has this name, so no object has.
@@ -209,7 +209,7 @@ export class LocalObjectStore implements ObjectStore {
         if (this.#isSynced) await fsync(fd);
         etag = metaOf(key, await fstat(fd)).etag;
       } finally {
-        closeSync(fd);
+        fs.closeSync(fd);
       }
       options?.signal?.throwIfAborted();
       return await place({ path: temporaryPath, etag }, path);

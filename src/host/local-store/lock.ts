@@ -15,8 +15,8 @@
  *
  * Within one process, callers queue in memory and do not poll.
  */
-import { setTimeout as sleep } from "node:timers/promises";
 import { PumiceError } from "../../base/mod.ts";
+import { timersPromises } from "../built-ins.ts";
 import { codeOf, isAbsent, lstat, readlink, symlink, unlink } from "./files.ts";
 import { isOwnName, livenessOf, newOwnName } from "./owner.ts";
 
@@ -79,10 +79,13 @@ async function take(folder: string, path: string, signal: AbortSignal | undefine
     }
     if (performance.now() > deadline)
       throw new PumiceError("STORE_UNAVAILABLE", { reason: "another process holds the lock", path, holder });
-    await sleep(Math.min(1 + attempt, 20) * (0.5 + Math.random()), undefined, { signal }).catch((error: unknown) => {
-      signal?.throwIfAborted();
-      throw error;
-    });
+    const waitMs = Math.min(1 + attempt, 20) * (0.5 + Math.random());
+    await timersPromises()
+      .setTimeout(waitMs, undefined, { signal })
+      .catch((error: unknown) => {
+        signal?.throwIfAborted();
+        throw error;
+      });
   }
 }
 

@@ -6,9 +6,7 @@
  * A realm is one boot of one machine and one space of process numbers (a container has its own): only within a realm can one process see
  * whether another lives. Digits only, after `#`: SlateDB's local store leaves such names out of its listings, as ours does.
  */
-import { createHash, randomInt } from "node:crypto";
-import { readFileSync, readlinkSync } from "node:fs";
-import { hostname } from "node:os";
+import { crypto, fs, os } from "../built-ins.ts";
 
 const NAME = /^#(\d{16})(\d{10})(\d{14})(\d{15})$/;
 
@@ -21,7 +19,7 @@ let own: string | undefined;
 export function newOwnName(): string {
   own ??= `#${realm()}${String(process.pid).padStart(10, "0")}${startTime(process.pid) ?? "0".repeat(14)}`;
   // 2^48 fits 15 digits; should two draws ever meet, the exclusive creation of file or lock notices.
-  return own + String(randomInt(2 ** 48 - 1)).padStart(15, "0");
+  return own + String(crypto().randomInt(2 ** 48 - 1)).padStart(15, "0");
 }
 
 /** True if `name` is one of those that `newOwnName` gives. */
@@ -51,13 +49,13 @@ export function livenessOf(name: string): Liveness {
 let realmDigits: string | undefined;
 
 function realm(): string {
-  realmDigits ??= digits(`${hostname()} ${bootId()} ${pidSpace()}`);
+  realmDigits ??= digits(`${os().hostname()} ${bootId()} ${pidSpace()}`);
   return realmDigits;
 }
 
 function bootId(): string {
   try {
-    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8");
+    return fs.readFileSync("/proc/sys/kernel/random/boot_id", "utf8");
   } catch {
     return "no boot id on this platform";
   }
@@ -65,7 +63,7 @@ function bootId(): string {
 
 function pidSpace(): string {
   try {
-    return readlinkSync("/proc/self/ns/pid");
+    return fs.readlinkSync("/proc/self/ns/pid");
   } catch {
     return "no process spaces on this platform";
   }
@@ -78,7 +76,7 @@ const GONE = "9".repeat(14);
 function startTime(pid: number): string | undefined {
   let stat: string;
   try {
-    stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    stat = fs.readFileSync(`/proc/${pid}/stat`, "utf8");
   } catch {
     return undefined;
   }
@@ -89,6 +87,6 @@ function startTime(pid: number): string | undefined {
 }
 
 function digits(text: string): string {
-  const hash = createHash("sha256").update(text).digest().readBigUInt64BE();
+  const hash = crypto().createHash("sha256").update(text).digest().readBigUInt64BE();
   return String(hash % 10n ** 16n).padStart(16, "0");
 }

@@ -3,7 +3,6 @@
  * and money. Only objects that never change may be cached (`isCacheable`; SSTs are such): an object that another process replaced or
  * deleted would still be read here as it was. What this process replaces or deletes leaves the cache at once.
  */
-import { createHash } from "node:crypto";
 import {
   assert,
   assertByteRange,
@@ -20,6 +19,7 @@ import {
   type PutResult,
   type StoreOptions,
 } from "../../base/mod.ts";
+import { crypto } from "../built-ins.ts";
 import type { DiskCache, DiskCacheStats, PartName } from "./disk-cache.ts";
 
 /** Settings and components of a caching store. */
@@ -286,7 +286,7 @@ export class CachingObjectStore implements ObjectStore {
   }
 
   #groupOf(key: string): string {
-    return createHash("sha256").update(`${this.#storeName}\0${this.#partBytes}\0${key}`).digest("hex").slice(0, 32);
+    return crypto().createHash("sha256").update(`${this.#storeName}\0${this.#partBytes}\0${key}`).digest("hex").slice(0, 32);
   }
 
   #nameOf(key: string, index: number): PartName {

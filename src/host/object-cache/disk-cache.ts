@@ -9,8 +9,7 @@
  *
  * One process at a time should use a folder. Two would each keep to the bound by themselves, and miss where the other removed a file.
  */
-import { closeSync, utimes } from "node:fs";
-import { rm } from "node:fs/promises";
+import { fs, fsPromises } from "../built-ins.ts";
 import { codeOf, isAbsent, makeFolders, open, readFolder, rename, stat, unlink, writeFully } from "../local-store/files.ts";
 import { encodePartHeader, readPartLayout, readPayload, withPartFile, type PartLayout } from "./part-file.ts";
 
@@ -79,7 +78,7 @@ export class DiskCache {
       const folder = `${options.folder}/${shard.name}`;
       for (const { name } of await readFolder(folder)) {
         if (!NAME.test(name) || !name.startsWith(shard.name)) {
-          await rm(`${folder}/${name}`, { force: true, recursive: true }); // Half-written, when the process ended.
+          await fsPromises().rm(`${folder}/${name}`, { force: true, recursive: true }); // Half-written, when the process ended.
           continue;
         }
         const stats = await stat(`${folder}/${name}`);
@@ -134,7 +133,7 @@ export class DiskCache {
       try {
         await writeFully(fd, Buffer.concat([header, payload]));
       } finally {
-        closeSync(fd);
+        fs.closeSync(fd);
       }
       await rename(temporary, this.#pathOf(name));
       this.#forget(name);
@@ -219,7 +218,7 @@ export class DiskCache {
     if (nowMs - entry.touchedMs < TOUCH_MS) return;
     entry.touchedMs = nowMs;
     // Only for the order after a restart: whether it succeeds matters to nobody.
-    utimes(this.#pathOf(name), nowMs / 1000, nowMs / 1000, () => undefined);
+    fs.utimes(this.#pathOf(name), nowMs / 1000, nowMs / 1000, () => undefined);
   }
 
   #shardOf(name: string): string {

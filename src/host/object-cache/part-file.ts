@@ -7,8 +7,8 @@
  * The identity is the whole name of the part, so that a file under a wrong name is not taken for another part. The checksums are by chunk,
  * so that a small read need not check a large part. What does not add up is no part: the reader says so and the object store is asked.
  */
-import { closeSync } from "node:fs";
-import { crc32 } from "node:zlib";
+import { fs } from "../built-ins.ts";
+import { nodeCrc32 } from "../codec.ts";
 import { fstat, open, readFully } from "../local-store/files.ts";
 
 /** Bytes under one checksum. FROZEN. */
@@ -37,10 +37,10 @@ export function encodePartHeader(identity: string, payload: Uint8Array): Uint8Ar
   header.writeUInt32LE(payload.length, 16);
   name.copy(header, HEADER_BYTES);
   for (let i = 0; i < chunkCount; i++) {
-    const checksum = crc32(payload.subarray(i * CHUNK_BYTES, (i + 1) * CHUNK_BYTES));
+    const checksum = nodeCrc32(payload.subarray(i * CHUNK_BYTES, (i + 1) * CHUNK_BYTES), 0);
     header.writeUInt32LE(checksum, HEADER_BYTES + name.length + 4 * i);
   }
-  header.writeUInt32LE(crc32(header.subarray(12)), 8);
+  header.writeUInt32LE(nodeCrc32(header.subarray(12), 0), 8);
   return header;
 }
 
@@ -56,7 +56,7 @@ export async function readPartLayout(fd: number, identity: string): Promise<Part
   if (fileBytes !== payloadOffset + payloadBytes) return undefined;
   const rest = Buffer.alloc(payloadOffset - HEADER_BYTES);
   if ((await readFully(fd, rest, HEADER_BYTES)) < rest.length) return undefined;
-  if (crc32(rest, crc32(fixed.subarray(12))) !== fixed.readUInt32LE(8)) return undefined;
+  if (nodeCrc32(rest, nodeCrc32(fixed.subarray(12), 0)) !== fixed.readUInt32LE(8)) return undefined;
   if (rest.toString("utf8", 0, nameBytes) !== identity) return undefined;
   const checksums = new Uint32Array(chunkCount);
   for (let i = 0; i < chunkCount; i++) checksums[i] = rest.readUInt32LE(nameBytes + 4 * i);
@@ -74,7 +74,7 @@ export async function readPayload(fd: number, layout: PartLayout, start: number,
   if ((await readFully(fd, bytes, layout.payloadOffset + from)) < bytes.length) return undefined;
   for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
     const checksum = layout.checksums[firstChunk + at / CHUNK_BYTES];
-    if (crc32(bytes.subarray(at, at + CHUNK_BYTES)) !== checksum) return undefined;
+    if (nodeCrc32(bytes.subarray(at, at + CHUNK_BYTES), 0) !== checksum) return undefined;
   }
   return start === from && cutEnd === to ? bytes : bytes.slice(start - from, cutEnd - from);
 }
@@ -85,6 +85,6 @@ export async function withPartFile<T>(path: string, use: (fd: number) => Promise
   try {
     return await use(fd);
   } finally {
-    closeSync(fd);
+    fs.closeSync(fd);
   }
 }

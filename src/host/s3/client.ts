@@ -5,8 +5,8 @@
  * said that our clock is off (which then is corrected), once after it said that our credentials have expired (new ones are asked for).
  * Every other answer is the caller's. Conditional writes decide for themselves between attempts (conditional-put.ts), hence `attempt` and `pause`.
  */
-import { hash, subtle } from "node:crypto";
 import { PumiceError, type Clock, type ErrorDetails, type Random } from "../../base/mod.ts";
+import { crypto } from "../built-ins.ts";
 import { systemClock } from "../clock.ts";
 import { systemRandom } from "../random.ts";
 import { describeAnswer, errorOf } from "./answers.ts";
@@ -254,6 +254,6 @@ function unavailable(outcome: S3Outcome, details: ErrorDetails): PumiceError {
 
 async function hashOf(body: Uint8Array | undefined): Promise<string> {
   if (body === undefined || body.length === 0) return EMPTY_SHA256;
-  if (body.length <= HASH_INLINE_BYTES_MAX) return hash("sha256", body);
-  return Buffer.from(await subtle.digest("SHA-256", body as Uint8Array<ArrayBuffer>)).toString("hex");
+  if (body.length <= HASH_INLINE_BYTES_MAX) return crypto().hash("sha256", body);
+  return Buffer.from(await crypto().subtle.digest("SHA-256", body as Uint8Array<ArrayBuffer>)).toString("hex");
 }

@@ -2,8 +2,8 @@
  * One request, one whole answer, over kept connections. An answer cut short is an error here, never a short body.
  * `node:https` and no client library: see docs/decisions, "An S3 client of our own".
  */
-import * as http from "node:http";
-import * as https from "node:https";
+import type { Agent, AgentOptions, IncomingHttpHeaders, IncomingMessage } from "node:http";
+import { http, https } from "../built-ins.ts";
 import type { S3Address } from "./options.ts";
 
 /** A request ready to be sent. */
@@ -19,20 +19,20 @@ export interface HttpRequest {
 /** A whole answer. */
 export interface HttpAnswer {
   readonly status: number;
-  readonly headers: http.IncomingHttpHeaders;
+  readonly headers: IncomingHttpHeaders;
   readonly body: Uint8Array;
 }
 
 /** Connections to one address. */
 export class HttpConnections {
   readonly #address: S3Address;
-  readonly #agent: http.Agent;
+  readonly #agent: Agent;
   readonly #silenceMsMax: number;
 
   constructor(address: S3Address, connectionsMax: number, silenceMsMax: number) {
-    const settings: http.AgentOptions = { keepAlive: true, maxSockets: connectionsMax, maxFreeSockets: connectionsMax, scheduling: "lifo" };
+    const settings: AgentOptions = { keepAlive: true, maxSockets: connectionsMax, maxFreeSockets: connectionsMax, scheduling: "lifo" };
     this.#address = address;
-    this.#agent = address.isSecure ? new https.Agent(settings) : new http.Agent(settings);
+    this.#agent = address.isSecure ? new (https().Agent)(settings) : new (http().Agent)(settings);
     this.#silenceMsMax = silenceMsMax;
   }
 
@@ -40,7 +40,7 @@ export class HttpConnections {
   send(request: HttpRequest): Promise<HttpAnswer> {
     return new Promise((resolve, reject) => {
       const { hostname, port, isSecure } = this.#address;
-      const start = isSecure ? https.request : http.request;
+      const start = isSecure ? https().request : http().request;
       const { method, headers, target: path } = request;
       // The timeout counts from the last byte in either direction, connecting included, so that a large body on a slow line is none.
       const timeout = this.#silenceMsMax;
@@ -77,7 +77,7 @@ export class HttpConnections {
 }
 
 /** The whole body. @throws if it ends before it is whole. */
-function collect(incoming: http.IncomingMessage, method: string): Promise<Uint8Array> {
+function collect(incoming: IncomingMessage, method: string): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     const declared = incoming.headers["content-length"];
     const lengthBytes = declared === undefined || method === "HEAD" ? undefined : Number(declared);

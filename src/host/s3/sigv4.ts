@@ -2,7 +2,7 @@
  * Amazon's signature, version 4, in headers. The secret never leaves this file but as a signature.
  * Source: "Create a signed AWS API request" in the IAM user guide; its examples are the tests.
  */
-import { createHmac, hash } from "node:crypto";
+import { crypto } from "../built-ins.ts";
 
 /** What proves who asks. */
 export interface S3Credentials {
@@ -34,7 +34,7 @@ export interface SigningScope {
 }
 
 /** SHA-256 of no bytes. */
-export const EMPTY_SHA256: string = hash("sha256", "");
+export const EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /** The headers to send: those given, the signed date and hash, and the signature. */
 export function sign(request: UnsignedRequest, credentials: S3Credentials, scope: SigningScope): Record<string, string> {
@@ -54,7 +54,7 @@ export function sign(request: UnsignedRequest, credentials: S3Credentials, scope
     request.bodySha256,
   ].join("\n");
   const credentialScope = `${day}/${scope.region}/s3/aws4_request`;
-  const stringToSign = `AWS4-HMAC-SHA256\n${timestamp}\n${credentialScope}\n${hash("sha256", canonicalRequest)}`;
+  const stringToSign = `AWS4-HMAC-SHA256\n${timestamp}\n${credentialScope}\n${crypto().hash("sha256", canonicalRequest)}`;
   const key = [day, scope.region, "s3", "aws4_request"].reduce<string | Buffer>(hmac, `AWS4${credentials.secretAccessKey}`);
   const signature = Buffer.from(hmac(key, stringToSign)).toString("hex");
   headers["authorization"] =
@@ -63,7 +63,7 @@ export function sign(request: UnsignedRequest, credentials: S3Credentials, scope
 }
 
 function hmac(key: string | Buffer, text: string): Buffer {
-  return createHmac("sha256", key).update(text).digest();
+  return crypto().createHmac("sha256", key).update(text).digest();
 }
 
 /** The query as it is sent and signed: sorted by encoded name, everything encoded. */
