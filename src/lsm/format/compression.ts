@@ -45,9 +45,13 @@ export class Sealer {
 
   /** @throws LSM_UNSUPPORTED if the codec needs a host's part that was not given. */
   seal(raw: Uint8Array, compression: Compression): Uint8Array {
+    return withCrc(this.encode(raw, compression), this.crc32);
+  }
+
+  /** What is stored of `raw`, without its checksum; `raw` itself if there is neither codec nor transformer. @throws LSM_UNSUPPORTED */
+  encode(raw: Uint8Array, compression: Compression): Uint8Array {
     const compressed = compression === "none" ? raw : this.codec(compression, "").compress(raw);
-    const body = this.parts.transformer === undefined ? compressed : this.parts.transformer.encode(compressed);
-    return withCrc(body, this.crc32);
+    return this.parts.transformer === undefined ? compressed : this.parts.transformer.encode(compressed);
   }
 
   /** The raw bytes; a view into `stored` if there is neither codec nor transformer. @throws LSM_CORRUPT, LSM_UNSUPPORTED */

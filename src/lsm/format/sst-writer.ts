@@ -5,10 +5,11 @@
  *
  * Two kinds: compacted (keys ascend; has filter and statistics) and WAL (rows in order of sequence number; has neither).
  */
-import { assert, compareBytes, concat, EMPTY_BYTES, viewOf } from "../../base/mod.ts";
+import { assert, concat, EMPTY_BYTES, viewOf } from "../../base/mod.ts";
 import { BlockWriter } from "./block-writer.ts";
 import { BloomBuilder, encodeComposite } from "./bloom.ts";
 import { withCrc, type Compression, type Sealer } from "./compression.ts";
+import type { EntryCursor } from "./entry-cursor.ts";
 import { FlatWriter } from "./flat-writer.ts";
 import { MERGE, TOMBSTONE, type Row } from "./row.ts";
 import { encodeIndex, encodeStats, writeInfo, type BlockCounts, type FilterFormat, type IndexEntry, type SstInfo } from "./sst-info.ts";
@@ -34,13 +35,21 @@ export interface BuiltSst {
   readonly rows: number;
 }
 
-/** Takes rows in order and gives the file. */
+/** Finished bytes are collected in pieces of this size. */
+const PIECE_BYTES = 1_048_576;
+const FIRST_PIECE_BYTES = 4096;
+const CRC_BYTES = 4;
+
+/** Takes rows in order and gives the file, whole or in pieces. */
 export class SstWriter {
   private readonly sealer: Sealer;
   private readonly settings: SstSettings;
   private readonly isWal: boolean;
   private readonly block: BlockWriter;
-  private readonly parts: Uint8Array[] = [];
+  /** Finished bytes: full pieces, and the one that grows. */
+  private pieces: Uint8Array[] = [];
+  private piece = EMPTY_BYTES;
+  private pieceLength = 0;
   private readonly index: IndexEntry[] = [];
   private readonly blockCounts: BlockCounts[] = [];
   private readonly bloom: BloomBuilder;
@@ -48,8 +57,9 @@ export class SstWriter {
   private readonly totals = { puts: 0, deletes: 0, merges: 0, rawKeyBytes: 0, rawValueBytes: 0 };
   private offset = 0;
   private rows = 0;
-  private first: Row | undefined;
-  private last: Row | undefined;
+  /** Compacted: the first key. WAL: the first sequence number. */
+  private firstEntry: Uint8Array | undefined;
+  private lastSeq = 0;
   private blockFirstKey: Uint8Array = EMPTY_BYTES;
 
   constructor(kind: "compacted" | "wal", settings: SstSettings, sealer: Sealer) {
@@ -71,38 +81,58 @@ export class SstWriter {
 
   /** Appends a row. @throws AssertionError if it is out of order. */
   add(row: Row): void {
-    const { last } = this;
-    if (last !== undefined && last.key !== row.key && !this.isWal) {
-      const order = compareBytes(last.key, row.key);
-      assert(order < 0 || (order === 0 && last.seq > row.seq), "rows of an SST ascend");
+    const { key, kind, seq } = row;
+    const shared = this.place(key, key.length, seq);
+    if (this.block.isEmpty || !this.block.add(row, shared)) {
+      this.beginBlock(key, seq);
+      this.block.add(row, 0);
     }
-    if (this.block.isEmpty) this.beginBlock(row);
-    else if (!this.block.add(row)) {
-      this.finishBlock();
-      this.beginBlock(row);
-    }
-    this.count(row);
+    this.totals.rawValueBytes += row.value.length;
+    this.count(kind);
   }
 
-  /** The file. The writer is of no further use. */
+  /** The same with the entry that a cursor stands on. It is no tombstone with a value. */
+  addEntry(entry: EntryCursor): void {
+    const { key, keyLength, seq } = entry;
+    const shared = this.place(key, keyLength, seq);
+    if (this.block.isEmpty || !this.block.addEntry(entry, shared)) {
+      this.beginBlock(key.subarray(0, keyLength), seq);
+      this.block.addEntry(entry, 0);
+    }
+    this.totals.rawValueBytes += entry.valueLength;
+    this.count(entry.kind);
+  }
+
+  /** The finished bytes since the last call that make whole pieces: what an upload can go on with. */
+  take(): Uint8Array[] {
+    const { pieces } = this;
+    this.pieces = [];
+    return pieces;
+  }
+
+  /** The file. The writer is of no further use, and nothing was taken from it. */
   finish(): BuiltSst {
+    const { info, pieces } = this.finishPieces();
+    return { bytes: pieces.length === 1 ? (pieces[0] as Uint8Array) : concat(pieces), info, rows: this.rows };
+  }
+
+  /** The rest of the file, after what was taken. The writer is of no further use. */
+  finishPieces(): { readonly pieces: readonly Uint8Array[]; readonly info: SstInfo } {
     if (!this.block.isEmpty) this.finishBlock();
     const { compression } = this.settings;
     const filterOffset = this.offset;
     let filterLength = 0;
     if (!this.isWal && this.rows >= this.settings.minFilterKeys && this.rows > 0) {
       const legacy = this.bloom.finish();
-      const raw = this.settings.filterFormat === "legacy" ? legacy : encodeComposite(legacy);
-      filterLength = this.append(this.sealer.seal(raw, compression));
+      filterLength = this.seal(this.settings.filterFormat === "legacy" ? legacy : encodeComposite(legacy));
     }
     const indexOffset = this.offset;
-    const indexLength = this.append(this.sealer.seal(encodeIndex(this.index), compression));
+    const indexLength = this.seal(encodeIndex(this.index));
     const statsOffset = this.isWal ? 0 : this.offset;
-    const stats = { ...this.totals, blocks: this.blockCounts };
-    const statsLength = this.isWal ? 0 : this.append(this.sealer.seal(encodeStats(stats), compression));
+    const statsLength = this.isWal ? 0 : this.seal(encodeStats({ ...this.totals, blocks: this.blockCounts }));
     const info: SstInfo = {
-      firstEntry: this.first === undefined ? undefined : this.isWal ? seqKey(this.first.seq) : this.first.key,
-      lastEntry: this.isWal ? undefined : this.last?.key,
+      firstEntry: this.firstEntry,
+      lastEntry: this.isWal || this.rows === 0 ? undefined : this.block.lastKey.slice(),
       indexOffset,
       indexLength,
       filterOffset,
@@ -113,41 +143,102 @@ export class SstWriter {
       statsLength,
       filterFormat: filterLength > 0 ? this.settings.filterFormat : "legacy",
     };
-    this.parts.push(encodeFooter(info, this.offset, this.sealer));
-    return { bytes: concat(this.parts), info, rows: this.rows };
+    this.append(encodeFooter(info, this.offset, this.sealer));
+    this.pieces.push(this.piece.subarray(0, this.pieceLength));
+    return { pieces: this.take(), info };
   }
 
-  private beginBlock(row: Row): void {
-    const { last } = this;
-    this.blockFirstKey = this.isWal ? seqKey(row.seq) : last === undefined ? EMPTY_BYTES : separator(last.key, row.key);
-    this.block.add(row);
-  }
-
-  private count(row: Row): void {
+  /** Takes a row into account, as far as its place goes; gives how much its key shares with the one before. */
+  private place(key: Uint8Array, keyLength: number, seq: number): number {
+    const shared = this.block.sharedWithLast(key, keyLength);
+    if (this.rows === 0) this.firstEntry = this.isWal ? seqKey(seq) : key.slice(0, keyLength);
+    if (!this.isWal) {
+      const order = this.rows === 0 ? -1 : this.block.compareLast(key, keyLength, shared);
+      assert(order < 0 || (order === 0 && this.lastSeq > seq), "rows of an SST ascend");
+      if (order === 0) this.bloom.repeat();
+      else this.bloom.add(key, keyLength);
+    }
     this.rows++;
-    this.first ??= row;
-    this.last = row;
-    if (this.isWal) return;
-    this.bloom.add(row.key);
-    this.totals.rawKeyBytes += row.key.length;
-    this.totals.rawValueBytes += row.value.length;
-    const field = row.kind === TOMBSTONE ? "deletes" : row.kind === MERGE ? "merges" : "puts";
+    this.lastSeq = seq;
+    this.totals.rawKeyBytes += keyLength;
+    return shared;
+  }
+
+  private count(kind: Row["kind"]): void {
+    const field = kind === TOMBSTONE ? "deletes" : kind === MERGE ? "merges" : "puts";
     this.totals[field]++;
     this.counts[field]++;
   }
 
+  private beginBlock(key: Uint8Array, seq: number): void {
+    if (!this.block.isEmpty) this.finishBlock();
+    const isFirst = this.index.length === 0;
+    this.blockFirstKey = this.isWal ? seqKey(seq) : isFirst ? EMPTY_BYTES : separator(this.block.lastKey, key);
+  }
+
   private finishBlock(): void {
     this.index.push({ offset: this.offset, firstKey: this.blockFirstKey });
-    this.append(this.sealer.seal(this.block.finish(), this.settings.compression));
+    this.seal(this.block.finish());
     this.blockCounts.push(this.counts);
     this.counts = { puts: 0, deletes: 0, merges: 0 };
   }
 
+  /** Appends a section with its seal; the bytes that it takes. */
+  private seal(raw: Uint8Array): number {
+    const body = this.sealer.encode(raw, this.settings.compression);
+    const crc = this.sealer.crc32(body, 0);
+    const length = body.length + CRC_BYTES;
+    if (length >= PIECE_BYTES) return this.append(body) + this.append(u32(crc));
+    this.reserve(length);
+    const { piece } = this;
+    piece.set(body, this.pieceLength);
+    this.pieceLength += length;
+    piece[this.pieceLength - 4] = crc >>> 24;
+    piece[this.pieceLength - 3] = crc >>> 16;
+    piece[this.pieceLength - 2] = crc >>> 8;
+    piece[this.pieceLength - 1] = crc;
+    this.offset += length;
+    return length;
+  }
+
   private append(bytes: Uint8Array): number {
-    this.parts.push(bytes);
+    if (bytes.length >= PIECE_BYTES) {
+      this.closePiece();
+      this.pieces.push(bytes);
+    } else {
+      this.reserve(bytes.length);
+      this.piece.set(bytes, this.pieceLength);
+      this.pieceLength += bytes.length;
+    }
     this.offset += bytes.length;
     return bytes.length;
   }
+
+  /** Makes room for `bytes` in the piece that grows. */
+  private reserve(bytes: number): void {
+    const needed = this.pieceLength + bytes;
+    if (needed <= this.piece.length) return;
+    if (needed > PIECE_BYTES) {
+      this.closePiece();
+      this.piece = new Uint8Array(PIECE_BYTES);
+      return;
+    }
+    const grown = new Uint8Array(Math.min(PIECE_BYTES, Math.max(FIRST_PIECE_BYTES, needed, this.piece.length * 2)));
+    grown.set(this.piece.subarray(0, this.pieceLength));
+    this.piece = grown;
+  }
+
+  private closePiece(): void {
+    if (this.pieceLength > 0) this.pieces.push(this.piece.subarray(0, this.pieceLength));
+    this.piece = EMPTY_BYTES;
+    this.pieceLength = 0;
+  }
+}
+
+function u32(value: number): Uint8Array {
+  const bytes = new Uint8Array(4);
+  viewOf(bytes).setUint32(0, value);
+  return bytes;
 }
 
 /** Info, its checksum, its offset and the version: the end of every SST. */
