@@ -1,6 +1,6 @@
 /** A batch: writes that become visible and durable together. All get one sequence number; of several writes to a key the last counts. */
 import { compareBytes, EMPTY_BYTES, PumiceError } from "../../base/mod.ts";
-import { checkKey, MERGE, TOMBSTONE, VALUE, VALUE_BYTES_MAX, type RowKind } from "../format/row.ts";
+import { checkBytes, checkKey, MERGE, TOMBSTONE, VALUE, VALUE_BYTES_MAX, type RowKind } from "../format/row.ts";
 import type { Arena } from "./arena.ts";
 import { MemRow } from "./memtable.ts";
 import type { MergeOperator } from "./merge-operator.ts";
@@ -67,16 +67,25 @@ export class WriteBatch {
   }
 
   private add(operation: Operation): this {
-    checkWrite(operation.key, operation.value);
+    checkWrite(operation.key, operation.value, operation.ttl);
     this.operations.push(operation);
     return this;
   }
 }
 
-/** @throws LSM_INVALID if key or value cannot be stored. */
-export function checkWrite(key: Uint8Array, value: Uint8Array): void {
+/** @throws LSM_INVALID if key or value cannot be stored, or `ttl` is no time. */
+export function checkWrite(key: Uint8Array, value: Uint8Array, ttl: Ttl | undefined): void {
   checkKey(key);
+  checkBytes(value, "value");
+  if (ttl !== undefined && ttl !== "never") checkTtl(ttl);
   if (value.length > VALUE_BYTES_MAX) throw new PumiceError("LSM_INVALID", { what: "value is too long", bytes: value.length });
+}
+
+function checkTtl(ttl: object): void {
+  const time: unknown =
+    typeof ttl === "object" && ttl !== null ? ("atMs" in ttl ? ttl.atMs : "afterMs" in ttl ? ttl.afterMs : undefined) : undefined;
+  if (typeof time === "number" && !Number.isNaN(time)) return;
+  throw new PumiceError("LSM_INVALID", { what: "ttl is neither { afterMs }, { atMs } nor never", found: JSON.stringify(ttl) });
 }
 
 /** What all rows of a batch share. */

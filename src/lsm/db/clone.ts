@@ -8,6 +8,7 @@
 import { assert, PumiceError } from "../../base/mod.ts";
 import { newUuid, type Uuid } from "../format/identifiers.ts";
 import { allSsts, type ExternalDb, type Manifest } from "../format/manifest.ts";
+import { idOf } from "../store/paths.ts";
 import { createObject, withRetry } from "../store/retry.ts";
 import { createCheckpoint } from "./checkpoints.ts";
 import { checkSupported, StoreContext } from "./context.ts";
@@ -76,9 +77,23 @@ async function beginClone(parent: StoreContext, child: StoreContext, options: Cl
     writerEpoch: 0,
     compactorEpoch: 0,
     checkpoints: [],
+    // A checkpoint of the latest state would know the WAL only as far as the last flush of a memtable did.
+    walIdLastSeen: options.checkpoint === undefined ? await lastWalId(parent, state) : state.walIdLastSeen,
     walStoreUri: child.hasOwnWalStore ? "" : undefined,
   });
   return (await child.manifest()).value;
+}
+
+/** The last object of the parent's WAL, as far as it goes on without a gap. */
+async function lastWalId(parent: StoreContext, state: Manifest): Promise<number> {
+  return await withRetry(parent.readPolicy, async () => {
+    let last = state.replayAfterWalId;
+    for await (const meta of parent.walStore.list(parent.paths.wals, { startAfter: parent.paths.wal(last) })) {
+      const id = idOf(meta.key, ".sst");
+      if (id === last + 1) last = id;
+    }
+    return Math.max(last, state.walIdLastSeen);
+  });
 }
 
 /** Makes the checkpoint by which a clone holds the SSTs of a parent. */

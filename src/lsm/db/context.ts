@@ -29,11 +29,12 @@ export class StoreContext {
   readonly manifests: Sequence<Manifest>;
   /** For reads: gives up after a while. */
   readonly readPolicy: RetryPolicy;
-  /** For writes: goes on until the store is closed. */
+  /** For writes: goes on until the store is closed, once `becomePatient` was called. */
   readonly writePolicy: RetryPolicy;
   private readonly components: LsmComponents;
   private readonly limits: Pick<LsmSettings, "cacheBytes" | "readAttemptsMax">;
   private readonly controller = new AbortController();
+  private isPatient = false;
   private tables = new Map<string, Table>();
 
   constructor(root: string, components: LsmComponents, settings: Pick<LsmSettings, "cacheBytes" | "readAttemptsMax">) {
@@ -51,7 +52,14 @@ export class StoreContext {
     this.operator = components.mergeOperator;
     const { signal } = this.controller;
     this.readPolicy = { clock: this.clock, attemptsMax: settings.readAttemptsMax, signal };
-    this.writePolicy = { clock: this.clock, attemptsMax: Infinity, signal };
+    const attemptsMax = (): number => (this.isPatient ? Infinity : settings.readAttemptsMax);
+    this.writePolicy = {
+      clock: this.clock,
+      signal,
+      get attemptsMax() {
+        return attemptsMax();
+      },
+    };
     this.manifests = new Sequence<Manifest>({
       store: this.store,
       policy: this.writePolicy,
@@ -77,6 +85,11 @@ export class StoreContext {
   /** Aborted when the store is closed. */
   get signal(): AbortSignal {
     return this.controller.signal;
+  }
+
+  /** From now on writes are tried for ever: the store is open, and what it took must not be lost because the object store is away. */
+  becomePatient(): void {
+    this.isPatient = true;
   }
 
   /** Lets go of the components, when everything has ended. */

@@ -5,7 +5,7 @@
  * 1. One process writes: a newer writer's epoch or fence ends this one with LSM_FENCED.
  * 2. A commit is synchronous: nothing comes between its sequence number, its rows in WAL and memtable, and its visibility.
  */
-import { assert, isPumiceError, PumiceError } from "../../base/mod.ts";
+import { assert, EMPTY_BYTES, isPumiceError, PumiceError } from "../../base/mod.ts";
 import type { Uuid } from "../format/identifiers.ts";
 import type { Checkpoint, Manifest } from "../format/manifest.ts";
 import { MERGE, TOMBSTONE, VALUE } from "../format/row.ts";
@@ -77,15 +77,17 @@ export class Db {
   static async open(root: string, components: LsmComponents, options: LsmOptions = {}): Promise<Db> {
     const settings = completeSettings(options);
     const context = new StoreContext(root, components, settings);
-    const opened = await openForWriting(context, settings);
-    const db = new Db(context, settings, opened);
     try {
+      const opened = await openForWriting(context, settings);
+      context.becomePatient();
+      const db = new Db(context, settings, opened);
       await db.background.start();
+      return db;
     } catch (error) {
       context.abort(error);
+      await context.release();
       throw error;
     }
-    return db;
   }
 
   private constructor(context: StoreContext, settings: LsmSettings, opened: Opened) {
@@ -151,7 +153,7 @@ export class Db {
 
   /** As delete, without a promise: visible at once, durable later. @throws LSM_BUSY */
   deleteSync(key: Uint8Array): WriteHandle {
-    return this.commitOne(TOMBSTONE, { key, value: key.subarray(0, 0) }, "never");
+    return this.commitOne(TOMBSTONE, { key, value: EMPTY_BYTES }, "never");
   }
 
   /** As write, without a promise: visible at once, durable later. @throws LSM_BUSY */
@@ -224,6 +226,7 @@ export class Db {
     this.checkOpen();
     const host = {
       log: this.conflicts,
+      room: (signal: AbortSignal | undefined) => (this.isFull ? this.waitForRoom(signal) : undefined),
       source: (seq: number) => this.source(seq),
       commit: (batch: WriteBatch) => this.writeSync(batch),
       finish: async (handle: WriteHandle, options: WriteOptions | undefined) => await this.finish(handle, options),
@@ -374,7 +377,7 @@ export class Db {
 
   private commitOne(kind: 0 | 1, entry: { key: Uint8Array; value: Uint8Array }, ttl: PutOptions["ttl"]): WriteHandle {
     this.checkWritable();
-    checkWrite(entry.key, entry.value);
+    checkWrite(entry.key, entry.value, ttl);
     const handle = { seq: this.lastSeq + 1, createTs: this.hybrid.tick() };
     const { arena, settings } = this;
     const stamp = { seq: handle.seq, createTs: handle.createTs, defaultTtlMs: settings.defaultTtlMs, operator: undefined, arena };

@@ -77,6 +77,8 @@ export class ConflictLog {
 /** What a transaction needs of its store. */
 export interface TransactionHost {
   readonly log: ConflictLog;
+  /** Resolves when a write may begin. */
+  room(signal: AbortSignal | undefined): Promise<void> | undefined;
   source(seq: number): ReadSource;
   /** Commits the batch; it must not be empty. */
   commit(batch: WriteBatch): WriteHandle;
@@ -167,6 +169,11 @@ export class Transaction {
   async commit(options?: WriteOptions): Promise<WriteHandle | undefined> {
     this.checkOpen();
     try {
+      for (let room = this.host.room(options?.signal); room !== undefined; room = this.host.room(options?.signal)) {
+        await room;
+        // It may have been committed or rolled back meanwhile.
+        this.checkOpen();
+      }
       this.checkConflicts();
       if (this.batch.size === 0) return undefined;
       const handle = this.host.commit(this.batch);

@@ -49,6 +49,8 @@ export class WalWriter {
   private nextId: number;
   private putId: number;
   private running: Promise<void> | undefined;
+  /** What was appended during a put is to follow it, although nobody waits for it. */
+  private isWanted = false;
   private epochCheckedAt: number;
   /** Objects put so far. */
   files = 0;
@@ -104,6 +106,7 @@ export class WalWriter {
 
   /** Starts putting what there is, if that is not under way. */
   flushSoon(): void {
+    this.isWanted = true;
     this.running ??= this.run();
   }
 
@@ -129,7 +132,10 @@ export class WalWriter {
       // Writes of the same turn of the event loop share an object.
       await Promise.resolve();
       for (;;) {
-        if (this.queue.length === 0) this.cut();
+        if (this.queue.length === 0) {
+          this.cut();
+          this.isWanted = false;
+        }
         const file = this.queue[0];
         if (file === undefined) return;
         await this.put(file);
@@ -138,7 +144,7 @@ export class WalWriter {
         this.files++;
         this.hooks.onDurable(file.lastSeq, file.id);
         this.durable.advance(file.lastSeq);
-        if (this.durable.isEmpty && this.queue.length === 0) return;
+        if (this.durable.isEmpty && this.queue.length === 0 && !this.isWanted) return;
       }
     } catch (error) {
       this.hooks.onFailure(error);

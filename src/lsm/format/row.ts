@@ -40,8 +40,17 @@ export const VALUE_BYTES_MAX = 0xffff_ffff;
 /** The first time there is: what a store without rows has as its clock tick. i64::MIN on disk. */
 export const TICK_MIN = -9_223_372_036_854_775_808;
 
+/** @throws LSM_INVALID unless `bytes` are a Uint8Array, of this realm or another: not every caller has a compiler. */
+export function checkBytes(bytes: unknown, what: string): void {
+  if (bytes instanceof Uint8Array) return;
+  const tag = Object.prototype.toString.call(bytes).slice(8, -1);
+  if (tag !== "Uint8Array" || !ArrayBuffer.isView(bytes))
+    throw new PumiceError("LSM_INVALID", { what: `${what} is no Uint8Array`, found: tag });
+}
+
 /** @throws LSM_INVALID unless `key` has 1 to KEY_BYTES_MAX bytes. */
 export function checkKey(key: Uint8Array): void {
+  checkBytes(key, "key");
   if (key.length === 0) throw new PumiceError("LSM_INVALID", { what: "key is empty" });
   if (key.length > KEY_BYTES_MAX) {
     throw new PumiceError("LSM_INVALID", { what: "key is too long", bytes: key.length, maxBytes: KEY_BYTES_MAX });

@@ -17,7 +17,7 @@ import { checkSupported, type StoreContext } from "../db/context.ts";
 import type { GcSettings, Profile } from "../db/settings.ts";
 import { isActive } from "../format/compactions.ts";
 import { isUlid, ulidTimeMs } from "../format/identifiers.ts";
-import { allSsts, type Manifest } from "../format/manifest.ts";
+import { allSsts, type Checkpoint, type Manifest } from "../format/manifest.ts";
 import { readWal } from "../format/sst-reader.ts";
 import { idOf } from "../store/paths.ts";
 import { withRetry } from "../store/retry.ts";
@@ -55,8 +55,7 @@ class Collector {
 
   async run(): Promise<GcReport> {
     await this.context.manifests.refresh();
-    const newestMs = (await this.context.manifests.list()).reduce((newest, { lastModifiedMs }) => Math.max(newest, lastModifiedMs), 0);
-    this.nowMs = Math.min(this.context.clock.now(), newestMs);
+    await this.lookAtClock();
     const checkpoints = await this.expireCheckpoints();
     const oldestJobMs = await this.oldestJobTime();
     const latest = await this.context.manifest();
@@ -82,13 +81,29 @@ class Collector {
     return lastModifiedMs < this.nowMs - this.minAgeMs;
   }
 
+  /** Rule 5. */
+  private async lookAtClock(): Promise<void> {
+    const newestMs = (await this.context.manifests.list()).reduce((newest, { lastModifiedMs }) => Math.max(newest, lastModifiedMs), 0);
+    this.nowMs = Math.min(this.context.clock.now(), newestMs);
+  }
+
   private async expireCheckpoints(): Promise<number> {
-    const nowS = this.context.clock.now() / 1000;
+    const manifest = this.context.manifests.known?.value;
+    const isOver = (checkpoint: Checkpoint, nowMs: number): boolean =>
+      checkpoint.expireTimeS !== 0 && checkpoint.expireTimeS * 1000 <= nowMs;
+    const localMs = this.context.clock.now();
+    const over = manifest?.checkpoints.filter((checkpoint) => isOver(checkpoint, localMs)) ?? [];
+    if (over.length === 0) return 0;
+    if (!over.every((checkpoint) => isOver(checkpoint, this.nowMs))) {
+      // The store was idle since, or the clock here is wrong: a put makes the store tell its time.
+      await this.context.manifests.update((latest) => ({ ...latest }));
+      await this.lookAtClock();
+    }
     let expired = 0;
-    await this.context.manifests.update((manifest) => {
-      const alive = manifest.checkpoints.filter((checkpoint) => checkpoint.expireTimeS === 0 || checkpoint.expireTimeS > nowS);
-      expired = manifest.checkpoints.length - alive.length;
-      return expired === 0 ? undefined : { ...manifest, checkpoints: alive };
+    await this.context.manifests.update((latest) => {
+      const alive = latest.checkpoints.filter((checkpoint) => !isOver(checkpoint, this.nowMs));
+      expired = latest.checkpoints.length - alive.length;
+      return expired === 0 ? undefined : { ...latest, checkpoints: alive };
     });
     return expired;
   }
