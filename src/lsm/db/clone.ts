@@ -11,7 +11,7 @@ import { allSsts, type ExternalDb, type Manifest } from "../format/manifest.ts";
 import { idOf } from "../store/paths.ts";
 import { createObject, withRetry } from "../store/retry.ts";
 import { createCheckpoint } from "./checkpoints.ts";
-import { checkSupported, StoreContext } from "./context.ts";
+import { StoreContext } from "./context.ts";
 import { LSM_DEFAULTS, type LsmComponents } from "./settings.ts";
 
 /** How to clone. */
@@ -51,7 +51,6 @@ async function beginClone(parent: StoreContext, child: StoreContext, options: Cl
   if (source === undefined) throw new PumiceError("LSM_CHECKPOINT_NOT_FOUND", { checkpoint: options.checkpoint });
   const version = await parent.manifests.read(source.manifestId);
   if (version === undefined) throw new PumiceError("LSM_MISSING", { object: parent.paths.manifest(source.manifestId) });
-  checkSupported(version.value, parent.paths.root);
   if (!version.value.initialized)
     throw new PumiceError("LSM_INVALID", { what: "the parent is itself a clone that is not finished", root: parent.paths.root });
   const state = version.value;

@@ -8,11 +8,11 @@
  */
 import { isPumiceError, PumiceError } from "../../base/mod.ts";
 import { isUuid, newUuid, type Uuid } from "../format/identifiers.ts";
-import type { Manifest } from "../format/manifest.ts";
+import { treesOf, type Manifest } from "../format/manifest.ts";
 import { readWal } from "../format/sst-reader.ts";
 import { withRetry } from "../store/retry.ts";
 import { deleteCheckpoint, newCheckpoint, refreshCheckpoint } from "./checkpoints.ts";
-import { checkSupported, StoreContext } from "./context.ts";
+import { StoreContext } from "./context.ts";
 import { Memtable, MemRow } from "./memtable.ts";
 import { NOT_CACHED, ownValue, Reads, type GetOptions, type ScanOptions } from "./reads.ts";
 import type { KeyValue, Scan } from "./scan.ts";
@@ -225,7 +225,6 @@ export class DbReader {
     const found = isUuid(id) ? manifest.checkpoints.find((checkpoint) => checkpoint.id === id) : undefined;
     const version = found === undefined ? undefined : await this.context.manifests.read(found.manifestId);
     if (version === undefined) throw new PumiceError("LSM_CHECKPOINT_NOT_FOUND", { checkpoint: id });
-    checkSupported(version.value, this.context.paths.root);
     return version.value;
   }
 
@@ -260,8 +259,10 @@ export class DbReader {
 
 function sameTree(left: Manifest, right: Manifest): boolean {
   const ids = (manifest: Manifest): string =>
-    [...manifest.l0.map((sst) => sst.viewId), ...manifest.runs.map((run) => `${run.id}:${run.ssts.map((sst) => sst.viewId).join()}`)].join(
-      " ",
-    );
+    treesOf(manifest)
+      .map(({ l0, runs }) =>
+        [...l0.map((sst) => sst.viewId), ...runs.map((run) => `${run.id}:${run.ssts.map((sst) => sst.viewId).join()}`)].join(" "),
+      )
+      .join("/");
   return left.lastL0Seq === right.lastL0Seq && ids(left) === ids(right);
 }

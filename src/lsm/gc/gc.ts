@@ -13,11 +13,11 @@
 import type { ObjectMeta, ObjectStore } from "../../base/mod.ts";
 import { compactionsOf } from "../compaction/compactor.ts";
 import { detachParents } from "../db/clone.ts";
-import { checkSupported, type StoreContext } from "../db/context.ts";
+import type { StoreContext } from "../db/context.ts";
 import type { GcSettings, Profile } from "../db/settings.ts";
 import { isActive } from "../format/compactions.ts";
 import { isUlid, ulidTimeMs } from "../format/identifiers.ts";
-import { allSsts, type Checkpoint, type Manifest } from "../format/manifest.ts";
+import { allSsts, treesOf, type Checkpoint, type LsmTree, type Manifest } from "../format/manifest.ts";
 import { readWal } from "../format/sst-reader.ts";
 import { idOf } from "../store/paths.ts";
 import { withRetry } from "../store/retry.ts";
@@ -41,6 +41,11 @@ export async function collectGarbage(context: StoreContext, settings: Pick<GcSet
   return await new Collector(context, settings.minAgeMs, profile).run();
 }
 
+function newestL0Time(tree: LsmTree): number {
+  const newest = tree.l0[0]?.id ?? tree.l0LastCompacted;
+  return newest === undefined ? 0 : ulidTimeMs(newest);
+}
+
 class Collector {
   private readonly context: StoreContext;
   private readonly minAgeMs: number;
@@ -59,7 +64,6 @@ class Collector {
     const checkpoints = await this.expireCheckpoints();
     const oldestJobMs = await this.oldestJobTime();
     const latest = await this.context.manifest();
-    checkSupported(latest.value, this.context.paths.root);
     const kept = new Map<number, Manifest>([[latest.id, latest.value]]);
     for (const checkpoint of latest.value.checkpoints) {
       const version = kept.has(checkpoint.manifestId) ? undefined : await this.context.manifests.read(checkpoint.manifestId);
@@ -116,8 +120,8 @@ class Collector {
 
   private async deleteSsts(latest: Manifest, kept: ReadonlyMap<number, Manifest>, oldestJobMs: number): Promise<number> {
     const used = new Set([...kept.values()].flatMap(allSsts).map((sst) => sst.id));
-    const newestL0 = latest.l0[0]?.id ?? latest.l0LastCompacted;
-    const newestL0Ms = newestL0 === undefined ? 0 : ulidTimeMs(newestL0);
+    // One writer makes the L0s of all segments, so they have one order of time.
+    const newestL0Ms = Math.max(0, ...treesOf(latest).map(newestL0Time));
     const limitMs = Math.min(this.nowMs - this.minAgeMs, oldestJobMs, newestL0Ms);
     const doomed = await this.listed(this.context.store, this.context.paths.ssts, (meta) => {
       const name = meta.key.slice(this.context.paths.ssts.length);
