@@ -1,9 +1,7 @@
 /**
  * npm run bench:lsm: the storage engine beside SlateDB's own binding (`@slatedb/uniffi`), the same work on the same kind of directory with equal default
  * settings; neither syncs files to disk, as SlateDB never does. The engines take turns, each in a fresh process; medians and spread of all rounds.
- * The fast way of each side counts (here without promises, and `nextBatch`), and the promise API is shown beside.
- *
- * `--rows N` rows (default 50,000), `--rounds N` rounds (default 3), `--growth` how the costs grow with the rows, `--compaction` compaction alone.
+ * The fast way of each side counts (here without promises, and `nextBatch`), and the promise API is shown beside. `--help` has the rest.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -11,75 +9,174 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { measureCompaction, measureGrowth, measureOurs } from "./support/lsm-ours.ts";
+import { COMPRESSIONS, type Compression } from "../src/entry/lsm.ts";
+import { measureAmplification } from "./support/lsm-amplification.ts";
+import { CompactionBench } from "./support/lsm-compaction.ts";
+import { measureGrowth } from "./support/lsm-growth.ts";
+import { measureOurs } from "./support/lsm-ours.ts";
 import { measureTheirs } from "./support/lsm-theirs.ts";
+import { ratioOf, spreadOf, type Spread } from "./support/statistics.ts";
+
+const HELP = `npm run bench:lsm -- [FLAGS]
+    (none)              beside SlateDB's binding: --rows N (50000), --rounds N (3)
+    --compaction        compaction beside copying the same blocks through the same codec: --rows N of each of four L0s (50000), --rounds N (3), --codecs A,B (all)
+    --amplification     bytes written for each byte put, under random overwrites: --mib N to put (512), --l0-mib N of a memtable (4), --keys N (2000000)
+    --growth            what a put and a get cost with more and more keys: --keys A,B,... (10000,100000,1000000,10000000)
+    --help              this`;
 
 const { values } = parseArgs({
   options: {
     rows: { type: "string", default: "50000" },
     rounds: { type: "string", default: "3" },
+    codecs: { type: "string", default: COMPRESSIONS.join(",") },
+    mib: { type: "string", default: "512" },
+    "l0-mib": { type: "string", default: "4" },
+    keys: { type: "string" },
     child: { type: "string" },
     growth: { type: "boolean", default: false },
     compaction: { type: "boolean", default: false },
+    amplification: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
   },
 });
-const rows = Number(values.rows);
+
+/** A whole number of at least 1. */
+function count(name: string, text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1) {
+    console.error(`--${name} ${text}: must be a whole number of at least 1`);
+    process.exit(2);
+  }
+  return value;
+}
+
+const rows = count("rows", values.rows);
+const rounds = count("rounds", values.rounds);
 
 /** Figures by name; what is counted per second, or milliseconds, or MiB. */
 type Figures = Readonly<Record<string, number>>;
 
-function inChild(engine: string): Figures {
-  const result = spawnSync(process.execPath, [fileURLToPath(import.meta.url), "--child", engine, "--rows", String(rows)], {
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  if (result.status !== 0) throw new Error(`${engine} failed`);
-  return JSON.parse(result.stdout) as Figures;
-}
+/** The ratios to SlateDB's binding that are to be reached: the fast API of each side. The last two say how much slower or larger SlateDB's must be. */
+const TARGETS: Figures = {
+  "put, not awaited, /s": 20,
+  "batches of 100, rows/s": 10,
+  "get from memtable, /s": 20,
+  "get from warm L0, /s": 30,
+  "get absent, /s": 10,
+  "scan, rows/s": 20,
+  "durable put, p50, ms": 20,
+  "reopen with a WAL of all rows, ms": 1,
+  "memory at the end, MiB": 2,
+};
 
-function median(list: readonly number[]): number {
-  const sorted = list.toSorted((left, right) => left - right);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+function inChild(what: string): Figures {
+  const args = [fileURLToPath(import.meta.url), ...process.argv.slice(2), "--child", what];
+  const result = spawnSync(process.execPath, args, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+  if (result.status !== 0) throw new Error(`${what} failed`);
+  return JSON.parse(result.stdout) as Figures;
 }
 
 function show(value: number): string {
   return value >= 1000 ? value.toFixed(0) : value.toPrecision(3);
 }
 
-if (values.child !== undefined) {
+function showSpread({ median, min, max }: Spread): string {
+  return `${show(median)} [${show(min)}..${show(max)}]`;
+}
+
+/** The work of a child process. */
+async function measure(what: string, root: string): Promise<Figures> {
+  const [kind, argument = ""] = what.split(":");
+  if (kind === "ours") return await measureOurs(root, rows);
+  if (kind === "theirs") return await measureTheirs(root, rows);
+  if (kind === "growth") return await measureGrowth(root, Number(argument));
+  return await measureAmplification(root, {
+    userMib: count("mib", values.mib),
+    l0Mib: count("l0-mib", values["l0-mib"]),
+    keys: count("keys", values.keys ?? "2000000"),
+  });
+}
+
+async function withDirectory<T>(run: (root: string) => Promise<T>): Promise<T> {
   const root = mkdtempSync(join(tmpdir(), "pumice-bench-"));
   try {
-    const figures =
-      values.child === "ours"
-        ? await measureOurs(root, rows)
-        : values.child === "theirs"
-          ? await measureTheirs(root, rows)
-          : values.child === "growth"
-            ? await measureGrowth(root)
-            : await measureCompaction(root, rows);
-    console.log(JSON.stringify(figures));
+    return await run(root);
   } finally {
     rmSync(root, { recursive: true, force: true });
   }
-  process.exit(0);
 }
 
-if (values.growth || values.compaction) {
-  for (const [name, figure] of Object.entries(inChild(values.growth ? "growth" : "compaction")))
-    console.log(`${name.padEnd(48)} ${show(figure)}`);
-} else {
+async function compareCompaction(): Promise<void> {
+  const codecs = COMPRESSIONS.filter((codec) => values.codecs.split(",").includes(codec));
+  if (codecs.length !== values.codecs.split(",").length) {
+    console.error(`--codecs ${values.codecs}: must be of ${COMPRESSIONS.join(",")}, each once`);
+    process.exit(2);
+  }
+  console.log(
+    `compaction of 4 x ${rows} rows of 16 + 100 bytes on one thread, ${rounds} rounds, node ${process.version}; median [least..most]`,
+  );
+  for (const codec of codecs) await withDirectory(async (root) => await compareOne(root, codec));
+}
+
+async function compareOne(root: string, codec: Compression): Promise<void> {
+  const bench = new CompactionBench(root, codec, rows);
+  await bench.prepare();
+  const compactions: number[] = [];
+  const copies: number[] = [];
+  let writtenShare = 0;
+  // The first round warms the code of both up, and does not count.
+  for (let round = 0; round <= rounds; round++) {
+    const compaction = await bench.compact();
+    const copy = await bench.copy();
+    if (round === 0) continue;
+    compactions.push(compaction.mbPerSecond);
+    copies.push(copy);
+    ({ writtenShare } = compaction);
+  }
+  const share = ratioOf(compactions, copies);
+  console.log(
+    `${codec.padEnd(8)} compaction ${showSpread(spreadOf(compactions)).padEnd(22)} MB/s   copy ${showSpread(spreadOf(copies)).padEnd(22)} MB/s   ` +
+      `share ${showSpread(share).padEnd(24)} ${show(writtenShare)} bytes written per byte of rows`,
+  );
+}
+
+function compareEngines(): void {
   const ours: Figures[] = [];
   const theirs: Figures[] = [];
-  for (let round = 0; round < Number(values.rounds); round++) {
+  for (let round = 0; round < rounds; round++) {
     ours.push(inChild("ours"));
     theirs.push(inChild("theirs"));
   }
-  console.log(`${rows} rows of 16 + 100 bytes, ${values.rounds} rounds, node ${process.version}; median [least..most]`);
-  const spread = (list: readonly number[]): string => `${show(median(list))} [${show(Math.min(...list))}..${show(Math.max(...list))}]`;
+  console.log(`${rows} rows of 16 + 100 bytes, ${rounds} rounds, node ${process.version}; median [least..most]`);
   for (const name of Object.keys(ours[0] ?? {})) {
-    const our = ours.map((figures) => figures[name] ?? Number.NaN);
-    const their = theirs.map((figures) => figures[name.replace(/ \(.*\)$/, "")] ?? Number.NaN);
-    const ratio = /, (?:ms|MiB)/.test(name) ? median(their) / median(our) : median(our) / median(their);
-    console.log(`${name.padEnd(44)} ours ${spread(our).padEnd(34)} SlateDB ${spread(their).padEnd(30)} ${show(ratio)}x`);
+    const our = spreadOf(ours.map((figures) => figures[name] ?? Number.NaN));
+    const their = spreadOf(theirs.map((figures) => figures[name.replace(/ \(.*\)$/, "")] ?? Number.NaN));
+    const ratio = /, (?:ms|MiB)/.test(name) ? their.median / our.median : our.median / their.median;
+    const target = TARGETS[name];
+    const verdict = target === undefined ? "" : `   target ${target}x${ratio >= target ? "" : " MISSED"}`;
+    console.log(
+      `${name.padEnd(36)} ours ${showSpread(our).padEnd(34)} SlateDB ${showSpread(their).padEnd(30)} ${`${show(ratio)}x`.padStart(6)}${verdict}`,
+    );
   }
 }
+
+function showGrowth(): void {
+  const sizes = (values.keys ?? "10000,100000,1000000,10000000").split(",").map((text) => count("keys", text));
+  const columns = sizes.map((size) => inChild(`growth:${size}`));
+  console.log(`microseconds an operation; 16 + 100 bytes a row, node ${process.version}`);
+  console.log(`${"keys".padEnd(44)}${sizes.map((size) => String(size).padStart(12)).join("")}`);
+  for (const name of Object.keys(columns[0] ?? {}))
+    console.log(`${name.padEnd(44)}${columns.map((figures) => show(figures[name] ?? Number.NaN).padStart(12)).join("")}`);
+}
+
+if (values.help) console.log(HELP);
+else if (values.child !== undefined) {
+  const what = values.child;
+  console.log(JSON.stringify(await withDirectory(async (root) => await measure(what, root))));
+  process.exit(0);
+} else if (values.growth) showGrowth();
+else if (values.compaction) await compareCompaction();
+else if (values.amplification) {
+  console.log(`${values.mib} MiB of random overwrites, L0s of ${values["l0-mib"]} MiB, default compactor`);
+  for (const [name, figure] of Object.entries(inChild("amplification"))) console.log(`${name.padEnd(48)} ${show(figure)}`);
+} else compareEngines();

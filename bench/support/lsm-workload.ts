@@ -4,6 +4,17 @@ import { seededRandom } from "../../src/base/mod.ts";
 /** The value of every row. */
 export const VALUE: Uint8Array = Uint8Array.from({ length: 100 }, (_, i) => (i * 37) % 256);
 
+/** A value of which half is the same in every row and half is not, so that codecs have something to do and something to gain. */
+export function variedValue(i: number): Uint8Array {
+  const value = VALUE.slice();
+  let state = Math.imul(i + 1, 0x9e3779b1);
+  for (let at = 0; at < 50; at++) {
+    state = Math.imul(state ^ (state >>> 15), 0x85ebca6b) + 0x6d2b79f5;
+    value[at] = state >>> 24;
+  }
+  return value;
+}
+
 /** The key of row `i`. */
 export function keyOf(i: number): Uint8Array {
   return new TextEncoder().encode(`key-${String(i).padStart(12, "0")}`);

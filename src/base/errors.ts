@@ -37,6 +37,7 @@ export const ERRORS = {
   LSM_CORRUPT: { kind: "corrupt", text: "stored bytes are damaged" },
   LSM_MISSING: { kind: "corrupt", text: "an object that the store's manifest names is missing" },
   LSM_UNSUPPORTED: { kind: "invalid", text: "this store uses a format that is not supported here" },
+  LSM_SEGMENTED: { kind: "invalid", text: "the store has segments: it can be read here, and written only by SlateDB with their extractor" },
   LSM_DOWNGRADE: { kind: "invalid", text: "the store holds files of a newer profile; open it with that profile" },
   LSM_NOT_FOUND: { kind: "invalid", text: "no such store" },
   LSM_CHECKPOINT_NOT_FOUND: { kind: "invalid", text: "no such checkpoint" },

@@ -8,7 +8,7 @@
  * Files of others in DIR are left alone.
  */
 import { accessSync, constants, existsSync, mkdirSync, statSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { dirname, isAbsolute, join, relative, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { PumiceError } from "../base/mod.ts";
 
@@ -21,19 +21,20 @@ export interface DataDirectory extends Disposable {
 
 /**
  * Makes the directory where it is missing and locks it.
- * @throws NODE_DIRECTORY if it cannot be made or written; NODE_DIRECTORY_LOCKED if another process runs there.
+ * @throws NODE_DIRECTORY if it cannot be made or written; NODE_DIRECTORY_LOCKED if another process runs there. Both name `path` as it was given.
  */
 export function openDataDirectory(path: string): DataDirectory {
   const full = resolve(path);
   const logPath = join(full, "raft", "log");
   try {
-    makeDirectories(logPath);
+    makeDirectories(full);
     if (!statSync(full).isDirectory()) throw new Error("it is not a directory");
+    makeDirectories(logPath);
     accessSync(full, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
-    throw new PumiceError("NODE_DIRECTORY", { path: full, reason: error instanceof Error ? error.message : String(error) }, error);
+    throw unusable({ path, full }, error);
   }
-  const lock = lockDirectory(full);
+  const lock = lockDirectory(path, full);
   return {
     path: full,
     databasePath: join(full, "db.sqlite"),
@@ -51,14 +52,40 @@ function makeDirectories(path: string): void {
   mkdirSync(path);
 }
 
+/** The error that names the directory as its user did, and what in it was in the way by its name there. */
+function unusable(
+  directory: { readonly path: string; readonly full: string },
+  error: unknown,
+  part = partOf(directory.full, error),
+): PumiceError {
+  const text = error instanceof Error ? error.message : String(error);
+  // Node's text goes on with the call and the whole inner path.
+  const reason = error instanceof Error && "syscall" in error ? text.split(",", 1)[0] : text;
+  return new PumiceError("NODE_DIRECTORY", { path: directory.path, part, reason }, error);
+}
+
+/** Relative to the directory; undefined for the directory itself and what is not in it. */
+function partOf(full: string, error: unknown): string | undefined {
+  if (!(error instanceof Error) || !("path" in error) || typeof error.path !== "string") return undefined;
+  const part = relative(full, error.path);
+  return part === "" || part.startsWith("..") || isAbsolute(part) ? undefined : part;
+}
+
+/** SQLite's code for a lock that somebody holds. */
+const SQLITE_BUSY = 5;
+
 /** SQLite's own file lock: exclusive between processes, and gone with the process however it ends. No lock file can be left behind. */
-function lockDirectory(path: string): DatabaseSync {
-  const lock = new DatabaseSync(join(path, "lock"));
+function lockDirectory(path: string, full: string): DatabaseSync {
+  let lock: DatabaseSync | undefined;
   try {
+    lock = new DatabaseSync(join(full, "lock"));
     lock.exec("PRAGMA journal_mode=MEMORY; PRAGMA locking_mode=EXCLUSIVE; PRAGMA busy_timeout=0; BEGIN EXCLUSIVE; COMMIT");
     return lock;
   } catch (error) {
-    lock.close();
-    throw new PumiceError("NODE_DIRECTORY_LOCKED", { path }, error);
+    lock?.close();
+    if (error instanceof Error && "errcode" in error && error.errcode === SQLITE_BUSY) {
+      throw new PumiceError("NODE_DIRECTORY_LOCKED", { path }, error);
+    }
+    throw unusable({ path, full }, error, "lock");
   }
 }

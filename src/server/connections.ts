@@ -7,6 +7,7 @@
  */
 import { STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import type { Counters } from "./counters.ts";
 import type { Limits } from "./options.ts";
 
@@ -124,7 +125,7 @@ export class Connections {
   }
 
   /** Answers below HTTP's request machinery, which has no request to answer here, and closes the connection. */
-  refuse(socket: Socket, status: number, text: string): void {
+  refuse(socket: Duplex, status: number, text: string): void {
     if (!socket.writable) {
       socket.destroy();
       return;

@@ -5,7 +5,8 @@
 import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerOptions as HttpOptions, type ServerResponse } from "node:http";
 import { createServer as createSecureServer, Server as HttpsServer } from "node:https";
-import type { AddressInfo, Socket } from "node:net";
+import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
 import { PumiceError } from "../base/mod.ts";
 import { admit } from "./admission.ts";
 import { type App, commonHeaders } from "./app.ts";
@@ -84,6 +85,7 @@ class HttpService implements RunningServer {
     this.#server.on("request", this.#onRequest);
     this.#server.on("checkContinue", this.#onCheckContinue);
     this.#server.on("checkExpectation", this.#onCheckExpectation);
+    this.#server.on("connect", this.#onConnect);
     this.#server.on("clientError", this.#onClientError);
   }
 
@@ -158,7 +160,15 @@ class HttpService implements RunningServer {
     if (this.#connections.begin(exchange)) exchange.sendError(status, text, ["Connection", "close"]);
   }
 
-  readonly #onClientError = (error: NodeJS.ErrnoException, socket: Socket): void => {
+  /** No resource here takes CONNECT (RFC 9110, section 15.6.2), and Node gives no answer of its own, only the bare socket. */
+  readonly #onConnect = (_request: IncomingMessage, socket: Duplex): void => {
+    this.#app.counters.http.bad_requests++;
+    // Without a listener its error would be nobody's.
+    socket.on("error", () => socket.destroy());
+    this.#connections.refuse(socket, 501, "CONNECT is not implemented: this server is no proxy");
+  };
+
+  readonly #onClientError = (error: NodeJS.ErrnoException, socket: Duplex): void => {
     const { http } = this.#app.counters;
     if (error.code === "ECONNRESET" || error.code === "EPIPE") {
       socket.destroy();

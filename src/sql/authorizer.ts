@@ -1,6 +1,7 @@
 /**
  * What a user's SQL may do: decided by SQLite's authorizer, which sees what a statement does wherever it stands in the text, in a view
- * or in a trigger. No rule here looks at SQL text.
+ * or in a trigger. One rule looks at SQL text: what a view or trigger names, SQLite asks only when it is used, and creating one that names
+ * the internal table is to fail at once.
  *
  * 1. Own statements (our BEGIN, the state table, VACUUM's inside) run in a mode of their own: setting an authorizer expires prepared
  *    statements, so it is set once per connection and the mode is a field.
@@ -8,6 +9,7 @@
  * 3. Statements are prepared again by SQLite while they run, when the schema has changed: the same rules apply then.
  */
 import { pragmaDecision } from "./pragmas.ts";
+import { namesTable } from "./tokens.ts";
 
 /** The internal table: index and term of the last applied entry, outcomes by request id, pieces of loads. Never in a backup. */
 export const STATE_TABLE = "_pumice";
@@ -33,6 +35,7 @@ const IGNORE = 2;
 const CREATE_TABLE = 2;
 const CREATE_TEMP_INDEX = 3;
 const CREATE_TEMP_VIEW = 6;
+const CREATE_TRIGGER = 7;
 const CREATE_VIEW = 8;
 const DELETE = 9;
 const DROP_TEMP_INDEX = 12;
@@ -94,8 +97,12 @@ export class Authorizer {
   /** Since `begin`: an allowed PRAGMA. SQLite does not count some of those as reading that could set something with an argument. */
   isPragma = false;
 
+  /** What is being prepared. */
+  #text = "";
+
   /** Before a statement is prepared. */
-  begin(): void {
+  begin(text: string): void {
+    this.#text = text;
     this.refusal = undefined;
     this.isPragma = false;
     this.wantsForeignKeysOff = false;
@@ -155,6 +162,9 @@ export class Authorizer {
     if (action === CREATE_VTABLE && !MODULES.has((second ?? "").toLowerCase())) {
       return this.#refuse(`virtual tables of module ${second ?? ""} are not allowed: their content is not the same on every node`);
     }
+    const isProgram = action === CREATE_VIEW || action === CREATE_TRIGGER;
+    // What runs was looked at when it was prepared.
+    if (isProgram && !this.running && namesStateTable(this.#text)) return this.#refuse(stateTableText());
     if (isStateTable(first) && action !== CREATE_TABLE && action !== CREATE_VIEW) return this.#refuse(stateTableText());
     return isStateTable(second) ? this.#refuse(stateTableText()) : OK;
   }
@@ -208,6 +218,12 @@ function isStateTable(name: string | null): boolean {
   return name !== null && name.length === STATE_TABLE.length && name.toLowerCase() === STATE_TABLE;
 }
 
-function stateTableText(): string {
+/** True if the text of a view or trigger names the internal table. */
+export function namesStateTable(sql: string): boolean {
+  return namesTable(sql, STATE_TABLE);
+}
+
+/** What is said of a statement that uses or names the internal table. */
+export function stateTableText(): string {
   return `table ${STATE_TABLE} is Pumice's own`;
 }

@@ -22,6 +22,8 @@ const READER_LOCK_TIMEOUT_MS = 5000;
 /** A user's statement, prepared. */
 export interface Prepared {
   readonly sql: string;
+  /** So much of `sql` is the statement. What follows, SQLite has not read. Unit: UTF-16 code units. */
+  readonly length: number;
   readonly statement: StatementSync;
   /** Changes nothing in the file, by SQLite's own word. */
   readonly isReadOnly: boolean;
@@ -105,8 +107,6 @@ export class Connection {
   #knowsVirtualTables = false;
   readonly #describe: StatementSync;
   readonly #param: StatementSync;
-  readonly #script: StatementSync;
-  readonly #tail: StatementSync;
 
   /** @throws SQL_EXTENSION, SQL_VERSION, and SQLite's errors. */
   constructor(options: ConnectionOptions) {
@@ -125,8 +125,6 @@ export class Connection {
       this.#database.prepare("SELECT pumice_guard(?)").get(VALUE_BYTES_MAX);
       this.#describe = this.#database.prepare("SELECT pumice_describe(?)");
       this.#param = this.#database.prepare("SELECT pumice_param(?, ?)");
-      this.#script = this.#database.prepare("SELECT pumice_script(?)");
-      this.#tail = this.#database.prepare("SELECT pumice_tail(?)");
       this.#database.setAuthorizer(this.authorizer.decide);
     } catch (error) {
       this.#database.close();
@@ -154,14 +152,14 @@ export class Connection {
   }
 
   /**
-   * The user's statement, or undefined if the text holds none (nothing, a comment, a semicolon). The text holds at most one.
+   * The first statement of the user's text, or undefined if it holds none (nothing, a comment, a semicolon).
    * @throws SQLite's errors; `authorizer.refusal` says more.
    */
   prepare(sql: string, mode: AuthorizerMode): Prepared | undefined {
     const cached = mode === "script" ? undefined : this.#cache.get(sql);
     if (cached !== undefined) return cached;
     if (!this.#knowsVirtualTables) this.#readVirtualTables();
-    this.authorizer.begin();
+    this.authorizer.begin(sql);
     const statement = this.#prepareAs(sql, mode);
     if (statement === undefined) return undefined;
     const prepared = this.#describeStatement(sql, statement, mode);
@@ -183,7 +181,10 @@ export class Connection {
   }
 
   #describeStatement(sql: string, statement: StatementSync, mode: AuthorizerMode): Prepared {
-    const bits = this.#describe.get(sql)?.[0];
+    // What follows the statement's semicolon is not its text.
+    const own = statement.sourceSQL;
+    assert(own !== "", "a statement has a text");
+    const bits = this.#describe.get(own)?.[0];
     assert(typeof bits === "bigint", "a statement just prepared is found by its text");
     const description = Number(bits);
     // Parameters are bound by their full names: node:sqlite would refuse a text with both :a and @a.
@@ -194,6 +195,7 @@ export class Connection {
     const isRead = (description & 1) !== 0 || isExplain || (mode === "read" && this.authorizer.isPragma);
     return {
       sql,
+      length: own.length,
       statement,
       isReadOnly: isRead,
       isExplain,
@@ -201,7 +203,7 @@ export class Connection {
       touchesStatistics: this.authorizer.touchesStatistics,
       writesVirtual: this.authorizer.writesVirtual,
       paramCount,
-      paramNames: this.#paramNames(sql, paramCount),
+      paramNames: this.#paramNames(own, paramCount),
       columns: statement.columns().map(columnPlan),
     };
   }
@@ -216,25 +218,6 @@ export class Connection {
       if (typeof name === "string") isNamed = true;
     }
     return isNamed ? names : undefined;
-  }
-
-  /** Begins to split a text of several statements; `undefined` frees it. */
-  setScript(text: string | undefined): void {
-    this.#script.get(text ?? null);
-  }
-
-  /** The byte after the statement that begins at byte `start` of the script; undefined if it cannot be prepared. */
-  scriptTail(start: number, mode: AuthorizerMode): number | undefined {
-    this.authorizer.begin();
-    // SQLite may have to prepare this statement of ours again: while the mode is still "own".
-    this.#tail.get(-1);
-    this.authorizer.mode = mode;
-    try {
-      const tail = this.#tail.get(start)?.[0];
-      return typeof tail === "bigint" ? Number(tail) : undefined;
-    } finally {
-      this.authorizer.mode = "own";
-    }
   }
 
   /** Runs `step` with the user's rules in force for whatever SQLite prepares meanwhile. */

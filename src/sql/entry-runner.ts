@@ -13,7 +13,7 @@
  * 5. What cannot be undone inside a shared transaction ends it: `Broken` is thrown and the entry is applied alone (StateMachine).
  */
 import type { StatementSync } from "node:sqlite";
-import { assert, fromUtf8, utf8 } from "../base/mod.ts";
+import { assert } from "../base/mod.ts";
 import { isBlankSql } from "./blank.ts";
 import type { AuthorizerMode } from "./authorizer.ts";
 import { type FilledFormat, fillFormat } from "./column-plan.ts";
@@ -23,6 +23,7 @@ import type { Connection, Prepared } from "./connection.ts";
 import { bind, type BoundParams } from "./params.ts";
 import { errorJson, execJson, readErrorJson, writeRows } from "./result-json.ts";
 import type { EntryResult } from "./results.ts";
+import { type Piece, type PieceDone, runPieces } from "./split.ts";
 import { isInterrupt, isMachineError, isSqliteError, isVacuumInTransaction, machineError, type SqliteError } from "./sqlite-error.ts";
 import { isSameMark, isTooLong, TextBuffer, type TextMark, TextTooLong } from "./text-buffer.ts";
 
@@ -225,69 +226,39 @@ export class EntryRunner {
   /** One text: usually one statement. True if none failed. Its result is that of its last statement, or of the one that failed. */
   #runText(state: RunState, sql: string, params: readonly SqlParam[]): boolean {
     const before = state.out.mark();
-    if (isSingle(sql)) return this.#runPiece(state, sql, { params, start: 0, before }) !== undefined;
-    const bytes = utf8(sql);
-    this.#connection.setScript(sql);
-    try {
-      let start = 0;
-      let used = 0;
-      while (start < bytes.length) {
-        const tail = this.#tail(state, start);
-        const piece = fromUtf8(bytes.subarray(start, tail));
-        if (!isBlankSql(piece)) {
-          const count = this.#runPiece(state, piece, { params, start: used, before });
-          if (count === undefined) return false;
-          // Else statements after it would be passed over in silence.
-          assert(tail !== undefined || isSingle(piece), "a statement that runs has an end");
-          used += count;
-        }
-        if (tail === undefined || tail <= start) break;
-        start = tail;
-      }
-      return true;
-    } finally {
-      this.#connection.setScript(undefined);
-    }
-  }
-
-  #tail(state: RunState, start: number): number | undefined {
-    try {
-      return this.#connection.scriptTail(start, state.mode);
-    } catch (error) {
-      throw machineError(error, "split");
-    }
+    return runPieces(sql, params, (piece) => this.#runPiece(state, piece, before));
   }
 
   /**
-   * One statement. The number of parameters that it took, or undefined if it failed. Its result or error takes the place of that of the
-   * statement before it in the same text; what is no statement leaves it there.
+   * One statement. Its result or error takes the place of that of the statement before it in the same text, at `before`; what is no
+   * statement leaves it there.
    */
-  #runPiece(state: RunState, sql: string, args: PieceArgs): number | undefined {
+  #runPiece(state: RunState, { sql, params, start }: Piece, before: TextMark): PieceDone {
     const unit = state.unit++;
     try {
       const { control } = state;
       const known = unit >= control.spentAt ? timeoutText(state.command.kind) : control.failed.get(unit);
-      if (known !== undefined) return this.#failPiece(state, known, args);
+      if (known !== undefined) return this.#failPiece(state, known, before);
       const prepared = this.#connection.prepare(sql, state.mode);
       if (this.#foreignKeys && this.#connection.authorizer.wantsForeignKeysOff && !state.control.isUnchecked) {
         throw new Broken({ kind: "foreign-keys-off" });
       }
-      if (prepared === undefined) return 0;
-      state.out.cutBack(args.before);
+      if (prepared === undefined) return { paramCount: 0, length: sql.length };
+      state.out.cutBack(before);
       if (state.command.kind === "query" && !prepared.isReadOnly) return this.#fail(state, READ_ONLY_TEXT);
-      const binding = bind(prepared, args.params, args.start);
+      const binding = bind(prepared, params, start);
       if (binding.error !== undefined) return this.#fail(state, binding.error);
-      return this.#runPrepared(state, unit, { prepared, params: binding.params }) ? prepared.paramCount : undefined;
+      return this.#runPrepared(state, unit, { prepared, params: binding.params }) ? prepared : undefined;
     } catch (error) {
       const text = this.#explain(error, unit);
       this.#checkModuleSettings(state);
       // Whether or not the row is still there: a shared transaction cannot tell, so an entry alone must not either.
       if ((this.#takeFlags(state) & FLAG_ROWID_MAX) !== 0) throw new Broken({ kind: "ended", unit, text: ROWID_TEXT });
-      return this.#failPiece(state, text, args);
+      return this.#failPiece(state, text, before);
     }
   }
 
-  #failPiece(state: RunState, text: string, { before }: PieceArgs): undefined {
+  #failPiece(state: RunState, text: string, before: TextMark): undefined {
     state.out.cutBack(before);
     this.#fail(state, text);
   }
@@ -372,14 +343,6 @@ export class EntryRunner {
   }
 }
 
-interface PieceArgs {
-  readonly params: readonly SqlParam[];
-  /** The first parameter that earlier statements of the text have left. */
-  readonly start: number;
-  /** Where the results of the text begin. */
-  readonly before: TextMark;
-}
-
 interface BoundStatement {
   readonly prepared: Prepared;
   readonly params: BoundParams;
@@ -413,14 +376,4 @@ function finishText(out: TextBuffer): EntryResult["results"] {
     assert(error instanceof TextTooLong, "only the limit ends a text");
     return errorJson(TOO_LONG_TEXT);
   }
-}
-
-/** True if the text cannot hold a second statement: no semicolon, but for one at its end. Others are split by SQLite. */
-export function isSingle(sql: string): boolean {
-  const semicolon = sql.indexOf(";");
-  return semicolon < 0 || isBlank(sql.slice(semicolon + 1));
-}
-
-function isBlank(text: string): boolean {
-  return text.trim() === "";
 }

@@ -7,7 +7,7 @@
  */
 import { DatabaseSync } from "node:sqlite";
 import { assert, concat, type FileSystem, viewOf } from "../base/mod.ts";
-import { STATE_TABLE } from "./authorizer.ts";
+import { namesStateTable, STATE_TABLE, stateTableText } from "./authorizer.ts";
 import type { LoadCommitCommand } from "./command.ts";
 import { fileUri, pumiceUri } from "./connection.ts";
 import type { Sessions } from "./sessions.ts";
@@ -112,7 +112,7 @@ function verify(staging: string): string | undefined {
     const check = database.prepare("PRAGMA integrity_check(1)").get()?.[0];
     if (check !== "ok") return `the file is damaged: ${String(check)}`;
     dropForeignState(database);
-    return findLastRowid(database);
+    return findForeignUse(database) ?? findLastRowid(database);
   } catch (error) {
     // Damage, a schema that cannot be read, a module that nobody has: the file's fault, and the same everywhere.
     if (isSqliteError(error) && (isDamage(error) || (error.errcode & 0xff) === 1)) return `the file cannot be loaded: ${error.message}`;
@@ -132,6 +132,15 @@ function openStaging(path: string): DatabaseSync {
 function dropForeignState(database: DatabaseSync): void {
   const found = database.prepare("SELECT type FROM sqlite_schema WHERE name = ? COLLATE NOCASE").get(STATE_TABLE);
   if (found !== undefined) database.exec(`DROP ${String(found[0])} ${STATE_TABLE}`);
+}
+
+/** A view or trigger that names our table could never be used. */
+function findForeignUse(database: DatabaseSync): string | undefined {
+  const programs = database.prepare("SELECT type, name, sql FROM sqlite_schema WHERE type IN ('view', 'trigger') ORDER BY rowid").all();
+  for (const [type, name, sql] of programs) {
+    if (typeof sql === "string" && namesStateTable(sql)) return `${String(type)} ${String(name)} cannot be loaded: ${stateTableText()}`;
+  }
+  return undefined;
 }
 
 /** A table with the largest rowid would get random ones from now on, which no two replicas choose alike. */

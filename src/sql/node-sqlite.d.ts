@@ -19,6 +19,8 @@ declare module "node:sqlite" {
     all(...params: readonly (SqliteValue | Readonly<Record<string, SqliteValue>>)[]): SqliteValue[][];
     iterate(...params: readonly (SqliteValue | Readonly<Record<string, SqliteValue>>)[]): IterableIterator<SqliteValue[]>;
     columns(): readonly ColumnInfo[];
+    /** The part of the text that SQLite has read: up to the first statement's semicolon. */
+    readonly sourceSQL: string;
     setAllowBareNamedParameters(allow: boolean): void;
   }
 

@@ -7,18 +7,17 @@
  * 3. Rows become text one by one; what is longer than the limit is cut off with an error.
  */
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { assert, type FileSystem, fromUtf8, PumiceError, utf8 } from "../base/mod.ts";
+import { type FileSystem, PumiceError } from "../base/mod.ts";
 import type { BackupOptions, DumpOptions } from "./backup-options.ts";
 import { writeBackup } from "./backup.ts";
 import { type FilledFormat, fillFormat } from "./column-plan.ts";
 import type { ResultFormat, SqlParam, Statement } from "./command.ts";
 import { Connection, loadExtension, type Prepared } from "./connection.ts";
 import { dumpText } from "./dump.ts";
-import { isBlankSql } from "./blank.ts";
-import { isSingle } from "./entry-runner.ts";
 import { bind, type BoundParams } from "./params.ts";
 import { readErrorJson, writeRows } from "./result-json.ts";
 import type { ReadResult } from "./results.ts";
+import { isSingle, type Piece, type PieceDone, runPieces } from "./split.ts";
 import { isInterrupt, isSqliteError, machineError } from "./sqlite-error.ts";
 import type { SqliteStatus } from "./sqlite-status.ts";
 import { readStatus } from "./status.ts";
@@ -69,15 +68,6 @@ interface Run {
   readonly request: ReadRequest;
   readonly format: FilledFormat;
   readonly out: TextBuffer;
-}
-
-/** A statement of a text. */
-interface PieceArgs {
-  readonly params: readonly SqlParam[];
-  /** The first parameter that earlier statements of the text have left. */
-  readonly start: number;
-  /** Where the results of the text begin. */
-  readonly before: TextMark;
 }
 
 /** A request that is an error as a whole. */
@@ -192,50 +182,28 @@ export class Reader {
   /** True if no statement of the text failed. Its result is that of its last statement, or of the one that failed. */
   #readText(run: Run, sql: string, params: readonly SqlParam[]): boolean {
     const before = run.out.mark();
-    if (isSingle(sql)) return this.#readPiece(run, sql, { params, start: 0, before }) !== undefined;
-    const bytes = utf8(sql);
-    this.#connection.setScript(sql);
-    let start = 0;
-    let used = 0;
-    try {
-      while (start < bytes.length) {
-        const tail = this.#connection.scriptTail(start, "read");
-        const piece = fromUtf8(bytes.subarray(start, tail));
-        if (!isBlankSql(piece)) {
-          const count = this.#readPiece(run, piece, { params, start: used, before });
-          if (count === undefined) return false;
-          // Else statements after it would be passed over in silence.
-          assert(tail !== undefined || isSingle(piece), "a statement that runs has an end");
-          used += count;
-        }
-        if (tail === undefined || tail <= start) break;
-        start = tail;
-      }
-      return true;
-    } finally {
-      this.#connection.setScript(undefined);
-    }
+    return runPieces(sql, params, (piece) => this.#readPiece(run, piece, before));
   }
 
   /**
-   * The number of parameters that the statement took, or undefined if it failed. Its result or error takes the place of that of the
-   * statement before it in the same text; what is no statement leaves it there.
+   * One statement. Its result or error takes the place of that of the statement before it in the same text, at `before`; what is no
+   * statement leaves it there.
    */
-  #readPiece(run: Run, sql: string, args: PieceArgs): number | undefined {
+  #readPiece(run: Run, { sql, params, start }: Piece, before: TextMark): PieceDone {
     const { out } = run;
     try {
       const prepared = this.#connection.prepare(sql, "read");
-      if (prepared === undefined) return 0;
-      out.cutBack(args.before);
+      if (prepared === undefined) return { paramCount: 0, length: sql.length };
+      out.cutBack(before);
       if (!out.isEmpty) out.add(",");
       if (!prepared.isReadOnly) return this.#fail(run, READ_ONLY_TEXT);
-      const binding = bind(prepared, args.params, args.start);
+      const binding = bind(prepared, params, start);
       if (binding.error !== undefined) return this.#fail(run, binding.error);
-      return this.#readPrepared(run, prepared, binding.params) ? prepared.paramCount : undefined;
+      return this.#readPrepared(run, prepared, binding.params) ? prepared : undefined;
     } catch (error) {
       const text = this.#explain(error);
       if (text === undefined) throw error;
-      out.cutBack(args.before);
+      out.cutBack(before);
       if (!out.isEmpty) out.add(",");
       return this.#fail(run, text);
     }

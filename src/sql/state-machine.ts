@@ -11,11 +11,12 @@ import { assert, AssertionError, type File, type FileSystem, isPumiceError, Pumi
 import type { Command, LoadCommitCommand, SqlCommand } from "./command.ts";
 import { decodeCommand } from "./command-codec.ts";
 import { Connection } from "./connection.ts";
-import { Broken, type BrokenReason, EntryRunner, grantedSteps, isSingle, type RunControl, type RunWanted } from "./entry-runner.ts";
+import { Broken, type BrokenReason, EntryRunner, grantedSteps, type RunControl, type RunWanted } from "./entry-runner.ts";
 import { replaceDatabase } from "./load.ts";
 import { errorJson } from "./result-json.ts";
 import type { EntryResult, ResultWanted } from "./results.ts";
 import { Sessions } from "./sessions.ts";
+import { isSingle } from "./split.ts";
 import { isCommitRefused, isMachineError, isSqliteError, machineError } from "./sqlite-error.ts";
 import { StateTable } from "./state-table.ts";
 import type { SqliteStatus } from "./sqlite-status.ts";

@@ -1,7 +1,8 @@
 /** A whole node in this process: what holds between its threads. */
 import assert from "node:assert/strict";
-import { readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
 import { test } from "node:test";
 import { isPumiceError } from "../../src/base/mod.ts";
 import { openDataDirectory } from "../../src/entry/data-directory.ts";
@@ -42,6 +43,36 @@ test("a data directory that cannot be made is refused at once, with the system's
     () => openDataDirectory("/proc/pumice-test/data"),
     (error) => isPumiceError(error, "NODE_DIRECTORY") && error.message.includes("/proc/pumice-test"),
   );
+});
+
+test("an error about a data directory names it as it was given, and what in it is in the way by its name there", (context) => {
+  const folder = mkdtempSync(join(tmpdir(), "pumice-directory-"));
+  context.after(() => rmSync(folder, { recursive: true }));
+  const given = relative(process.cwd(), join(folder, "data"));
+  const refusal = (): string => {
+    try {
+      openDataDirectory(given)[Symbol.dispose]();
+    } catch (error) {
+      if (isPumiceError(error, "NODE_DIRECTORY")) return error.message;
+      throw error;
+    }
+    return "none";
+  };
+  const text = "data directory cannot be used";
+  writeFileSync(join(folder, "data"), "");
+  assert.equal(refusal(), `${text} path=${given} reason=it is not a directory`);
+  rmSync(join(folder, "data"));
+  mkdirSync(join(folder, "data"));
+  writeFileSync(join(folder, "data", "raft"), "");
+  assert.equal(refusal(), `${text} path=${given} part=raft/log reason=ENOTDIR: not a directory`);
+  rmSync(join(folder, "data", "raft"));
+  mkdirSync(join(folder, "data", "lock"));
+  assert.equal(refusal(), `${text} path=${given} part=lock reason=unable to open database file`);
+  rmSync(join(folder, "data", "lock"), { recursive: true });
+  writeFileSync(join(folder, "data", "lock"), "no database, and none that another process holds".repeat(20));
+  assert.equal(refusal(), `${text} path=${given} part=lock reason=file is not a database`);
+  rmSync(join(folder, "data", "lock"));
+  assert.equal(refusal(), "none");
 });
 
 test("a node that cannot open leaves no thread behind", async () => {

@@ -6,6 +6,7 @@ import { compareBytes, crc32, isPumiceError, toHex } from "../../src/base/mod.ts
 import { hostCodecs } from "../../src/host/mod.ts";
 import { readBlock } from "../../src/lsm/format/block-reader.ts";
 import { BlockWriter } from "../../src/lsm/format/block-writer.ts";
+import { EntryCursor } from "../../src/lsm/format/entry-cursor.ts";
 import { decodeCompactions, encodeCompactions } from "../../src/lsm/format/compactions.ts";
 import { COMPRESSIONS, Sealer } from "../../src/lsm/format/compression.ts";
 import {
@@ -51,9 +52,17 @@ test("a block gives back its rows, and a lookup what a search through them gives
   fc.assert(
     fc.property(sortedRows, key, fc.integer({ min: 0, max: 31 }), (rows, sought, maxSeq) => {
       const writer = new BlockWriter(65_536);
-      for (const each of rows) assert.ok(writer.add(each));
-      const block = readBlock(writer.finish(), 2, origin);
+      for (const each of rows) assert.ok(writer.add(each, writer.sharedWithLast(each.key, each.key.length)));
+      const encoded = writer.finish();
+      const block = readBlock(encoded, 2, origin);
       assert.deepEqual(block.rows(), rows);
+      const cursor = new EntryCursor();
+      cursor.openBlock(encoded, encoded.length, origin);
+      for (const each of rows) {
+        assert.ok(cursor.next());
+        assert.deepEqual(cursor.row(), each);
+      }
+      assert.equal(cursor.next(), false);
       for (const wanted of [sought, ...rows.map((each) => each.key)]) {
         const found: Row[] = [];
         const end = block.lookup(wanted, maxSeq, found);

@@ -105,6 +105,11 @@ test("what is no HTTP is 400, and the node lives on", async () => {
   const expects = await raw(node.url, get("/readyz", "Expect: 200-maybe\r\n"));
   assert.match(expects, /^HTTP\/1\.1 417 [\s\S]*100-continue\n$/);
   assert.match(expects, VERSION);
+  for (const target of ["there:443", "/db/execute", "localhost:4001"]) {
+    const connects = await raw(node.url, `CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n\r\nGET /readyz HTTP/1.1\r\nHost: x\r\n\r\n`);
+    assert.match(connects, /^HTTP\/1\.1 501 Not Implemented\r\n[\s\S]*\r\nConnection: close\r\n\r\nCONNECT is not implemented[^\n]*\n$/);
+    assert.match(connects, VERSION);
+  }
   const asksFirst = "POST /db/execute HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
   assert.match(await raw(node.url, asksFirst), /^HTTP\/1\.1 400 [\s\S]*the Host header is missing\n$/);
   assert.match(await raw(node.url, "GET /readyz HTTP/1.0\r\n\r\n"), /^HTTP\/1\.1 200 /, "HTTP/1.0 knows no Host");

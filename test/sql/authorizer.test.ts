@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { test, type TestContext } from "node:test";
 import { systemFiles } from "../../src/host/mod.ts";
 import { Reader } from "../../src/sql/mod.ts";
@@ -155,14 +156,62 @@ test("the internal table can neither be read nor written nor altered, by any way
   ];
   for (const sql of attempts)
     for (const [way, result] of everyWay(db, sql).entries()) assert.match(result, /"error"/, `${sql} ${way}: ${result}`);
-  db.execute(["CREATE VIEW v AS SELECT * FROM _pumice", "CREATE TRIGGER g AFTER INSERT ON t BEGIN UPDATE _pumice SET a = 99; END"]);
+  // As a file of other making might have them.
+  db.machine.close();
+  const other = new DatabaseSync(db.path);
+  other.exec("CREATE VIEW v AS SELECT * FROM _pumice; CREATE TRIGGER g AFTER INSERT ON t BEGIN UPDATE _pumice SET a = 99; END");
+  other.close();
+  db.reopen();
   assert.match(
     db.execute(["SELECT * FROM v", "INSERT INTO t VALUES(3, 4)"], { kind: "request" }),
     /"error":"table _pumice is Pumice's own"\},\{"error":"table _pumice is Pumice's own"/,
   );
-  assert.equal(db.machine.applied.index, 1 + attempts.length * 9 + 2);
+  assert.equal(db.machine.applied.index, 1 + attempts.length * 9 + 1);
   db.execute(["DROP TRIGGER g", "ANALYZE"]);
   assert.match(db.execute(["SELECT count(*) FROM sqlite_stat1 WHERE tbl = '_pumice'"], { kind: "query" }), /\[\[0\]\]/);
+});
+
+test("a view or trigger that names the internal table is refused when it is made, whatever the quotes; one that only speaks of it is not", (context) => {
+  const db = database(context);
+  const selects = [
+    "SELECT * FROM _pumice",
+    'SELECT a FROM t, main."_Pumice"',
+    "SELECT * FROM t JOIN[_pumice]",
+    "SELECT 1 FROM `_PUMICE` AS p",
+  ];
+  selects.push(
+    "SELECT * FROM/**/'_pumice'",
+    "SELECT 1 WHERE 1 IN _pumice",
+    "WITH s AS (SELECT k FROM _pumice) SELECT * FROM s",
+    "SELECT * FROM nowhere, _pumice",
+  );
+  const bodies = [
+    "INSERT INTO _pumice VALUES(1, 2, 3, 4)",
+    "UPDATE OR IGNORE '_pumice' SET a = 1",
+    "DELETE FROM main._pumice",
+    "SELECT (SELECT a FROM _pumice)",
+  ];
+  const made = [
+    ...selects.map((select) => `CREATE VIEW v AS ${select}`),
+    ...bodies.map((body) => `CREATE TRIGGER g AFTER INSERT ON t BEGIN ${body}; END`),
+  ];
+  for (const sql of [
+    ...made,
+    "CREATE VIEW _pumice AS SELECT 1",
+    "CREATE VIEW IF NOT EXISTS v AS SELECT 1 AS x, _pumice.a FROM t AS _pumice",
+  ]) {
+    for (const [way, result] of everyWay(db, sql).entries()) assert.match(result, /"error"/, `${sql} ${way}: ${result}`);
+    assert.match(db.execute([sql]), /"error":"table _pumice is Pumice's own"/, sql);
+  }
+  const spoken = [
+    "CREATE VIEW v1 AS SELECT name FROM sqlite_master WHERE name <> '_pumice' AND name NOT IN ('_pumice', 'x') -- not _pumice",
+  ];
+  spoken.push("CREATE VIEW v2 AS SELECT '_pumice' AS a, my_pumice, _pumice_x FROM (SELECT 1 AS my_pumice, 2 AS _pumice_x)");
+  spoken.push("CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO ft VALUES('SELECT * FROM _pumice'); /* _pumice */ END");
+  for (const sql of spoken) assert.equal(db.execute([sql]), '{"results":[{}]}', sql);
+  const read = db.execute(["SELECT * FROM v1", "SELECT * FROM v2"], { kind: "request" });
+  assert.doesNotMatch(read, /"error"/);
+  assert.match(read, /\[\["_pumice",1,2\]\]/);
 });
 
 test("functions and tables that reach files, pages or Pumice's inside are refused", (context) => {

@@ -37,7 +37,9 @@ test("the extension is built when it is missing or older than its sources, and o
 });
 
 test("the sources compile without a warning", (context) => {
-  const sources = ["clock-vfs", "copy", "extension", "limits", "random", "script"].map((name) => join(root, "src/sql/native", `${name}.c`));
+  const sources = ["clock-vfs", "copy", "describe", "extension", "limits", "random"].map((name) =>
+    join(root, "src/sql/native", `${name}.c`),
+  );
   const flags = ["-std=c11", "-D_POSIX_C_SOURCE=200809L", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"];
   const result = spawnSync(process.env["CC"] ?? "cc", [...flags, "-o", join(temporaryFolder(context), "x.so"), ...sources], {
     encoding: "utf8",

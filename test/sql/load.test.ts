@@ -105,6 +105,8 @@ test("other page sizes, auto-vacuum, WAL mode, a table of our name: made to look
     assert.equal(db.machine.status().pageSizeBytes, 4096);
   }
   assert.deepEqual(load(db, file(folder, "CREATE VIEW _pumice AS SELECT 1; CREATE TABLE u(x)")), { results: "" });
+  const uses = file(folder, "CREATE TABLE x(a); CREATE TRIGGER g AFTER INSERT ON x BEGIN DELETE FROM _pumice; END");
+  assert.match(load(db, uses).error ?? "", /trigger g cannot be loaded: table _pumice is Pumice's own/);
   db.reopen();
   assert.match(ask(db, "SELECT count(*) FROM u"), /\[\[0\]\]/);
 });

@@ -81,8 +81,8 @@ const PLANTS: readonly Plant[] = [
   {
     name: "an own statement loses its mode",
     file: "connection.ts",
-    from: '      this.authorizer.mode = "own";\n    }\n  }\n\n  #describe',
-    to: "    }\n  }\n\n  #describe",
+    from: '      authorizer.mode = "own";\n      authorizer.running = false;',
+    to: "      authorizer.running = false;",
   },
 ];
 

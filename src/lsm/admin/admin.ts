@@ -100,7 +100,7 @@ export class Admin {
     if (bytes === undefined) throw new PumiceError("LSM_NOT_FOUND", { object: key });
     const footer = readFooter(bytes, key, this.context.sealer);
     const own: SstRef = { id, viewId: id, ...footer, visibleRange: undefined };
-    const table = this.context.tree({ ...value, l0: [own], runs: [] }, false).l0[0];
+    const table = this.context.tree({ ...value, l0: [own], runs: [], segments: [] }, false).l0[0];
     return { ...footer, id, sizeBytes: bytes.length, stats: await table?.stats(), isUsed: ref !== undefined };
   }
 

@@ -14,10 +14,10 @@
  * stopped on the way is planned and carried out again.
  */
 import { isPumiceError, PumiceError } from "../../base/mod.ts";
-import { checkSupported, type StoreContext } from "../db/context.ts";
+import type { StoreContext } from "../db/context.ts";
 import { checkOrder } from "../db/open.ts";
 import type { Uuid } from "../format/identifiers.ts";
-import { decodeManifest, encodeManifest, type Manifest, type SstRef } from "../format/manifest.ts";
+import { decodeManifest, encodeManifest, type LsmTree, type Manifest, type SstRef } from "../format/manifest.ts";
 import { readWal } from "../format/sst-reader.ts";
 import { idOf } from "../store/paths.ts";
 import { createObject, withRetry } from "../store/retry.ts";
@@ -79,7 +79,6 @@ async function survey(context: StoreContext): Promise<{ plan: RepairPlan; base: 
   const steps: RepairStep[] = [];
   const base = await readableManifest(context, steps);
   if (base !== undefined) {
-    checkSupported(base.value, context.paths.root);
     const faults = new Map<string, string | undefined>();
     for (const checkpoint of base.value.checkpoints) {
       const reason = await faultOfCheckpoint(context, checkpoint.manifestId, faults);
@@ -187,11 +186,15 @@ function without(manifest: Manifest, steps: readonly RepairStep[]): Manifest {
   const checkpoints = new Set(steps.flatMap((step) => (step.kind === "drop-checkpoint" ? [step.checkpoint] : [])));
   const views = new Set(steps.flatMap((step) => (step.kind === "drop-sst" ? [step.viewId] : [])));
   const stays = (sst: SstRef): boolean => !views.has(sst.viewId);
+  const trimmed = ({ l0, runs }: LsmTree): Pick<LsmTree, "l0" | "runs"> => ({
+    l0: l0.filter(stays),
+    runs: runs.map((run) => ({ ...run, ssts: run.ssts.filter(stays) })).filter((run) => run.ssts.length > 0),
+  });
   return {
     ...manifest,
     checkpoints: manifest.checkpoints.filter((checkpoint) => !checkpoints.has(checkpoint.id)),
-    l0: manifest.l0.filter(stays),
-    runs: manifest.runs.map((run) => ({ ...run, ssts: run.ssts.filter(stays) })).filter((run) => run.ssts.length > 0),
+    ...trimmed(manifest),
+    segments: manifest.segments.map((segment) => ({ ...segment, ...trimmed(segment) })),
   };
 }
 

@@ -1,14 +1,14 @@
 /** Checks a store: every checksum, every order, every reference. Reads everything, changes nothing, and goes on after a finding. */
-import { compareBytes, isPumiceError } from "../../base/mod.ts";
+import { compareBytes, equalBytes, isPumiceError, toHex } from "../../base/mod.ts";
 import type { StoreContext } from "../db/context.ts";
 import { checkOrder } from "../db/open.ts";
-import { allSsts, type Manifest, type SortedRun } from "../format/manifest.ts";
+import { allSsts, treesOf, type LsmTree, type Manifest, type SortedRun } from "../format/manifest.ts";
 import type { Row } from "../format/row.ts";
 import { sipHash13 } from "../format/siphash.ts";
 import { readWal } from "../format/sst-reader.ts";
 import { idOf } from "../store/paths.ts";
 import { withRetry } from "../store/retry.ts";
-import { nothingLoaded, type Table } from "../store/tables.ts";
+import { firstVisible, lastVisible, nothingLoaded, type Table } from "../store/tables.ts";
 
 /** Something that is not as it must be. */
 export interface Finding {
@@ -29,6 +29,10 @@ export interface VerifyReport {
 /** Checks the manifest in force, those of checkpoints, all their SSTs, and the WAL to be replayed. @throws LSM_NOT_FOUND, STORE_UNAVAILABLE */
 export async function verifyStore(context: StoreContext): Promise<VerifyReport> {
   return await new Verifier(context).run();
+}
+
+function beginsWith(key: Uint8Array, prefix: Uint8Array): boolean {
+  return key.length >= prefix.length && equalBytes(key.subarray(0, prefix.length), prefix);
 }
 
 class Verifier {
@@ -75,13 +79,10 @@ class Verifier {
     const key = this.context.paths.manifest(id);
     this.seen.add(key);
     this.counts.manifests++;
-    for (const [i, run] of manifest.runs.entries()) {
-      const next = manifest.runs[i + 1];
-      if (next !== undefined && next.id >= run.id) this.note(key, `run ${next.id} stands behind run ${run.id}`);
-      this.runOrder(key, run);
-    }
-    const ids = allSsts(manifest).map((sst) => sst.viewId);
-    if (new Set(ids).size !== ids.length) this.note(key, "an SST is listed twice");
+    for (const tree of treesOf(manifest)) this.runs(key, tree);
+    this.segments(key, manifest);
+    const ids = allSsts(manifest).filter((sst) => sst.visibleRange === undefined);
+    if (new Set(ids.map((sst) => sst.viewId)).size !== ids.length) this.note(key, "an SST is listed twice");
     if (manifest.walIdLastSeen < manifest.replayAfterWalId) this.note(key, "the replay point lies beyond the last WAL object seen");
     const tree = this.context.tree(manifest, false);
     for (const table of [...tree.l0, ...tree.runs.flatMap((run) => run.tables)]) {
@@ -91,12 +92,38 @@ class Verifier {
     }
   }
 
+  private runs(key: string, tree: LsmTree): void {
+    for (const [i, run] of tree.runs.entries()) {
+      const next = tree.runs[i + 1];
+      if (next !== undefined && next.id >= run.id) this.note(key, `run ${next.id} stands behind run ${run.id}`);
+      this.runOrder(key, run);
+    }
+  }
+
+  /** Each key belongs to one tree, and each run id to one run: reads and compactions rely on it. */
+  private segments(key: string, manifest: Manifest): void {
+    for (const [i, segment] of manifest.segments.entries()) {
+      const name = toHex(segment.prefix);
+      const next = manifest.segments[i + 1];
+      if (next !== undefined && compareBytes(segment.prefix, next.prefix) >= 0)
+        this.note(key, `segment ${toHex(next.prefix)} stands behind segment ${name}`);
+      if (next !== undefined && beginsWith(next.prefix, segment.prefix))
+        this.note(key, `segment ${toHex(next.prefix)} lies in segment ${name}`);
+      for (const { id, info } of [...segment.l0, ...segment.runs.flatMap((run) => run.ssts)]) {
+        if ([info.firstEntry, info.lastEntry].some((entry) => entry !== undefined && !beginsWith(entry, segment.prefix)))
+          this.note(key, `SST ${id} of segment ${name} has keys of another`);
+      }
+    }
+    const runIds = treesOf(manifest).flatMap((tree) => tree.runs.map((run) => run.id));
+    if (new Set(runIds).size !== runIds.length) this.note(key, "two trees have a run of one id");
+  }
+
   private runOrder(key: string, run: SortedRun): void {
     for (const [i, sst] of run.ssts.entries()) {
       const next = run.ssts[i + 1];
-      if (next?.info.firstEntry === undefined || sst.info.lastEntry === undefined) continue;
-      if (compareBytes(sst.info.lastEntry, next.info.firstEntry) > 0)
-        this.note(key, `SSTs ${sst.id} and ${next.id} of run ${run.id} overlap`);
+      const [last, first] = [lastVisible(sst), next === undefined ? undefined : firstVisible(next)];
+      if (next === undefined || first === undefined || last === undefined) continue;
+      if (compareBytes(last, first) > 0) this.note(key, `SSTs ${sst.id} and ${next.id} of run ${run.id} overlap`);
     }
   }
 

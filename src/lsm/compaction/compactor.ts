@@ -6,7 +6,7 @@
  * 3. The compactions file is behind the manifest, never before it: a compaction that is listed as running and whose sources are gone is over.
  */
 import { assert, compareBytes, isPumiceError, PumiceError } from "../../base/mod.ts";
-import { checkSupported, sstSettings, type StoreContext } from "../db/context.ts";
+import { checkWritable, sstSettings, type StoreContext } from "../db/context.ts";
 import { newCheckpoint } from "../db/checkpoints.ts";
 import type { CompactorSettings, LsmSettings, Profile } from "../db/settings.ts";
 import {
@@ -86,11 +86,11 @@ export class Compactor {
     return { epoch: this.epoch, running: this.running.size, ...this.counts };
   }
 
-  /** Claims the next compactor epoch and takes over what the last compactor left. @throws LSM_FENCED, LSM_UNSUPPORTED */
+  /** Claims the next compactor epoch and takes over what the last compactor left. @throws LSM_FENCED, LSM_SEGMENTED, LSM_UNSUPPORTED */
   async start(): Promise<void> {
     const claimed = await this.context.manifests.update(
       (manifest) => {
-        checkSupported(manifest, this.context.paths.root);
+        checkWritable(manifest, this.context.paths.root);
         return { ...manifest, compactorEpoch: manifest.compactorEpoch + 1 };
       },
       { isClaim: true },

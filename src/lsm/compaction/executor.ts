@@ -75,7 +75,7 @@ export class InlineExecutor implements CompactionExecutor {
 
   /** The surviving versions of each key in turn. */
   private async *merged(job: CompactionJob, range: KeyRange, progress: CompactionProgress): AsyncGenerator<readonly Row[]> {
-    const tree = this.context.tree({ ...job.sources } as Manifest, false);
+    const tree = this.context.tree({ ...job.sources, segments: [] }, false);
     const readAhead = { cachesBlocks: false, readAheadBytesMax: READ_AHEAD_BYTES };
     const cursor = openCursor({ memtables: [], ...tree }, { range, order: "ascending", readAhead });
     const rules: RetentionRules = { ...job.rules, operator: this.context.operator };

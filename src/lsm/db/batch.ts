@@ -1,6 +1,8 @@
 /** A batch: writes that become visible and durable together. All get one sequence number; of several writes to a key the last counts. */
 import { compareBytes, EMPTY_BYTES, PumiceError } from "../../base/mod.ts";
-import { checkKey, MERGE, TOMBSTONE, VALUE, VALUE_BYTES_MAX, type Row, type RowKind } from "../format/row.ts";
+import { checkBytes, checkKey, MERGE, TOMBSTONE, VALUE, VALUE_BYTES_MAX, type RowKind } from "../format/row.ts";
+import type { Arena } from "./arena.ts";
+import { MemRow } from "./memtable.ts";
 import type { MergeOperator } from "./merge-operator.ts";
 
 /** When a row expires: after so many milliseconds, at a time (milliseconds since 1970), never, or by the store's default if absent. */
@@ -46,34 +48,44 @@ export class WriteBatch {
     return this.operations;
   }
 
-  /** The rows of the batch: by ascending key, one per key. Their bytes are the caller's: to be copied before the call that wrote them ends. */
-  rows(stamp: BatchStamp): Row[] {
+  /** The rows of the batch: by ascending key, one per key. */
+  rows(stamp: BatchStamp): MemRow[] {
     const { operations } = this;
     if (operations.length === 1) return [makeRow(operations[0] as Operation, stamp)];
-    // A stable sort: writes of one key stay in the order in which they were added.
-    const sorted = operations.toSorted((left, right) => compareBytes(left.key, right.key));
-    const rows: Row[] = [];
-    for (let i = 0; i < sorted.length;) {
+    const order = operations.map((_, i) => i);
+    order.sort((left, right) => compareBytes((operations[left] as Operation).key, (operations[right] as Operation).key) || left - right);
+    const rows: MemRow[] = [];
+    for (let i = 0; i < order.length;) {
       const first = i;
-      const operation = sorted[first] as Operation;
+      const { key } = operations[order[first] as number] as Operation;
       i++;
-      while (i < sorted.length && compareBytes((sorted[i] as Operation).key, operation.key) === 0) i++;
-      rows.push(i - first === 1 ? makeRow(operation, stamp) : combine(sorted.slice(first, i), stamp));
+      while (i < order.length && compareBytes((operations[order[i] as number] as Operation).key, key) === 0) i++;
+      const same = order.slice(first, i).map((index) => operations[index] as Operation);
+      rows.push(same.length === 1 ? makeRow(same[0] as Operation, stamp) : combine(same, stamp));
     }
     return rows;
   }
 
   private add(operation: Operation): this {
-    checkWrite(operation.key, operation.value);
+    checkWrite(operation.key, operation.value, operation.ttl);
     this.operations.push(operation);
     return this;
   }
 }
 
-/** @throws LSM_INVALID if key or value cannot be stored. */
-export function checkWrite(key: Uint8Array, value: Uint8Array): void {
+/** @throws LSM_INVALID if key or value cannot be stored, or `ttl` is no time. */
+export function checkWrite(key: Uint8Array, value: Uint8Array, ttl: Ttl | undefined): void {
   checkKey(key);
+  checkBytes(value, "value");
+  if (ttl !== undefined && ttl !== "never") checkTtl(ttl);
   if (value.length > VALUE_BYTES_MAX) throw new PumiceError("LSM_INVALID", { what: "value is too long", bytes: value.length });
+}
+
+function checkTtl(ttl: object): void {
+  const time: unknown =
+    typeof ttl === "object" && ttl !== null ? ("atMs" in ttl ? ttl.atMs : "afterMs" in ttl ? ttl.afterMs : undefined) : undefined;
+  if (typeof time === "number" && !Number.isNaN(time)) return;
+  throw new PumiceError("LSM_INVALID", { what: "ttl is neither { afterMs }, { atMs } nor never", found: JSON.stringify(ttl) });
 }
 
 /** What all rows of a batch share. */
@@ -82,12 +94,19 @@ export interface BatchStamp {
   readonly createTs: number;
   readonly defaultTtlMs: number | undefined;
   readonly operator: MergeOperator | undefined;
+  readonly arena: Arena;
 }
 
-/** One row, of the operation's own bytes. */
-export function makeRow(operation: Operation, stamp: BatchStamp): Row {
-  const { kind, key, value } = operation;
-  return { key, kind, value, seq: stamp.seq, createTs: stamp.createTs, expireTs: expiry(operation.ttl, stamp) };
+/** One row, its bytes copied. */
+export function makeRow(operation: Operation, stamp: BatchStamp): MemRow {
+  return new MemRow({
+    key: stamp.arena.copy(operation.key),
+    kind: operation.kind,
+    value: operation.value.length === 0 ? EMPTY_BYTES : stamp.arena.copy(operation.value),
+    seq: stamp.seq,
+    createTs: stamp.createTs,
+    expireTs: expiry(operation.ttl, stamp),
+  });
 }
 
 function expiry(ttl: Ttl | undefined, stamp: BatchStamp): number | undefined {
@@ -97,7 +116,7 @@ function expiry(ttl: Ttl | undefined, stamp: BatchStamp): number | undefined {
 }
 
 /** Several writes of one key, oldest first, as one row. @throws LSM_MERGE_OPERATOR, LSM_INVALID */
-function combine(operations: readonly Operation[], stamp: BatchStamp): Row {
+function combine(operations: readonly Operation[], stamp: BatchStamp): MemRow {
   let base = operations.length - 1;
   while (base > 0 && (operations[base] as Operation).kind === MERGE) base--;
   const first = operations[base] as Operation;
@@ -117,5 +136,6 @@ function combine(operations: readonly Operation[], stamp: BatchStamp): Row {
   // A deletion with operands after it is the value that they make of nothing.
   const kind = first.kind === MERGE ? MERGE : VALUE;
   const row = makeRow({ kind, key: first.key, value: value ?? EMPTY_BYTES, ttl: "never" }, stamp);
-  return { ...row, expireTs: earliest };
+  if (earliest === undefined) return row;
+  return new MemRow({ key: row.key, kind: row.kind, value: row.value, seq: row.seq, createTs: row.createTs, expireTs: earliest });
 }

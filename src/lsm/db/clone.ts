@@ -8,9 +8,10 @@
 import { assert, PumiceError } from "../../base/mod.ts";
 import { newUuid, type Uuid } from "../format/identifiers.ts";
 import { allSsts, type ExternalDb, type Manifest } from "../format/manifest.ts";
+import { idOf } from "../store/paths.ts";
 import { createObject, withRetry } from "../store/retry.ts";
 import { createCheckpoint } from "./checkpoints.ts";
-import { checkSupported, StoreContext } from "./context.ts";
+import { StoreContext } from "./context.ts";
 import { LSM_DEFAULTS, type LsmComponents } from "./settings.ts";
 
 /** How to clone. */
@@ -50,7 +51,6 @@ async function beginClone(parent: StoreContext, child: StoreContext, options: Cl
   if (source === undefined) throw new PumiceError("LSM_CHECKPOINT_NOT_FOUND", { checkpoint: options.checkpoint });
   const version = await parent.manifests.read(source.manifestId);
   if (version === undefined) throw new PumiceError("LSM_MISSING", { object: parent.paths.manifest(source.manifestId) });
-  checkSupported(version.value, parent.paths.root);
   if (!version.value.initialized)
     throw new PumiceError("LSM_INVALID", { what: "the parent is itself a clone that is not finished", root: parent.paths.root });
   const state = version.value;
@@ -76,9 +76,23 @@ async function beginClone(parent: StoreContext, child: StoreContext, options: Cl
     writerEpoch: 0,
     compactorEpoch: 0,
     checkpoints: [],
+    // A checkpoint of the latest state would know the WAL only as far as the last flush of a memtable did.
+    walIdLastSeen: options.checkpoint === undefined ? await lastWalId(parent, state) : state.walIdLastSeen,
     walStoreUri: child.hasOwnWalStore ? "" : undefined,
   });
   return (await child.manifest()).value;
+}
+
+/** The last object of the parent's WAL, as far as it goes on without a gap. */
+async function lastWalId(parent: StoreContext, state: Manifest): Promise<number> {
+  return await withRetry(parent.readPolicy, async () => {
+    let last = state.replayAfterWalId;
+    for await (const meta of parent.walStore.list(parent.paths.wals, { startAfter: parent.paths.wal(last) })) {
+      const id = idOf(meta.key, ".sst");
+      if (id === last + 1) last = id;
+    }
+    return Math.max(last, state.walIdLastSeen);
+  });
 }
 
 /** Makes the checkpoint by which a clone holds the SSTs of a parent. */

@@ -1,7 +1,7 @@
 /** What everything that works on one store shares: its names, its manifest, its tables. */
-import { crc32, PumiceError, type Clock, type ObjectStore, type Random } from "../../base/mod.ts";
+import { crc32, PumiceError, toHex, type Clock, type ObjectStore, type Random } from "../../base/mod.ts";
 import { Sealer } from "../format/compression.ts";
-import { decodeManifest, encodeManifest, type Manifest, type SstRef } from "../format/manifest.ts";
+import { decodeManifest, encodeManifest, isSegmented, type Manifest, type SstRef } from "../format/manifest.ts";
 import type { SstSettings } from "../format/sst-writer.ts";
 import { BlockCache } from "../store/block-cache.ts";
 import { pathsOf, type Paths } from "../store/paths.ts";
@@ -14,6 +14,9 @@ import type { View } from "./view.ts";
 
 /** Tables of a manifest, opened. */
 export type Tree = Pick<View, "l0" | "runs">;
+
+/** What of a manifest says which tables there are, and where. */
+export type TreeSources = Pick<Manifest, "l0" | "runs" | "segments" | "externalDbs">;
 
 /** See the header of this file. */
 export class StoreContext {
@@ -29,11 +32,12 @@ export class StoreContext {
   readonly manifests: Sequence<Manifest>;
   /** For reads: gives up after a while. */
   readonly readPolicy: RetryPolicy;
-  /** For writes: goes on until the store is closed. */
+  /** For writes: goes on until the store is closed, once `becomePatient` was called. */
   readonly writePolicy: RetryPolicy;
   private readonly components: LsmComponents;
   private readonly limits: Pick<LsmSettings, "cacheBytes" | "readAttemptsMax">;
   private readonly controller = new AbortController();
+  private isPatient = false;
   private tables = new Map<string, Table>();
 
   constructor(root: string, components: LsmComponents, settings: Pick<LsmSettings, "cacheBytes" | "readAttemptsMax">) {
@@ -51,7 +55,14 @@ export class StoreContext {
     this.operator = components.mergeOperator;
     const { signal } = this.controller;
     this.readPolicy = { clock: this.clock, attemptsMax: settings.readAttemptsMax, signal };
-    this.writePolicy = { clock: this.clock, attemptsMax: Infinity, signal };
+    const attemptsMax = (): number => (this.isPatient ? Infinity : settings.readAttemptsMax);
+    this.writePolicy = {
+      clock: this.clock,
+      signal,
+      get attemptsMax() {
+        return attemptsMax();
+      },
+    };
     this.manifests = new Sequence<Manifest>({
       store: this.store,
       policy: this.writePolicy,
@@ -79,6 +90,11 @@ export class StoreContext {
     return this.controller.signal;
   }
 
+  /** From now on writes are tried for ever: the store is open, and what it took must not be lost because the object store is away. */
+  becomePatient(): void {
+    this.isPatient = true;
+  }
+
   /** Lets go of the components, when everything has ended. */
   async release(): Promise<void> {
     await this.components.onClosed?.();
@@ -89,31 +105,38 @@ export class StoreContext {
     if (!this.signal.aborted) this.controller.abort(reason);
   }
 
-  /** The manifest in force. @throws LSM_NOT_FOUND if there is no store, LSM_UNSUPPORTED if it has segments. */
+  /** The manifest in force. @throws LSM_NOT_FOUND if there is no store. */
   async manifest(): Promise<{ readonly id: number; readonly value: Manifest }> {
     const version = await this.manifests.refresh();
     if (version === undefined) throw new PumiceError("LSM_NOT_FOUND", { root: this.paths.root });
-    checkSupported(version.value, this.paths.root);
     return version;
   }
 
-  /** Opens the tables that the manifest names; those it does not name any more are forgotten if `isCurrent`. */
-  tree(manifest: Manifest, isCurrent: boolean): Tree {
+  /**
+   * Opens the tables that the manifest names; those it does not name any more are forgotten if `isCurrent`. Segments share no key with each
+   * other or with the store's own tree, so theirs stand behind, each tree's in their order of age.
+   */
+  tree(manifest: TreeSources, isCurrent: boolean): Tree {
     const next = new Map<string, Table>();
     const external = new Map<string, string>();
     for (const db of manifest.externalDbs) for (const id of db.sstIds) external.set(id, db.path);
     const open = (ref: SstRef): Table => {
-      let table = this.tables.get(ref.viewId);
+      const name = viewName(ref);
+      let table = this.tables.get(name);
       if (table === undefined) {
         const parent = external.get(ref.id);
         const paths = parent === undefined ? this.paths : pathsOf(parent);
         const parts = { store: this.store, sealer: this.sealer, cache: this.cache, policy: this.readPolicy };
         table = new Table(ref, paths.sst(ref.id), parts);
       }
-      next.set(ref.viewId, table);
+      next.set(name, table);
       return table;
     };
-    const tree: Tree = { l0: manifest.l0.map(open), runs: manifest.runs.map((run) => ({ id: run.id, tables: run.ssts.map(open) })) };
+    const trees = [manifest, ...manifest.segments];
+    const tree: Tree = {
+      l0: trees.flatMap(({ l0 }) => l0.map(open)),
+      runs: trees.flatMap(({ runs }) => runs.map((run) => ({ id: run.id, tables: run.ssts.map(open) }))),
+    };
     if (isCurrent) {
       for (const [id, table] of this.tables) if (!next.has(id)) table.evict();
       this.tables = next;
@@ -122,11 +145,19 @@ export class StoreContext {
   }
 }
 
-/** @throws LSM_UNSUPPORTED if the manifest says what this engine cannot keep. */
-export function checkSupported(manifest: Manifest, root: string): void {
-  if (manifest.segments.length > 0 || manifest.segmentExtractor !== undefined) {
-    throw new PumiceError("LSM_UNSUPPORTED", { root, what: "the store has segments (SlateDB 0.13 and later)" });
-  }
+/** Two views of one SST are told apart by their ids, or, in a manifest of version 1, by their ranges. */
+function viewName(ref: SstRef): string {
+  const { visibleRange: range } = ref;
+  if (range === undefined) return ref.viewId;
+  const bound = (key: Uint8Array | undefined, isInclusive: boolean): string =>
+    `${isInclusive ? "=" : ""}${key === undefined ? "" : toHex(key)}`;
+  return `${ref.viewId} ${bound(range.start, range.startInclusive)} ${bound(range.end, range.endInclusive)}`;
+}
+
+/** @throws LSM_SEGMENTED if only a writer with the store's segment extractor, which this engine has not, may write to it. */
+export function checkWritable(manifest: Manifest, root: string): void {
+  if (!isSegmented(manifest)) return;
+  throw new PumiceError("LSM_SEGMENTED", { root, extractor: manifest.segmentExtractor ?? "", segments: manifest.segments.length });
 }
 
 /** How SSTs are written under these settings. */

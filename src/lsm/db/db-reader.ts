@@ -8,12 +8,12 @@
  */
 import { isPumiceError, PumiceError } from "../../base/mod.ts";
 import { isUuid, newUuid, type Uuid } from "../format/identifiers.ts";
-import type { Manifest } from "../format/manifest.ts";
+import { treesOf, type Manifest } from "../format/manifest.ts";
 import { readWal } from "../format/sst-reader.ts";
 import { withRetry } from "../store/retry.ts";
 import { deleteCheckpoint, newCheckpoint, refreshCheckpoint } from "./checkpoints.ts";
-import { checkSupported, StoreContext } from "./context.ts";
-import { Memtable } from "./memtable.ts";
+import { StoreContext } from "./context.ts";
+import { Memtable, MemRow } from "./memtable.ts";
 import { NOT_CACHED, ownValue, Reads, type GetOptions, type ScanOptions } from "./reads.ts";
 import type { KeyValue, Scan } from "./scan.ts";
 import { LSM_DEFAULTS, type LsmComponents } from "./settings.ts";
@@ -44,19 +44,34 @@ interface ReaderSettings {
   readonly filtersExpired: boolean;
 }
 
+/** Rows of the WAL that are in no L0 yet. */
+interface Tail {
+  readonly memtable: Memtable;
+  /** The last WAL object that is in the memtable. */
+  walId: number;
+}
+
+interface OwnCheckpoint {
+  readonly id: Uuid;
+  /** When it was made or renewed, by both clocks: one may jump, the other stand still while the machine sleeps. */
+  readonly wallMs: number;
+  readonly steadyMs: number;
+}
+
 /** See the header of this file. */
 export class DbReader {
   private readonly context: StoreContext;
   private readonly settings: ReaderSettings;
   private readonly reads: Reads;
   private manifest: Manifest | undefined;
-  private memtable = new Memtable();
-  private walId = 0;
+  private tail: Tail = { memtable: new Memtable(), walId: 0 };
   private view: View = { memtables: [], l0: [], runs: [] };
   private seq = 0;
-  private own: { readonly id: Uuid; readonly renewAtMs: number } | undefined;
+  private own: OwnCheckpoint | undefined;
   private end: PumiceError | undefined;
   private polling: Promise<void> = Promise.resolve();
+  private loading: Promise<void> = Promise.resolve();
+  private closing: Promise<void> | undefined;
 
   /** Opens a store for reading. @throws LSM_NOT_FOUND, LSM_CHECKPOINT_NOT_FOUND, LSM_CORRUPT, LSM_UNSUPPORTED, LSM_INVALID */
   static async open(root: string, components: LsmComponents, options: ReaderOptions = {}): Promise<DbReader> {
@@ -75,7 +90,12 @@ export class DbReader {
     }
     const context = new StoreContext(root, components, { ...LSM_DEFAULTS, cacheBytes: options.cacheBytes ?? LSM_DEFAULTS.cacheBytes });
     const reader = new DbReader(context, settings);
-    await reader.load();
+    try {
+      await reader.load();
+    } catch (error) {
+      await reader.close();
+      throw error;
+    }
     if (typeof settings.mode === "string") reader.polling = reader.poll();
     return reader;
   }
@@ -125,19 +145,27 @@ export class DbReader {
     if (typeof this.settings.mode === "string") await this.load();
   }
 
-  /** Gives its checkpoint back and ends. Idempotent. */
+  /** Gives its checkpoint back and ends; one that cannot be given back expires. Idempotent. */
   async close(): Promise<void> {
-    if (this.end !== undefined) return;
-    this.end = new PumiceError("LSM_CLOSED", { what: "the reader is closed" });
-    const { own } = this;
-    if (own !== undefined) await deleteCheckpoint(this.context, own.id);
-    this.context.abort(this.end);
-    await this.polling;
-    await this.context.release();
+    this.closing ??= this.closeNow();
+    await this.closing;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  private async closeNow(): Promise<void> {
+    this.end ??= new PumiceError("LSM_CLOSED", { what: "the reader is closed" });
+    try {
+      if (this.own !== undefined) await deleteCheckpoint(this.context, this.own.id);
+    } catch (error) {
+      if (!isPumiceError(error)) throw error;
+    } finally {
+      this.context.abort(this.end);
+      await this.polling;
+      await this.context.release();
+    }
   }
 
   private async poll(): Promise<void> {
@@ -156,27 +184,33 @@ export class DbReader {
     }
   }
 
+  /** One at a time: two would put the same rows into the same memtable. */
   private async load(): Promise<void> {
+    const turn = this.loading.then(async () => await this.loadNow());
+    this.loading = turn.catch(() => undefined);
+    await turn;
+  }
+
+  private async loadNow(): Promise<void> {
     const manifest = await this.latest();
     const isNewTree = this.manifest === undefined || !sameTree(manifest, this.manifest);
-    const memtable = isNewTree ? new Memtable() : this.memtable;
-    let walId = isNewTree ? manifest.replayAfterWalId : this.walId;
+    const tail = isNewTree ? { memtable: new Memtable(), walId: manifest.replayAfterWalId } : this.tail;
     const lastWalId = typeof this.settings.mode === "string" ? Infinity : manifest.walIdLastSeen;
-    while (!this.settings.skipsWal && walId < lastWalId) {
-      const key = this.context.paths.wal(walId + 1);
+    while (!this.settings.skipsWal && tail.walId < lastWalId) {
+      const key = this.context.paths.wal(tail.walId + 1);
       const bytes = await withRetry(
         this.context.readPolicy,
         async () => await this.context.walStore.get(key, { signal: this.context.signal }),
       );
       if (bytes === undefined) break;
-      for (const row of readWal(bytes, key, this.context.sealer)) if (row.seq > manifest.lastL0Seq) memtable.insert(row);
-      walId++;
+      for (const row of readWal(bytes, key, this.context.sealer)) if (row.seq > manifest.lastL0Seq) tail.memtable.insert(new MemRow(row));
+      // With its rows, not at the end: should the next object fail, these are not read again.
+      tail.walId++;
     }
     this.manifest = manifest;
-    this.memtable = memtable;
-    this.walId = walId;
-    this.view = { memtables: [memtable], ...this.context.tree(manifest, true) };
-    this.seq = Math.max(manifest.lastL0Seq, memtable.lastSeq);
+    this.tail = tail;
+    this.view = { memtables: [tail.memtable], ...this.context.tree(manifest, true) };
+    this.seq = Math.max(manifest.lastL0Seq, tail.memtable.lastSeq);
   }
 
   private async latest(): Promise<Manifest> {
@@ -191,35 +225,44 @@ export class DbReader {
     const found = isUuid(id) ? manifest.checkpoints.find((checkpoint) => checkpoint.id === id) : undefined;
     const version = found === undefined ? undefined : await this.context.manifests.read(found.manifestId);
     if (version === undefined) throw new PumiceError("LSM_CHECKPOINT_NOT_FOUND", { checkpoint: id });
-    checkSupported(version.value, this.context.paths.root);
     return version.value;
   }
 
-  /** Makes its checkpoint when the tree has changed, renews it at half of its life. One put of the manifest each. */
+  /** Makes its checkpoint when the tree has changed or somebody has deleted it, renews it at half of its life. One put of the manifest each. */
   private async withOwnCheckpoint(latest: Manifest): Promise<Manifest> {
-    const nowMs = this.context.clock.now();
+    const { clock } = this.context;
+    const times = { wallMs: clock.now(), steadyMs: clock.monotonic() };
     const lifetimeMs = this.settings.checkpointLifetimeMs;
     const old = this.own;
-    if (old !== undefined && this.manifest !== undefined && sameTree(latest, this.manifest)) {
-      if (nowMs < old.renewAtMs) return this.manifest;
-      await refreshCheckpoint(this.context, old.id, lifetimeMs);
-      this.own = { id: old.id, renewAtMs: nowMs + lifetimeMs / 2 };
-      return this.manifest;
+    const isHeld = old !== undefined && latest.checkpoints.some(({ id }) => id === old.id);
+    if (isHeld && this.manifest !== undefined && sameTree(latest, this.manifest)) {
+      const ageMs = Math.max(Math.abs(times.wallMs - old.wallMs), times.steadyMs - old.steadyMs);
+      if (ageMs < lifetimeMs / 2) return this.manifest;
+      try {
+        await refreshCheckpoint(this.context, old.id, lifetimeMs);
+        this.own = { id: old.id, ...times };
+        return this.manifest;
+      } catch (error) {
+        // Deleted since `latest` was read: another is made.
+        if (!isPumiceError(error, "LSM_CHECKPOINT_NOT_FOUND")) throw error;
+      }
     }
     const id = newUuid(this.context.random);
     const version = await this.context.manifests.update((manifest, baseId) => {
       const checkpoint = newCheckpoint(this.context, { lifetimeMs }, { id, manifestId: baseId + 1 });
       return { ...manifest, checkpoints: [...manifest.checkpoints.filter((each) => each.id !== old?.id && each.id !== id), checkpoint] };
     });
-    this.own = { id, renewAtMs: nowMs + lifetimeMs / 2 };
+    this.own = { id, ...times };
     return version.value;
   }
 }
 
 function sameTree(left: Manifest, right: Manifest): boolean {
   const ids = (manifest: Manifest): string =>
-    [...manifest.l0.map((sst) => sst.viewId), ...manifest.runs.map((run) => `${run.id}:${run.ssts.map((sst) => sst.viewId).join()}`)].join(
-      " ",
-    );
+    treesOf(manifest)
+      .map(({ l0, runs }) =>
+        [...l0.map((sst) => sst.viewId), ...runs.map((run) => `${run.id}:${run.ssts.map((sst) => sst.viewId).join()}`)].join(" "),
+      )
+      .join("/");
   return left.lastL0Seq === right.lastL0Seq && ids(left) === ids(right);
 }

@@ -5,19 +5,20 @@
  * 1. One process writes: a newer writer's epoch or fence ends this one with LSM_FENCED.
  * 2. A commit is synchronous: nothing comes between its sequence number, its rows in WAL and memtable, and its visibility.
  */
-import { assert, isPumiceError, PumiceError } from "../../base/mod.ts";
+import { assert, EMPTY_BYTES, isPumiceError, PumiceError } from "../../base/mod.ts";
 import type { Uuid } from "../format/identifiers.ts";
 import type { Checkpoint, Manifest } from "../format/manifest.ts";
-import { MERGE, TOMBSTONE, VALUE, type Row } from "../format/row.ts";
+import { MERGE, TOMBSTONE, VALUE } from "../format/row.ts";
 import type { SequenceTracker } from "../format/sequence-tracker.ts";
 import type { GcReport } from "../gc/gc.ts";
+import { Arena } from "./arena.ts";
 import { Background } from "./background.ts";
 import { checkWrite, makeRow, WriteBatch, type PutOptions } from "./batch.ts";
 import { createCheckpoint, deleteCheckpoint, refreshCheckpoint, type CheckpointOptions } from "./checkpoints.ts";
 import { sstSettings, StoreContext } from "./context.ts";
 import { Flusher, type FrozenMemtable } from "./flusher.ts";
 import { HybridClock } from "./hybrid-clock.ts";
-import { Memtable } from "./memtable.ts";
+import { Memtable, type MemRow } from "./memtable.ts";
 import { checkEpoch, openForWriting, type Opened } from "./open.ts";
 import { Pins } from "./pins.ts";
 import { NOT_CACHED, ownValue, Reads, type GetOptions, type ReadSource, type ScanBounds, type ScanOptions } from "./reads.ts";
@@ -56,6 +57,7 @@ export class Db {
   private readonly background: Background;
   /** Reached by rows that are in L0. */
   private readonly flushed: SeqWaiters;
+  private arena = new Arena();
   private memtable: Memtable;
   /** Oldest first. */
   private frozen: FrozenMemtable[];
@@ -75,15 +77,17 @@ export class Db {
   static async open(root: string, components: LsmComponents, options: LsmOptions = {}): Promise<Db> {
     const settings = completeSettings(options);
     const context = new StoreContext(root, components, settings);
-    const opened = await openForWriting(context, settings);
-    const db = new Db(context, settings, opened);
     try {
+      const opened = await openForWriting(context, settings);
+      context.becomePatient();
+      const db = new Db(context, settings, opened);
       await db.background.start();
+      return db;
     } catch (error) {
       context.abort(error);
+      await context.release();
       throw error;
     }
-    return db;
   }
 
   private constructor(context: StoreContext, settings: LsmSettings, opened: Opened) {
@@ -149,7 +153,7 @@ export class Db {
 
   /** As delete, without a promise: visible at once, durable later. @throws LSM_BUSY */
   deleteSync(key: Uint8Array): WriteHandle {
-    return this.commitOne(TOMBSTONE, { key, value: key.subarray(0, 0) }, "never");
+    return this.commitOne(TOMBSTONE, { key, value: EMPTY_BYTES }, "never");
   }
 
   /** As write, without a promise: visible at once, durable later. @throws LSM_BUSY */
@@ -159,8 +163,7 @@ export class Db {
     if (this.context.operator === undefined && batch.entries.some((entry) => entry.kind === MERGE))
       throw new PumiceError("LSM_MERGE_OPERATOR");
     const handle = { seq: this.lastSeq + 1, createTs: this.hybrid.tick() };
-    const { seq, createTs } = handle;
-    this.commitRows(batch.rows({ seq, createTs, defaultTtlMs: this.settings.defaultTtlMs, operator: this.context.operator }), handle);
+    this.commitRows(batch.rows({ ...handle, ...this.stampRest() }), handle);
     return handle;
   }
 
@@ -223,6 +226,7 @@ export class Db {
     this.checkOpen();
     const host = {
       log: this.conflicts,
+      room: (signal: AbortSignal | undefined) => (this.isFull ? this.waitForRoom(signal) : undefined),
       source: (seq: number) => this.source(seq),
       commit: (batch: WriteBatch) => this.writeSync(batch),
       finish: async (handle: WriteHandle, options: WriteOptions | undefined) => await this.finish(handle, options),
@@ -373,23 +377,27 @@ export class Db {
 
   private commitOne(kind: 0 | 1, entry: { key: Uint8Array; value: Uint8Array }, ttl: PutOptions["ttl"]): WriteHandle {
     this.checkWritable();
-    checkWrite(entry.key, entry.value);
+    checkWrite(entry.key, entry.value, ttl);
     const handle = { seq: this.lastSeq + 1, createTs: this.hybrid.tick() };
-    const stamp = { seq: handle.seq, createTs: handle.createTs, defaultTtlMs: this.settings.defaultTtlMs, operator: undefined };
+    const { arena, settings } = this;
+    const stamp = { seq: handle.seq, createTs: handle.createTs, defaultTtlMs: settings.defaultTtlMs, operator: undefined, arena };
     this.commitRows([makeRow({ kind, key: entry.key, value: entry.value, ttl }, stamp)], handle);
     return handle;
   }
 
-  /** The rows' bytes are the caller's: inserting copies them. */
-  private commitRows(rows: readonly Row[], handle: WriteHandle): void {
+  private stampRest(): { defaultTtlMs: number | undefined; operator: LsmComponents["mergeOperator"]; arena: Arena } {
+    return { defaultTtlMs: this.settings.defaultTtlMs, operator: this.context.operator, arena: this.arena };
+  }
+
+  private commitRows(rows: readonly MemRow[], handle: WriteHandle): void {
     this.lastSeq = handle.seq;
+    this.wal?.append(rows, handle.seq);
     for (const row of rows) this.memtable.insert(row);
-    this.wal?.append(handle.seq);
     this.counts.puts += rows.length;
     if (!this.conflicts.isIdle) {
       this.conflicts.note(
         handle.seq,
-        rows.map((row) => row.key.slice()),
+        rows.map((row) => row.key),
       );
     }
     this.tracker.record(handle.seq, Math.floor(handle.createTs / 1000));
@@ -439,10 +447,10 @@ export class Db {
 
   private freeze(): void {
     if (this.memtable.isEmpty) return;
-    const next = new Memtable();
-    const walId = this.wal?.cutFor(next) ?? this.fenceId;
+    const walId = this.wal?.cut() ?? this.fenceId;
     this.frozen.push({ memtable: this.memtable, walId, tracker: this.tracker.encode() });
-    this.memtable = next;
+    this.memtable = new Memtable();
+    this.arena = new Arena();
     this.walFilesAtFreeze = this.wal?.files ?? 0;
     this.currentView = this.makeView(this.manifest);
   }
@@ -465,7 +473,7 @@ export class Db {
   }
 
   private newWal(opened: Opened): WalWriter {
-    const settings = sstSettings(this.settings, opened.profile);
+    const settings = { ...sstSettings(this.settings, opened.profile), fileBytesMax: this.settings.l0SstBytes };
     const hooks = {
       onDurable: () => {
         if (this.wal === undefined || this.wal.files - this.walFilesAtFreeze < this.settings.walFilesMax) return;
@@ -478,10 +486,7 @@ export class Db {
         if (latest !== undefined) checkEpoch(latest.value, this.epoch);
       },
     };
-    return new WalWriter(
-      { context: this.context, settings, hooks },
-      { nextId: opened.fenceId + 1, seq: opened.lastSeq, memtable: opened.memtable },
-    );
+    return new WalWriter({ context: this.context, settings, hooks }, { nextId: opened.fenceId + 1, seq: opened.lastSeq });
   }
 
   private flushHooks(): ConstructorParameters<typeof Flusher>[2] {

@@ -15,9 +15,9 @@ import { readWal } from "../format/sst-reader.ts";
 import { encodeFence } from "../format/sst-writer.ts";
 import { idOf } from "../store/paths.ts";
 import { createObject, withRetry } from "../store/retry.ts";
-import { checkSupported, type StoreContext } from "./context.ts";
+import { checkWritable, type StoreContext } from "./context.ts";
 import type { FrozenMemtable } from "./flusher.ts";
-import { Memtable } from "./memtable.ts";
+import { Memtable, MemRow } from "./memtable.ts";
 import type { Profile } from "./settings.ts";
 
 /** What opening found and made. */
@@ -41,10 +41,10 @@ export interface Opened {
 /** WAL objects read at a time. */
 const PREFETCH = 4;
 
-/** Opens the store, making it if there is none. @throws LSM_CORRUPT, LSM_MISSING, LSM_UNSUPPORTED, LSM_DOWNGRADE, LSM_INVALID, and LSM_FENCED if another opens it meanwhile */
+/** Opens the store, making it if there is none. @throws LSM_CORRUPT, LSM_MISSING, LSM_UNSUPPORTED, LSM_SEGMENTED, LSM_DOWNGRADE, LSM_INVALID, and LSM_FENCED if another opens it meanwhile */
 export async function openForWriting(context: StoreContext, wanted: { compat: Profile | undefined; l0SstBytes: number }): Promise<Opened> {
   const before = await loadOrCreate(context);
-  checkSupported(before, context.paths.root);
+  checkWritable(before, context.paths.root);
   if (!before.initialized)
     throw new PumiceError("LSM_INVALID", { what: "the clone is not finished; make it again", root: context.paths.root });
   if (before.fileVersion === 1 && (before.walStoreUri !== undefined) !== context.hasOwnWalStore) {
@@ -164,7 +164,7 @@ async function replay(context: StoreContext, range: ReplayRange): Promise<Omit<O
   for await (const { id, rows } of readWals(context, range)) {
     for (const row of rows) {
       if (row.seq <= manifest.lastL0Seq) continue;
-      memtable.insert(row);
+      memtable.insert(new MemRow(row));
       replayedRows++;
     }
     lastSeq = Math.max(lastSeq, memtable.lastSeq);

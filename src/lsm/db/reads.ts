@@ -1,7 +1,7 @@
 /** Reading: what the store itself, snapshots, transactions and readers of other processes' stores have in common. */
 import { isPumiceError } from "../../base/mod.ts";
 import { intersect, prefixRange, type KeyRange } from "../format/key-range.ts";
-import { checkKey, type Row } from "../format/row.ts";
+import { checkBytes, checkKey, type Row } from "../format/row.ts";
 import { MergeCursor, type Order, type RowCursor } from "../store/cursors.ts";
 import { nothingLoaded } from "../store/tables.ts";
 import { Arena } from "./arena.ts";
@@ -47,6 +47,7 @@ const REOPEN_MAX = 5;
 /** The range that bounds mean. */
 export function rangeOf(bounds: ScanBounds): KeyRange {
   const { gte, gt, lte, lt, prefix } = bounds;
+  for (const [name, bound] of Object.entries({ gte, gt, lte, lt, prefix })) if (bound !== undefined) checkBytes(bound, `bound ${name}`);
   const range: KeyRange = { start: gte ?? gt, startInclusive: gte !== undefined, end: lte ?? lt, endInclusive: lte !== undefined };
   return prefix === undefined ? range : intersect(range, prefixRange(prefix));
 }
@@ -79,7 +80,7 @@ export class Reads {
   rowSync(key: Uint8Array, options?: GetOptions): Row | undefined | typeof NOT_CACHED {
     const { source } = this;
     source.check();
-    if (key.length === 0 || key.length > 65_535) checkKey(key);
+    if (!(key instanceof Uint8Array) || key.length === 0 || key.length > 65_535) checkKey(key);
     source.onRead?.(key);
     const lookup = { key, maxSeq: source.maxSeq(options?.durability), rules: source.rules(), local: source.local };
     const result = lookupNow(source.view(), lookup, undefined);
@@ -91,7 +92,7 @@ export class Reads {
     const { source } = this;
     const now = this.rowSync(key, options);
     if (now !== NOT_CACHED) return now;
-    const lookup = { key, maxSeq: source.maxSeq(options?.durability), rules: source.rules(), local: source.local };
+    let lookup = { key, maxSeq: source.maxSeq(options?.durability), rules: source.rules(), local: source.local };
     const unpin = source.pin?.(lookup.maxSeq);
     try {
       let view = source.view();
@@ -107,6 +108,8 @@ export class Reads {
           if (!isPumiceError(error, "LSM_MISSING") || source.view() === view || reopened > REOPEN_MAX) throw error;
           view = source.view();
           loaded = nothingLoaded();
+          // Without a pin, the newer state need not have what a reader at the old sequence number sees.
+          if (unpin === undefined) lookup = { ...lookup, maxSeq: source.maxSeq(options?.durability) };
         }
         source.check();
       }
@@ -123,12 +126,13 @@ export class Reads {
     source.onRead?.(range);
     const order = options.order ?? "ascending";
     const maxSeq = source.maxSeq(options.durability);
+    const isPinned = source.pin !== undefined;
     const readAhead = { cachesBlocks: options.cachesBlocks ?? false, readAheadBytesMax: options.readAheadBytesMax ?? READ_AHEAD_BYTES };
     const release = source.pin?.(maxSeq);
     return new Scan({
       range,
       order,
-      maxSeq,
+      maxSeq: () => (isPinned ? maxSeq : source.maxSeq(options.durability)),
       rules: source.rules(),
       open: (part): RowCursor => {
         const cursor = openCursor(source.view(), { range: part, order, readAhead });

@@ -21,7 +21,8 @@ export interface KeyValue {
 export interface ScanParts {
   readonly range: KeyRange;
   readonly order: Order;
-  readonly maxSeq: number;
+  /** Rows with a higher sequence number are not seen. Asked again when a scan that nothing is kept for begins again. */
+  maxSeq(): number;
   readonly rules: ReadRules;
   /** Opens all versions of all keys in a part of the range. */
   open(range: KeyRange): RowCursor;
@@ -29,7 +30,7 @@ export interface ScanParts {
   view(): unknown;
   /** Throws if the store that is scanned has been closed. */
   check(): void;
-  /** Called once, when the scan is at its end or disposed. */
+  /** Called once, when the scan is at its end or disposed. Absent: nothing is kept for the scan. */
   release?(): void;
 }
 
@@ -52,12 +53,15 @@ export class Scan implements AsyncIterable<KeyValue> {
   private group: Row[] = [];
   private lastKey: Uint8Array | undefined;
   private openedView: unknown;
+  private maxSeq: number;
 
   constructor(parts: ScanParts) {
     this.parts = parts;
     this.isDone = isEmptyRange(parts.range);
     this.openedView = parts.view();
+    this.maxSeq = parts.maxSeq();
     this.cursor = parts.open(parts.range);
+    if (this.isDone) this.dispose();
   }
 
   /** Up to `count` further rows; fewer only at the end. @throws LSM_CLOSED, LSM_CORRUPT, LSM_MISSING, LSM_MERGE_OPERATOR, STORE_UNAVAILABLE */
@@ -85,15 +89,19 @@ export class Scan implements AsyncIterable<KeyValue> {
     return (await this.nextBatch(1, options))[0];
   }
 
-  /** All further rows, at most `limit`. */
+  /** All further rows, at most `limit`, and the end of the scan. */
   async toArray(limit = Infinity): Promise<KeyValue[]> {
     const rows: KeyValue[] = [];
-    while (rows.length < limit) {
-      const batch = await this.nextBatch(Math.min(ITERATION_BATCH, limit - rows.length));
-      if (batch.length === 0) break;
-      for (const row of batch) rows.push(row);
+    try {
+      while (rows.length < limit) {
+        const batch = await this.nextBatch(Math.min(ITERATION_BATCH, limit - rows.length));
+        if (batch.length === 0) break;
+        for (const row of batch) rows.push(row);
+      }
+      return rows;
+    } finally {
+      this.dispose();
     }
-    return rows;
   }
 
   /** Goes on at `key`, which lies ahead in the scan's direction and inside its range. @throws LSM_INVALID otherwise */
@@ -137,6 +145,11 @@ export class Scan implements AsyncIterable<KeyValue> {
       if (!isPumiceError(error, "LSM_MISSING") || this.parts.view() === this.openedView) throw error;
       const { range, order } = this.parts;
       const { lastKey } = this;
+      if (this.parts.release === undefined) {
+        // Of what the newer state has, nothing was kept for this scan: half of one and half of the other would be neither.
+        if (lastKey !== undefined) throw error;
+        this.maxSeq = this.parts.maxSeq();
+      }
       if (lastKey === undefined) this.open(range);
       else if (order === "ascending") this.open({ ...range, start: lastKey, startInclusive: false });
       else this.open({ ...range, end: lastKey, endInclusive: false });
@@ -182,7 +195,7 @@ export class Scan implements AsyncIterable<KeyValue> {
       if (row === undefined) return "end";
       // Of the versions of a key, those up to the first that is no merge operand count; the others are passed over.
       const last = group.at(-1);
-      if ((row.seq <= this.parts.maxSeq || row.seq >= LOCAL_SEQ) && (last === undefined || last.kind === MERGE)) group.push(row);
+      if ((row.seq <= this.maxSeq || row.seq >= LOCAL_SEQ) && (last === undefined || last.kind === MERGE)) group.push(row);
       if (!cursor.next()) {
         this.isFresh = true;
         return "load";

@@ -143,22 +143,51 @@ export function completeSettings(options: LsmOptions): LsmSettings {
   const { compactor, gc, ...rest } = options;
   const settings: LsmSettings = {
     ...LSM_DEFAULTS,
-    ...rest,
-    compactor: compactor === false ? undefined : { ...COMPACTOR_DEFAULTS, ...compactor },
-    gc: gc === false ? undefined : { ...GC_DEFAULTS, ...gc },
+    ...given("", rest, LSM_DEFAULTS),
+    compactor: compactor === false ? undefined : { ...COMPACTOR_DEFAULTS, ...given("compactor.", compactor, COMPACTOR_DEFAULTS) },
+    gc: gc === false ? undefined : { ...GC_DEFAULTS, ...given("gc.", gc, GC_DEFAULTS) },
   };
   validate(settings);
   return settings;
 }
 
+/** Settings for which undefined is a value of its own, and not "as by default". */
+const MAY_BE_UNDEFINED = new Set(["compat", "flushIntervalMs", "defaultTtlMs"]);
+
+/** What of `options` was given. @throws LSM_INVALID for a name that is none: misspelled, it would have no effect. */
+function given<T extends object>(group: string, options: T | undefined, known: object): Partial<T> {
+  const chosen = Object.entries(options ?? {}).filter(([name, value]) => value !== undefined || MAY_BE_UNDEFINED.has(name));
+  for (const [name] of chosen) {
+    if (!Object.hasOwn(known, name)) {
+      throw new PumiceError("LSM_INVALID", {
+        what: "there is no such setting",
+        setting: group + name,
+        known: Object.keys(known).join(" "),
+      });
+    }
+  }
+  return Object.fromEntries(chosen) as Partial<T>;
+}
+
+type Need = (isGood: boolean, setting: string, must: string) => void;
+
+const isCount = (value: unknown, least: number): boolean => Number.isSafeInteger(value) && (value as number) >= least;
+const isTime = (value: unknown, least: number): boolean => typeof value === "number" && value >= least;
+
 function validate(settings: LsmSettings): void {
-  const need = (isGood: boolean, setting: keyof LsmSettings | `compactor.${keyof CompactorSettings}`, must: string): void => {
+  const need: Need = (isGood, setting, must) => {
     if (!isGood) throw new PumiceError("LSM_INVALID", { what: "setting is out of range", setting, must });
   };
-  const isCount = (value: number, least: number): boolean => Number.isSafeInteger(value) && value >= least;
   need(settings.compat === undefined || ["0.12", "0.14"].includes(settings.compat), "compat", "be 0.12 or 0.14");
-  need(settings.flushIntervalMs === undefined || settings.flushIntervalMs > 0, "flushIntervalMs", "be positive or undefined");
-  need(settings.manifestPollMs > 0, "manifestPollMs", "be positive");
+  need(
+    settings.flushIntervalMs === undefined || (isTime(settings.flushIntervalMs, 0) && settings.flushIntervalMs > 0),
+    "flushIntervalMs",
+    "be positive or undefined",
+  );
+  need(isTime(settings.manifestPollMs, 0) && settings.manifestPollMs > 0, "manifestPollMs", "be positive");
+  need(typeof settings.walEnabled === "boolean", "walEnabled", "be true or false");
+  need(typeof settings.filtersExpired === "boolean", "filtersExpired", "be true or false");
+  need(settings.defaultTtlMs === undefined || isTime(settings.defaultTtlMs, 0), "defaultTtlMs", "be 0 or more, or undefined");
   need(isCount(settings.l0SstBytes, 1), "l0SstBytes", "be at least 1");
   need(isCount(settings.l0SstsMax, 1), "l0SstsMax", "be at least 1");
   need(isCount(settings.walFilesMax, 1), "walFilesMax", "be at least 1");
@@ -169,11 +198,22 @@ function validate(settings: LsmSettings): void {
   need(isCount(settings.filterBitsPerKey, 1) && settings.filterBitsPerKey <= 100, "filterBitsPerKey", "be 1 to 100");
   need(isCount(settings.cacheBytes, 0), "cacheBytes", "be 0 or more");
   need(isCount(settings.readAttemptsMax, 1), "readAttemptsMax", "be at least 1");
-  const { compactor } = settings;
-  if (compactor === undefined) return;
-  need(isCount(compactor.minSources, 1), "compactor.minSources", "be at least 1");
-  need(isCount(compactor.maxSources, compactor.minSources), "compactor.maxSources", "be at least minSources");
-  need(compactor.includeSizeThreshold >= 1, "compactor.includeSizeThreshold", "be at least 1");
-  need(isCount(compactor.maxSstBytes, 1), "compactor.maxSstBytes", "be at least 1");
-  need(isCount(compactor.maxConcurrent, 1), "compactor.maxConcurrent", "be at least 1");
+  validateBackground(settings, need);
+}
+
+function validateBackground({ compactor, gc }: Pick<LsmSettings, "compactor" | "gc">, need: Need): void {
+  if (compactor !== undefined) {
+    need(isTime(compactor.pollIntervalMs, 1), "compactor.pollIntervalMs", "be at least 1");
+    need(isCount(compactor.minSources, 1), "compactor.minSources", "be at least 1");
+    need(isCount(compactor.maxSources, compactor.minSources), "compactor.maxSources", "be at least minSources");
+    need(isTime(compactor.includeSizeThreshold, 1), "compactor.includeSizeThreshold", "be at least 1");
+    need(isCount(compactor.maxSstBytes, 1), "compactor.maxSstBytes", "be at least 1");
+    need(isCount(compactor.maxConcurrent, 1), "compactor.maxConcurrent", "be at least 1");
+    need(isTime(compactor.checkpointLifetimeMs, 0), "compactor.checkpointLifetimeMs", "be 0 or more");
+    need(typeof compactor.movesTrivially === "boolean", "compactor.movesTrivially", "be true or false");
+  }
+  if (gc !== undefined) {
+    need(isTime(gc.intervalMs, 1), "gc.intervalMs", "be at least 1");
+    need(isTime(gc.minAgeMs, 0), "gc.minAgeMs", "be 0 or more");
+  }
 }

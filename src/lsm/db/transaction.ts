@@ -6,6 +6,7 @@
  */
 import { PumiceError } from "../../base/mod.ts";
 import { contains, type KeyRange } from "../format/key-range.ts";
+import { Arena } from "./arena.ts";
 import { WriteBatch, type PutOptions } from "./batch.ts";
 import { Memtable } from "./memtable.ts";
 import { NOT_CACHED, ownValue, Reads, type GetOptions, type ReadSource, type ScanOptions } from "./reads.ts";
@@ -76,6 +77,8 @@ export class ConflictLog {
 /** What a transaction needs of its store. */
 export interface TransactionHost {
   readonly log: ConflictLog;
+  /** Resolves when a write may begin. */
+  room(signal: AbortSignal | undefined): Promise<void> | undefined;
   source(seq: number): ReadSource;
   /** Commits the batch; it must not be empty. */
   commit(batch: WriteBatch): WriteHandle;
@@ -92,6 +95,7 @@ export class Transaction {
   private readonly reads: Reads;
   private readonly batch = new WriteBatch();
   private readonly local = new Memtable();
+  private readonly arena = new Arena();
   private readonly readKeys = new Set<string>();
   private readonly readRanges: KeyRange[] = [];
   private readonly unmarked = new Set<string>();
@@ -165,6 +169,11 @@ export class Transaction {
   async commit(options?: WriteOptions): Promise<WriteHandle | undefined> {
     this.checkOpen();
     try {
+      for (let room = this.host.room(options?.signal); room !== undefined; room = this.host.room(options?.signal)) {
+        await room;
+        // It may have been committed or rolled back meanwhile.
+        this.checkOpen();
+      }
       this.checkConflicts();
       if (this.batch.size === 0) return undefined;
       const handle = this.host.commit(this.batch);
@@ -194,7 +203,7 @@ export class Transaction {
     if (entry.kind === 1) single.delete(entry.key);
     else if (entry.kind === 8) single.merge(entry.key, entry.value);
     else single.put(entry.key, entry.value);
-    const stamp = { seq: LOCAL_SEQ + before, createTs: 0, defaultTtlMs: undefined, operator: undefined };
+    const stamp = { seq: LOCAL_SEQ + before, createTs: 0, defaultTtlMs: undefined, operator: undefined, arena: this.arena };
     for (const row of single.rows(stamp)) this.local.insert(row);
   }
 

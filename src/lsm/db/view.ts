@@ -58,7 +58,7 @@ export function lookupNow(view: View, lookup: Lookup, loaded: Loaded | undefined
   for (const run of view.runs) {
     for (let i = firstTable(run.tables, key); i < run.tables.length; i++) {
       const table = run.tables[i] as Table;
-      if (compareBytes(table.ref.info.firstEntry ?? key, key) > 0) break;
+      if (compareBytes(table.firstKey ?? key, key) > 0) break;
       const result = ask(table);
       if (typeof result === "function") return result;
       if (result) return resolve(found, lookup.rules);
@@ -73,7 +73,7 @@ function firstTable(tables: readonly Table[], key: Uint8Array): number {
   let high = tables.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if (compareBytes((tables[middle] as Table).ref.info.firstEntry ?? key, key) < 0) low = middle + 1;
+    if (compareBytes((tables[middle] as Table).firstKey ?? key, key) < 0) low = middle + 1;
     else high = middle;
   }
   return Math.max(0, low - 1);

@@ -9,14 +9,20 @@
  * 3. A block with more than one entry is at most `blockSizeBytes` long.
  */
 import { assert, viewOf } from "../../base/mod.ts";
-import { FLAG_CREATE, FLAG_EXPIRE, PackedRow, setTime, type Row } from "./row.ts";
+import type { EntryCursor } from "./entry-cursor.ts";
+import { FLAG_CREATE, FLAG_EXPIRE, setTime, TOMBSTONE, type Row } from "./row.ts";
 
 const RESTART_INTERVAL = 16;
 const SEQ_AND_FLAGS_BYTES = 9;
 const U32 = 0x1_0000_0000;
-const INLINE_COPY_BYTES = 128;
 
-/** Builds one block after the other in a buffer that is reused. */
+interface EntryHead {
+  readonly key: Uint8Array;
+  readonly keyLength: number;
+  readonly valueLength: number;
+}
+
+/** Builds one block after the other in one buffer. */
 export class BlockWriter {
   private readonly blockSizeBytes: number;
   private buffer: Uint8Array;
@@ -24,9 +30,9 @@ export class BlockWriter {
   private length = 0;
   private restarts: number[] = [];
   private entries = 0;
-  private lastKey: Uint8Array = new Uint8Array(64);
-  private lastKeyLength = 0;
-  private readonly packed = new PackedRow();
+  /** The key of the last entry is its first `keyLength` bytes. */
+  private keyBuffer: Uint8Array = new Uint8Array(64);
+  private keyLength = 0;
 
   constructor(blockSizeBytes: number) {
     this.blockSizeBytes = blockSizeBytes;
@@ -38,95 +44,143 @@ export class BlockWriter {
     return this.entries === 0;
   }
 
-  /** Appends the row unless it does not fit; then the block is to be finished and the row added to the next. */
-  add(row: Row): boolean {
-    return this.addPacked(this.packed.set(row));
+  /** A view of the last entry's key, of this block or of the one before; changes with the next entry. */
+  get lastKey(): Uint8Array {
+    return this.keyBuffer.subarray(0, this.keyLength);
   }
 
-  /** As add. */
-  addPacked(row: PackedRow): boolean {
-    const isRestart = this.entries % RESTART_INTERVAL === 0;
-    const shared = isRestart ? 0 : this.sharedLength(row);
-    const unshared = row.keyLength - shared;
-    const times = (Number.isNaN(row.expireTs) ? 0 : 8) + (Number.isNaN(row.createTs) ? 0 : 8);
-    const head = varintLength(shared) + varintLength(unshared) + varintLength(row.valueLength);
-    const entryBytes = head + unshared + row.valueLength + SEQ_AND_FLAGS_BYTES + times;
-    const trailer = 2 * this.restarts.length + 2 + (isRestart ? 2 : 0);
-    if (this.entries > 0 && this.length + trailer + entryBytes > this.blockSizeBytes) return false;
-    this.reserve(entryBytes + trailer);
-    if (isRestart) this.restarts.push(this.length);
-    this.write(row, shared);
-    this.entries++;
-    this.rememberKey(row, shared);
+  /** How many bytes a key, the first `length` of `key`, shares with the last entry's. */
+  sharedWithLast(key: Uint8Array, length: number): number {
+    const { keyBuffer } = this;
+    const end = Math.min(this.keyLength, length);
+    let i = 0;
+    while (i < end && keyBuffer[i] === key[i]) i++;
+    return i;
+  }
+
+  /** How the key of the last entry, of which `shared` bytes are those of `key`, compares with it: negative, 0 or positive. */
+  compareLast(key: Uint8Array, length: number, shared: number): number {
+    if (shared === length || shared === this.keyLength) return this.keyLength - length;
+    return (this.keyBuffer[shared] as number) - (key[shared] as number);
+  }
+
+  /**
+   * Appends the row, whose key shares `shared` bytes with the last one, unless it does not fit; then the block is to be finished and the row added
+   * to the next.
+   */
+  add(row: Row, shared: number): boolean {
+    const valueLength = row.kind === TOMBSTONE ? 0 : row.value.length;
+    const times = (row.expireTs === undefined ? 0 : 8) + (row.createTs === undefined ? 0 : 8);
+    const entryLength = valueLength + SEQ_AND_FLAGS_BYTES + times;
+    if (!this.begin({ key: row.key, keyLength: row.key.length, valueLength }, shared, entryLength)) return false;
+    this.writeTail(row, valueLength);
     return true;
   }
 
-  /** The block's bytes, valid until the next call; the writer is empty again. */
+  /** The same with the entry that a cursor stands on. It is no tombstone with a value. */
+  addEntry(entry: EntryCursor, shared: number): boolean {
+    const { tailAt, tailEnd } = entry;
+    if (!this.begin(entry, shared, tailEnd - tailAt)) return false;
+    if (entry.bytes === this.buffer) this.buffer.copyWithin(this.length, tailAt, tailEnd);
+    else this.buffer.set(entry.bytes.subarray(tailAt, tailEnd), this.length);
+    this.length += tailEnd - tailAt;
+    return true;
+  }
+
+  /** The block's bytes, valid until the next row is added; the writer is empty again. */
   finish(): Uint8Array {
     assert(this.entries > 0, "a block has at least one entry");
-    const { view } = this;
+    const length = this.length + this.restarts.length * 2 + 2;
+    this.reserve(length - this.length);
+    let at = this.length;
     for (const restart of this.restarts) {
       assert(restart <= 0xffff, "a restart offset is a u16");
-      view.setUint16(this.length, restart);
-      this.length += 2;
+      this.view.setUint16(at, restart);
+      at += 2;
     }
-    view.setUint16(this.length, this.restarts.length);
-    const block = this.buffer.subarray(0, this.length + 2);
+    this.view.setUint16(at, this.restarts.length);
     this.length = 0;
     this.restarts = [];
     this.entries = 0;
-    return block;
+    return this.buffer.subarray(0, length);
   }
 
-  private write(row: PackedRow, shared: number): void {
+  /** The entries alone, without restarts, in memory of their own; the writer is empty again. */
+  finishEntries(): Uint8Array {
+    const entries = this.buffer.slice(0, this.length);
+    this.length = 0;
+    this.restarts = [];
+    this.entries = 0;
+    return entries;
+  }
+
+  /** Writes an entry up to its tail, for which there is room then. False if the entry does not fit. */
+  private begin(entry: EntryHead, sharedWithLast: number, tailLength: number): boolean {
+    const { key, keyLength, valueLength } = entry;
+    const isRestart = this.entries % RESTART_INTERVAL === 0;
+    const shared = isRestart ? 0 : sharedWithLast;
+    const unshared = keyLength - shared;
+    const entryBytes = varintLength(shared) + varintLength(unshared) + varintLength(valueLength) + unshared + tailLength;
+    const trailer = 2 * this.restarts.length + 2 + (isRestart ? 2 : 0);
+    if (this.entries > 0 && this.length + trailer + entryBytes > this.blockSizeBytes) return false;
+    this.reserve(entryBytes);
+    if (isRestart) this.restarts.push(this.length);
     this.writeVarint(shared);
-    this.writeVarint(row.keyLength - shared);
-    this.writeVarint(row.valueLength);
-    this.writeBytes(row.keyBytes, row.keyAt + shared, row.keyLength - shared);
-    this.writeBytes(row.valueBytes, row.valueAt, row.valueLength);
-    const hasExpiry = !Number.isNaN(row.expireTs);
-    const hasCreation = !Number.isNaN(row.createTs);
+    this.writeVarint(unshared);
+    this.writeVarint(valueLength);
+    this.writeKey(key, shared, keyLength);
+    this.entries++;
+    return true;
+  }
+
+  /** Writes bytes [shared, keyLength) of the key, and remembers it. */
+  private writeKey(key: Uint8Array, shared: number, keyLength: number): void {
+    if (keyLength > this.keyBuffer.length) {
+      const grown = new Uint8Array(Math.max(keyLength, this.keyBuffer.length * 2));
+      grown.set(this.keyBuffer);
+      this.keyBuffer = grown;
+    }
+    const { buffer, length, keyBuffer } = this;
+    const unshared = keyLength - shared;
+    // A call into the runtime costs more than copying a few bytes here.
+    if (unshared <= 32) {
+      for (let i = 0; i < unshared; i++) {
+        const byte = key[shared + i] as number;
+        buffer[length + i] = byte;
+        keyBuffer[shared + i] = byte;
+      }
+    } else {
+      const suffix = key.subarray(shared, keyLength);
+      buffer.set(suffix, length);
+      keyBuffer.set(suffix, shared);
+    }
+    this.keyLength = keyLength;
+    this.length += unshared;
+  }
+
+  private writeTail(row: Row, valueLength: number): void {
+    if (valueLength > 0) this.writeBytes(row.value);
+    const flags = row.kind | (row.expireTs === undefined ? 0 : FLAG_EXPIRE) | (row.createTs === undefined ? 0 : FLAG_CREATE);
     this.view.setUint32(this.length, Math.floor(row.seq / U32));
     this.view.setUint32(this.length + 4, row.seq % U32);
-    this.buffer[this.length + 8] = row.kind | (hasExpiry ? FLAG_EXPIRE : 0) | (hasCreation ? FLAG_CREATE : 0);
+    this.buffer[this.length + 8] = flags;
     this.length += SEQ_AND_FLAGS_BYTES;
-    if (hasExpiry) {
+    if (row.expireTs !== undefined) {
       setTime(this.view, this.length, row.expireTs);
       this.length += 8;
     }
-    if (hasCreation) {
+    if (row.createTs !== undefined) {
       setTime(this.view, this.length, row.createTs);
       this.length += 8;
     }
   }
 
-  private writeBytes(bytes: Uint8Array, from: number, count: number): void {
+  private writeBytes(bytes: Uint8Array): void {
+    const count = bytes.length;
     const { buffer, length } = this;
-    // A call into the runtime costs more than copying a few bytes here.
-    if (count <= INLINE_COPY_BYTES) for (let i = 0; i < count; i++) buffer[length + i] = bytes[from + i] as number;
-    else buffer.set(bytes.subarray(from, from + count), length);
+    if (count <= 32) for (let i = 0; i < count; i++) buffer[length + i] = bytes[i] as number;
+    else buffer.set(bytes, length);
     this.length += count;
-  }
-
-  private sharedLength(row: PackedRow): number {
-    const { lastKey } = this;
-    const { keyBytes, keyAt } = row;
-    const limit = Math.min(this.lastKeyLength, row.keyLength);
-    let i = 0;
-    while (i < limit && lastKey[i] === keyBytes[keyAt + i]) i++;
-    return i;
-  }
-
-  private rememberKey(row: PackedRow, shared: number): void {
-    const { keyBytes, keyAt, keyLength } = row;
-    if (keyLength > this.lastKey.length) {
-      const grown = new Uint8Array(keyLength * 2);
-      grown.set(this.lastKey);
-      this.lastKey = grown;
-    }
-    const { lastKey } = this;
-    for (let i = shared; i < keyLength; i++) lastKey[i] = keyBytes[keyAt + i] as number;
-    this.lastKeyLength = keyLength;
   }
 
   private writeVarint(value: number): void {

@@ -9,7 +9,7 @@
  */
 import { concat, equalBytes, utf8, viewOf } from "../../base/mod.ts";
 import { damaged } from "./damage.ts";
-import { sipHash13, type Hash64 } from "./siphash.ts";
+import { SipHasher, type Hash64 } from "./siphash.ts";
 
 /** Name of the whole-key Bloom filter in a composite filter. FROZEN. */
 const WHOLE_KEY_FILTER = "_bf";
@@ -23,43 +23,62 @@ export interface Filter {
   mightContain(hash: Hash64): boolean;
 }
 
+const FIRST_HASHES = 256;
+
 /** Builds a legacy filter; `finish` gives its bytes. */
 export class BloomBuilder {
   private readonly bitsPerKey: number;
-  private readonly hashes: number[] = [];
-  private lastKey: Uint8Array | undefined;
-  private lastHash: Hash64 = { high: 0, low: 0 };
+  private readonly hasher = new SipHasher();
+  /** Pairs (high, low), one for each row. */
+  private hashes = new Uint32Array(FIRST_HASHES * 2);
+  private length = 0;
 
   constructor(bitsPerKey: number) {
     this.bitsPerKey = bitsPerKey;
   }
 
-  /** Adds a row's key. Versions of one key come together and are hashed once. */
-  add(key: Uint8Array): void {
-    if (key !== this.lastKey) {
-      this.lastKey = key;
-      this.lastHash = sipHash13(key);
-    }
-    this.hashes.push(this.lastHash.high, this.lastHash.low);
+  /** Adds a row by its key, the first `keyLength` bytes of `key`. */
+  add(key: Uint8Array, keyLength: number): void {
+    this.hasher.hash(key, keyLength);
+    this.push(this.hasher.high, this.hasher.low);
+  }
+
+  /** Adds a row with the key of the row before. */
+  repeat(): void {
+    this.push(this.hashes[this.length - 2] as number, this.hashes[this.length - 1] as number);
   }
 
   finish(): Uint8Array {
-    const rows = this.hashes.length / 2;
+    const rows = this.length / 2;
     const probes = Math.trunc(Math.fround(Math.fround(this.bitsPerKey) * Math.fround(PROBES_PER_BIT)));
     const bytes = new Uint8Array(2 + Math.ceil((rows * this.bitsPerKey) / 8));
     viewOf(bytes).setUint16(0, probes);
     const bits = (bytes.length - 2) * 8;
-    for (let i = 0; i < this.hashes.length; i += 2) {
-      let h = (this.hashes[i + 1] as number) % bits;
-      let d = (this.hashes[i] as number) % bits;
+    const { hashes } = this;
+    for (let i = 0; i < this.length; i += 2) {
+      let h = (hashes[i + 1] as number) % bits;
+      let d = (hashes[i] as number) % bits;
       for (let probe = 0; probe < probes; probe++) {
-        d = (d + probe) % bits;
+        // Both are below `bits`, and so is the probe but in the smallest filters: a subtraction is the remainder.
+        d += probe;
+        while (d >= bits) d -= bits;
         const byte = 2 + (h >>> 3);
         bytes[byte] = (bytes[byte] as number) | (1 << (h & 7));
-        h = (h + d) % bits;
+        h += d;
+        if (h >= bits) h -= bits;
       }
     }
     return bytes;
+  }
+
+  private push(high: number, low: number): void {
+    if (this.length === this.hashes.length) {
+      const grown = new Uint32Array(this.length * 2);
+      grown.set(this.hashes);
+      this.hashes = grown;
+    }
+    this.hashes[this.length++] = high;
+    this.hashes[this.length++] = low;
   }
 }
 

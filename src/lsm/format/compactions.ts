@@ -2,7 +2,7 @@
  * Compactions file: which compactions are under way, so that one can be resumed. version u16 BE | FlatBuffer. Version 1 (profile
  * 0.12) does not store the destination: a reader takes the smallest source run, or 0.
  */
-import { PumiceError } from "../../base/mod.ts";
+import { EMPTY_BYTES, PumiceError } from "../../base/mod.ts";
 import { flatRef, flatU32, flatU64, flatU8, FlatWriter, type FlatField, type FlatOffset } from "./flat-writer.ts";
 import type { FlatTable } from "./flat-reader.ts";
 import { ulidFromHalves, ulidToHalves, type Ulid } from "./identifiers.ts";
@@ -19,6 +19,10 @@ export interface CompactionSpec {
   readonly runs: readonly number[];
   /** Id of the run that the result becomes. */
   readonly destination: number;
+  /** Prefix of the segment that it is about; undefined: the store's own tree. Version 2 only. */
+  readonly segment?: Uint8Array | undefined;
+  /** True if the segment is dropped whole instead of merged. */
+  readonly isDrain?: boolean | undefined;
 }
 
 /** One compaction. */
@@ -42,8 +46,9 @@ export function isActive(compaction: Compaction): boolean {
 }
 
 const TIERED_SPEC = 1;
+const DRAIN_SPEC = 2;
 
-/** The file. @throws LSM_UNSUPPORTED if version 1 cannot say it. */
+/** The file. @throws LSM_UNSUPPORTED if version 1 cannot say it, or if it is about segments, which this engine's compactor leaves alone. */
 export function encodeCompactions(content: Compactions, version: 1 | 2): Uint8Array {
   const writer = new FlatWriter();
   const entries = content.compactions.map((compaction) => writeCompaction(writer, compaction, version));
@@ -55,6 +60,8 @@ function writeCompaction(writer: FlatWriter, compaction: Compaction, version: 1 
   const status = COMPACTION_STATUSES.indexOf(compaction.status);
   if (version === 1 && status > 3)
     throw new PumiceError("LSM_UNSUPPORTED", { what: "version 1 has no such status", status: compaction.status });
+  if (compaction.spec.segment !== undefined)
+    throw new PumiceError("LSM_UNSUPPORTED", { what: "a compaction of a segment", id: compaction.id });
   const id = writeHalves(writer, ulidToHalves(compaction.id));
   const spec = writeSpec(writer, compaction.spec, version);
   const outputs = compaction.outputs.length === 0 ? undefined : writer.refs(compaction.outputs.map((sst) => writeSst(writer, sst)));
@@ -79,16 +86,22 @@ export function decodeCompactions(bytes: Uint8Array, object: string): Compaction
 function readCompaction(table: FlatTable, object: string, version: number): Compaction {
   const status = COMPACTION_STATUSES[table.u8(3)];
   if (status === undefined) throw new PumiceError("LSM_UNSUPPORTED", { object, what: "unknown compaction status", found: table.u8(3) });
-  if (table.u8(1) !== TIERED_SPEC)
-    throw new PumiceError("LSM_UNSUPPORTED", { object, what: "unknown kind of compaction", found: table.u8(1) });
-  const spec = table.requiredTable(2);
-  const runs = spec.u32s(1) ?? [];
-  const l0 = (spec.tables(2) ?? spec.tables(0) ?? []).map((id) => ulidFromHalves(readHalves(id)));
-  const destination = version === 1 ? runs.reduce((least, run) => Math.min(least, run), runs[0] ?? 0) : spec.u32(4);
   return {
     id: ulidFromHalves(readHalves(table.requiredTable(0))),
-    spec: { l0, runs, destination },
+    spec: readSpec(table, object, version),
     status,
     outputs: (table.tables(4) ?? []).map((sst) => readSstV1(sst, object)),
   };
+}
+
+function readSpec(table: FlatTable, object: string, version: number): CompactionSpec {
+  const kind = table.u8(1);
+  const spec = table.requiredTable(2);
+  if (kind === DRAIN_SPEC) return { l0: [], runs: [], destination: 0, segment: spec.bytes(0)?.slice() ?? EMPTY_BYTES, isDrain: true };
+  if (kind !== TIERED_SPEC) throw new PumiceError("LSM_UNSUPPORTED", { object, what: "unknown kind of compaction", found: kind });
+  const runs = spec.u32s(1) ?? [];
+  const l0 = (spec.tables(2) ?? spec.tables(0) ?? []).map((id) => ulidFromHalves(readHalves(id)));
+  const destination = version === 1 ? runs.reduce((least, run) => Math.min(least, run), runs[0] ?? 0) : spec.u32(4);
+  const segment = version === 1 ? undefined : spec.bytes(3)?.slice();
+  return segment === undefined || segment.length === 0 ? { l0, runs, destination } : { l0, runs, destination, segment };
 }

@@ -1,6 +1,5 @@
 /** The five codecs by their numbers in SstInfo, and the seal that every block and section of an SST carries. */
 import { assert, concat, PumiceError, viewOf, type Codec, type Crc32, type HostCodecs } from "../../base/mod.ts";
-import type { ByteSink } from "./byte-sink.ts";
 import { damaged } from "./damage.ts";
 import { lz4 } from "./lz4.ts";
 import { snappy } from "./snappy.ts";
@@ -46,18 +45,11 @@ export class Sealer {
 
   /** @throws LSM_UNSUPPORTED if the codec needs a host's part that was not given. */
   seal(raw: Uint8Array, compression: Compression): Uint8Array {
-    return withCrc(this.body(raw, compression), this.crc32);
+    return withCrc(this.encode(raw, compression), this.crc32);
   }
 
-  /** Appends what seal would give. @throws LSM_UNSUPPORTED */
-  sealInto(sink: ByteSink, raw: Uint8Array, compression: Compression): void {
-    const body = this.body(raw, compression);
-    sink.append(body);
-    sink.appendU32(this.crc32(body, 0));
-  }
-
-  /** What the checksum is of. */
-  private body(raw: Uint8Array, compression: Compression): Uint8Array {
+  /** What is stored of `raw`, without its checksum; `raw` itself if there is neither codec nor transformer. @throws LSM_UNSUPPORTED */
+  encode(raw: Uint8Array, compression: Compression): Uint8Array {
     const compressed = compression === "none" ? raw : this.codec(compression, "").compress(raw);
     return this.parts.transformer === undefined ? compressed : this.parts.transformer.encode(compressed);
   }

@@ -13,9 +13,8 @@ export interface CommonPrefix {
   readonly length: number;
 }
 
-/** The number of a key that begins with the common prefix. Equal numbers say nothing: compare the keys. */
-export function prefixNumber(key: Uint8Array, skip: number): number {
-  const { length } = key;
+/** The number of a key, the first `length` of `key`, that begins with the common prefix. Equal numbers say nothing: compare the keys. */
+export function prefixNumber(key: Uint8Array, skip: number, length: number = key.length): number {
   if (length >= skip + PREFIX_BYTES) {
     return (
       (((key[skip] as number) << 16) | ((key[skip + 1] as number) << 8) | (key[skip + 2] as number)) * 0x100_0000 +

@@ -1,10 +1,11 @@
 /**
- * Manifest: what is alive. A file is version u16 BE | FlatBuffer. Version 1 (SlateDB 0.11 on) is what is written; version 2, which
- * lists each SST once and has segments, is read.
+ * Manifest: what is alive. A file is version u16 BE | FlatBuffer. Version 1 (SlateDB 0.11 on) is written wherever it can say what is to
+ * be said; version 2, which lists each SST once and knows segments, where it cannot. Both are read.
  *
- * 1. `l0` is newest first; `runs` have descending ids, newest data first; the SSTs of a run ascend and do not overlap.
+ * 1. In every tree, `l0` is newest first; `runs` have descending ids, newest data first; the SSTs of a run ascend and do not overlap.
  * 2. Every WAL object up to replayAfterWalId is wholly in L0.
  * 3. createTs of every row in L0 and runs <= lastL0ClockTick, which never goes back.
+ * 4. No segment's prefix begins with another's: each key belongs to one tree. So trees need no order among each other.
  */
 import { PumiceError, viewOf } from "../../base/mod.ts";
 import { damaged } from "./damage.ts";
@@ -52,13 +53,21 @@ export interface ExternalDb {
   readonly sstIds: readonly Ulid[];
 }
 
-/** The tree of one key prefix, in stores of SlateDB 0.13 and later with a segment extractor. Read to be refused. */
-export interface Segment {
+/** One LSM tree. A store has one, and one more for each segment. */
+export interface LsmTree {
+  /** The newest L0 (view) that was compacted away; it and those after it are in runs. */
+  readonly l0LastCompacted: Ulid | undefined;
+  readonly l0: readonly SstRef[];
+  readonly runs: readonly SortedRun[];
+}
+
+/** The tree of the keys that begin with a prefix, in stores of SlateDB 0.13 and later that were made with a segment extractor. */
+export interface Segment extends LsmTree {
   readonly prefix: Uint8Array;
 }
 
-/** One version of the manifest. */
-export interface Manifest {
+/** One version of the manifest. Its own tree holds the keys of no segment. */
+export interface Manifest extends LsmTree {
   readonly externalDbs: readonly ExternalDb[];
   /** False only while a clone is being made. */
   readonly initialized: boolean;
@@ -66,10 +75,6 @@ export interface Manifest {
   readonly compactorEpoch: number;
   readonly replayAfterWalId: number;
   readonly walIdLastSeen: number;
-  /** The newest L0 (view) that was compacted away; it and those after it are in runs. */
-  readonly l0LastCompacted: Ulid | undefined;
-  readonly l0: readonly SstRef[];
-  readonly runs: readonly SortedRun[];
   readonly lastL0ClockTick: number;
   readonly checkpoints: readonly Checkpoint[];
   /** Highest sequence number in L0. */
@@ -80,7 +85,9 @@ export interface Manifest {
   readonly recentSnapshotMinSeq: number;
   /** See sequence-tracker.ts. */
   readonly sequenceTracker: Uint8Array;
+  /** By ascending prefix. */
   readonly segments: readonly Segment[];
+  /** Name of the function that gives a key its segment. Only a writer that has it may write. */
   readonly segmentExtractor: string | undefined;
   /** Version of the file that it was read from. */
   readonly fileVersion: number;
@@ -110,25 +117,32 @@ export function emptyManifest(walStoreUri: string | undefined): Manifest {
   };
 }
 
-/** All SSTs of a manifest, newest data first. */
-export function allSsts(manifest: Manifest): SstRef[] {
-  return [...manifest.l0, ...manifest.runs.flatMap((run) => run.ssts)];
+/** The store's own tree and those of its segments. */
+export function treesOf(manifest: Manifest): readonly LsmTree[] {
+  return [manifest, ...manifest.segments];
 }
 
-/** The file of a manifest, version 1. @throws LSM_UNSUPPORTED if it has segments, which version 1 would lose. */
+/** All SSTs of a manifest; newest data first within each tree. */
+export function allSsts(manifest: Manifest): SstRef[] {
+  return treesOf(manifest).flatMap((tree) => [...tree.l0, ...tree.runs.flatMap((run) => run.ssts)]);
+}
+
+/** True if the manifest is that of a store with segments, which only a writer with their extractor may write. */
+export function isSegmented(manifest: Manifest): boolean {
+  return manifest.segments.length > 0 || manifest.segmentExtractor !== undefined;
+}
+
+/** The file of a manifest: of version 1, or of version 2 if there are segments, or views that are not called as their SSTs. */
 export function encodeManifest(manifest: Manifest): Uint8Array {
-  if (manifest.segments.length > 0 || manifest.segmentExtractor !== undefined) {
-    throw new PumiceError("LSM_UNSUPPORTED", { what: "a manifest with segments cannot be written" });
-  }
+  const needsV2 = isSegmented(manifest) || allSsts(manifest).some((sst) => sst.viewId !== sst.id);
+  return needsV2 ? encodeV2(manifest) : encodeV1(manifest);
+}
+
+function encodeV1(manifest: Manifest): Uint8Array {
   const writer = new FlatWriter();
   const l0 = writer.refs(manifest.l0.map((sst) => writeSst(writer, sst)));
-  const marker = manifest.l0LastCompacted === undefined ? undefined : writeHalves(writer, ulidToHalves(manifest.l0LastCompacted));
-  const runs = writer.refs(
-    manifest.runs.map((run) => {
-      const ssts = writer.refs(run.ssts.map((sst) => writeSst(writer, sst)));
-      return writer.table([flatU32(0, run.id), flatRef(1, ssts)]);
-    }),
-  );
+  const marker = writeMarker(writer, manifest);
+  const runs = writeRuns(writer, manifest.runs, (sst) => writeSst(writer, sst));
   const checkpoints = writer.refs(manifest.checkpoints.map((checkpoint) => writeCheckpoint(writer, checkpoint)));
   const externals =
     manifest.externalDbs.length === 0 ? undefined : writer.refs(manifest.externalDbs.map((db) => writeExternal(writer, db)));
@@ -152,6 +166,80 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
     flatRef(15, tracker),
   ]);
   return withVersion(1, writer.finish(root));
+}
+
+/** Version 2: slots from 8 on are one further than in version 1, as the SSTs come first; the WAL store's slot is gone, segments are new. */
+function encodeV2(manifest: Manifest): Uint8Array {
+  const writer = new FlatWriter();
+  const physical = new Map(allSsts(manifest).map((sst) => [sst.id, sst]));
+  const ssts = writer.refs([...physical.values()].map((sst) => writePhysicalSst(writer, sst)));
+  const tree = writeTree(writer, manifest);
+  const checkpoints = writer.refs(manifest.checkpoints.map((checkpoint) => writeCheckpoint(writer, checkpoint)));
+  const externals =
+    manifest.externalDbs.length === 0 ? undefined : writer.refs(manifest.externalDbs.map((db) => writeExternal(writer, db)));
+  const tracker = writer.bytes(manifest.sequenceTracker);
+  const segments =
+    manifest.segments.length === 0 ? undefined : writer.refs(manifest.segments.map((segment) => writeSegment(writer, segment)));
+  const extractor = manifest.segmentExtractor === undefined ? undefined : writer.string(manifest.segmentExtractor);
+  const root = writer.table([
+    flatRef(1, externals),
+    flatU8(2, manifest.initialized ? 1 : 0),
+    flatU64(3, manifest.writerEpoch),
+    flatU64(4, manifest.compactorEpoch),
+    flatU64(5, manifest.replayAfterWalId),
+    flatU64(6, manifest.walIdLastSeen),
+    flatRef(7, tree.marker),
+    flatRef(8, ssts),
+    flatRef(9, tree.l0),
+    flatRef(10, tree.runs),
+    flatU64(11, BigInt(manifest.lastL0ClockTick)),
+    flatRef(12, checkpoints),
+    flatU64(13, manifest.lastL0Seq),
+    flatU64(14, manifest.recentSnapshotMinSeq),
+    flatRef(15, tracker),
+    flatRef(16, segments),
+    flatRef(17, extractor),
+  ]);
+  return withVersion(2, writer.finish(root));
+}
+
+function writeMarker(writer: FlatWriter, tree: LsmTree): FlatOffset | undefined {
+  return tree.l0LastCompacted === undefined ? undefined : writeHalves(writer, ulidToHalves(tree.l0LastCompacted));
+}
+
+function writeRuns(writer: FlatWriter, runs: readonly SortedRun[], write: (sst: SstRef) => FlatOffset): FlatOffset {
+  return writer.refs(
+    runs.map((run) => {
+      const ssts = writer.refs(run.ssts.map(write));
+      return writer.table([flatU32(0, run.id), flatRef(1, ssts)]);
+    }),
+  );
+}
+
+function writeTree(writer: FlatWriter, tree: LsmTree): { marker: FlatOffset | undefined; l0: FlatOffset; runs: FlatOffset } {
+  const l0 = writer.refs(tree.l0.map((sst) => writeView(writer, sst)));
+  const marker = writeMarker(writer, tree);
+  return { marker, l0, runs: writeRuns(writer, tree.runs, (sst) => writeView(writer, sst)) };
+}
+
+function writeSegment(writer: FlatWriter, segment: Segment): FlatOffset {
+  const prefix = writer.bytes(segment.prefix);
+  const tree = writeTree(writer, segment);
+  return writer.table([flatRef(0, prefix), flatRef(1, tree.marker), flatRef(2, tree.l0), flatRef(3, tree.runs)]);
+}
+
+/** An SST of version 2: without a range, which belongs to the view. */
+function writePhysicalSst(writer: FlatWriter, sst: SstRef): FlatOffset {
+  const id = writeHalves(writer, ulidToHalves(sst.id));
+  const info = writeInfo(writer, sst.info);
+  return writer.table([flatRef(0, id), flatRef(1, info), flatOptionalU16(2, sst.formatVersion)]);
+}
+
+function writeView(writer: FlatWriter, sst: SstRef): FlatOffset {
+  const viewId = writeHalves(writer, ulidToHalves(sst.viewId));
+  const id = writeHalves(writer, ulidToHalves(sst.id));
+  const range = sst.visibleRange === undefined ? undefined : writeRange(writer, sst.visibleRange);
+  return writer.table([flatRef(0, viewId), flatRef(1, id), flatRef(2, range)]);
 }
 
 /** `body` with its version before it. */
@@ -180,7 +268,6 @@ export function decodeManifest(bytes: Uint8Array, object: string): Manifest {
   const slots = isV1 ? { l0: 8, runs: 9, tick: 10, checkpoints: 11, seq: 12 } : { l0: 9, runs: 10, tick: 11, checkpoints: 12, seq: 13 };
   const lookup = isV1 ? undefined : sstTable(root.requiredTables(8), object);
   const readSst = (table: FlatTable): SstRef => (lookup === undefined ? readSstV1(table, object) : readView(table, lookup, object));
-  const marker = root.table(7);
   return {
     externalDbs: (root.tables(1) ?? []).map((table) => readExternal(table, object)),
     initialized: root.u8(2) === 1,
@@ -188,19 +275,32 @@ export function decodeManifest(bytes: Uint8Array, object: string): Manifest {
     compactorEpoch: root.u64(4),
     replayAfterWalId: root.u64(5),
     walIdLastSeen: root.u64(6),
-    l0LastCompacted: marker === undefined ? undefined : ulidFromHalves(readHalves(marker)),
-    l0: root.requiredTables(slots.l0).map(readSst),
-    runs: root.requiredTables(slots.runs).map((run) => ({ id: run.u32(0), ssts: run.requiredTables(1).map(readSst) })),
+    ...readTree(root, { marker: 7, l0: slots.l0, runs: slots.runs }, readSst),
     lastL0ClockTick: root.i64(slots.tick),
     checkpoints: root.requiredTables(slots.checkpoints).map(readCheckpoint),
     lastL0Seq: root.u64(slots.seq),
     walStoreUri: isV1 ? root.string(13) : undefined,
     recentSnapshotMinSeq: root.u64(14),
     sequenceTracker: root.bytes(15)?.slice() ?? EMPTY_TRACKER,
-    segments: isV1 ? [] : (root.tables(16) ?? []).map((segment) => ({ prefix: segment.bytes(0)?.slice() ?? new Uint8Array(0) })),
+    segments: isV1 ? [] : (root.tables(16) ?? []).map((segment) => readSegment(segment, readSst, object)),
     segmentExtractor: isV1 ? undefined : root.string(17),
     fileVersion: version,
   };
+}
+
+function readTree(table: FlatTable, slots: { marker: number; l0: number; runs: number }, readSst: (sst: FlatTable) => SstRef): LsmTree {
+  const marker = table.table(slots.marker);
+  return {
+    l0LastCompacted: marker === undefined ? undefined : ulidFromHalves(readHalves(marker)),
+    l0: table.requiredTables(slots.l0).map(readSst),
+    runs: table.requiredTables(slots.runs).map((run) => ({ id: run.u32(0), ssts: run.requiredTables(1).map(readSst) })),
+  };
+}
+
+function readSegment(table: FlatTable, readSst: (sst: FlatTable) => SstRef, object: string): Segment {
+  const prefix = table.bytes(0)?.slice();
+  if (prefix === undefined) throw damaged({ object, what: "segment has no prefix" });
+  return { prefix, ...readTree(table, { marker: 1, l0: 2, runs: 3 }, readSst) };
 }
 
 function sstTable(tables: readonly FlatTable[], object: string): Map<Ulid, SstRef> {

@@ -33,42 +33,6 @@ export interface Row {
   readonly expireTs: number | undefined;
 }
 
-/**
- * A row that lies somewhere in larger arrays. One is used for many rows in turn, so that a row costs no object and no view of its own
- * on its way from one encoding to another. Valid until it is used for the next.
- */
-export class PackedRow {
-  keyBytes: Uint8Array = EMPTY_BYTES;
-  keyAt = 0;
-  keyLength = 0;
-  valueBytes: Uint8Array = EMPTY_BYTES;
-  valueAt = 0;
-  /** 0 for a tombstone. */
-  valueLength = 0;
-  kind: RowKind = VALUE;
-  seq = 0;
-  /** NaN: undefined. */
-  createTs = Number.NaN;
-  /** NaN: never. */
-  expireTs = Number.NaN;
-
-  /** Makes this that row. */
-  set(row: Row): this {
-    const { key, value } = row;
-    this.keyBytes = key;
-    this.keyAt = 0;
-    this.keyLength = key.length;
-    this.valueBytes = value;
-    this.valueAt = 0;
-    this.valueLength = row.kind === TOMBSTONE ? 0 : value.length;
-    this.kind = row.kind;
-    this.seq = row.seq;
-    this.createTs = row.createTs ?? Number.NaN;
-    this.expireTs = row.expireTs ?? Number.NaN;
-    return this;
-  }
-}
-
 /** A key is 1 to this many bytes. */
 export const KEY_BYTES_MAX = 65_535;
 /** A value is at most this many bytes. */
@@ -76,8 +40,17 @@ export const VALUE_BYTES_MAX = 0xffff_ffff;
 /** The first time there is: what a store without rows has as its clock tick. i64::MIN on disk. */
 export const TICK_MIN = -9_223_372_036_854_775_808;
 
+/** @throws LSM_INVALID unless `bytes` are a Uint8Array, of this realm or another: not every caller has a compiler. */
+export function checkBytes(bytes: unknown, what: string): void {
+  if (bytes instanceof Uint8Array) return;
+  const tag = Object.prototype.toString.call(bytes).slice(8, -1);
+  if (tag !== "Uint8Array" || !ArrayBuffer.isView(bytes))
+    throw new PumiceError("LSM_INVALID", { what: `${what} is no Uint8Array`, found: tag });
+}
+
 /** @throws LSM_INVALID unless `key` has 1 to KEY_BYTES_MAX bytes. */
 export function checkKey(key: Uint8Array): void {
+  checkBytes(key, "key");
   if (key.length === 0) throw new PumiceError("LSM_INVALID", { what: "key is empty" });
   if (key.length > KEY_BYTES_MAX) {
     throw new PumiceError("LSM_INVALID", { what: "key is too long", bytes: key.length, maxBytes: KEY_BYTES_MAX });

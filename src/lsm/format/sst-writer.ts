@@ -5,13 +5,13 @@
  *
  * Two kinds: compacted (keys ascend; has filter and statistics) and WAL (rows in order of sequence number; has neither).
  */
-import { assert, compareBytes, concat, EMPTY_BYTES, viewOf } from "../../base/mod.ts";
+import { assert, concat, EMPTY_BYTES, viewOf } from "../../base/mod.ts";
 import { BlockWriter } from "./block-writer.ts";
 import { BloomBuilder, encodeComposite } from "./bloom.ts";
-import { ByteSink } from "./byte-sink.ts";
 import { withCrc, type Compression, type Sealer } from "./compression.ts";
+import type { EntryCursor } from "./entry-cursor.ts";
 import { FlatWriter } from "./flat-writer.ts";
-import { MERGE, PackedRow, TOMBSTONE, type Row } from "./row.ts";
+import { MERGE, TOMBSTONE, type Row } from "./row.ts";
 import { encodeIndex, encodeStats, writeInfo, type BlockCounts, type FilterFormat, type IndexEntry, type SstInfo } from "./sst-info.ts";
 
 /** The SST format version that is written. FROZEN. */
@@ -28,11 +28,6 @@ export interface SstSettings {
   readonly filterFormat: FilterFormat;
 }
 
-/** What a file of rows of that estimated size comes to at most, roughly: without compression, with checksums, index, filter and footer. */
-export function expectedBytes(rowsBytes: number): number {
-  return Math.ceil(rowsBytes * 1.1) + 1024;
-}
-
 /** A finished SST. */
 export interface BuiltSst {
   readonly bytes: Uint8Array;
@@ -40,32 +35,36 @@ export interface BuiltSst {
   readonly rows: number;
 }
 
-/** Takes rows in order and gives the file. */
+/** Finished bytes are collected in pieces of this size. */
+const PIECE_BYTES = 1_048_576;
+const FIRST_PIECE_BYTES = 4096;
+const CRC_BYTES = 4;
+
+/** Takes rows in order and gives the file, whole or in pieces. */
 export class SstWriter {
   private readonly sealer: Sealer;
   private readonly settings: SstSettings;
   private readonly isWal: boolean;
   private readonly block: BlockWriter;
-  private readonly sink: ByteSink;
-  private readonly packed = new PackedRow();
+  /** Finished bytes: full pieces, and the one that grows. */
+  private pieces: Uint8Array[] = [];
+  private piece = EMPTY_BYTES;
+  private pieceLength = 0;
   private readonly index: IndexEntry[] = [];
   private readonly blockCounts: BlockCounts[] = [];
   private readonly bloom: BloomBuilder;
   private counts: BlockCounts = { puts: 0, deletes: 0, merges: 0 };
   private readonly totals = { puts: 0, deletes: 0, merges: 0, rawKeyBytes: 0, rawValueBytes: 0 };
+  private offset = 0;
   private rows = 0;
-  private firstSeq = 0;
-  /** Compacted: first and last key. */
-  private firstKey: Uint8Array | undefined;
-  private lastKey: Uint8Array | undefined;
+  /** Compacted: the first key. WAL: the first sequence number. */
+  private firstEntry: Uint8Array | undefined;
   private lastSeq = 0;
   private blockFirstKey: Uint8Array = EMPTY_BYTES;
 
-  /** `settings.sink`: where the file is to be built; a new one if absent. */
-  constructor(kind: "compacted" | "wal", settings: SstSettings & { readonly sink?: ByteSink }, sealer: Sealer) {
+  constructor(kind: "compacted" | "wal", settings: SstSettings, sealer: Sealer) {
     this.isWal = kind === "wal";
     this.settings = settings;
-    this.sink = settings.sink ?? new ByteSink();
     this.sealer = sealer;
     this.block = new BlockWriter(settings.blockSizeBytes);
     this.bloom = new BloomBuilder(settings.filterBitsPerKey);
@@ -73,54 +72,67 @@ export class SstWriter {
 
   /** Size of the finished blocks, a lower bound of the file's size. */
   get writtenBytes(): number {
-    return this.sink.length;
+    return this.offset;
   }
 
   get isEmpty(): boolean {
     return this.rows === 0;
   }
 
-  /** Appends a row. Its key must not change. @throws AssertionError if it is out of order. */
+  /** Appends a row. @throws AssertionError if it is out of order. */
   add(row: Row): void {
-    const { key } = row;
-    if (!this.isWal) {
-      const { lastKey } = this;
-      if (lastKey !== undefined && lastKey !== key) {
-        const order = compareBytes(lastKey, key);
-        assert(order < 0 || (order === 0 && this.lastSeq > row.seq), "rows of an SST ascend");
-      }
-      this.firstKey ??= key;
+    const { key, kind, seq } = row;
+    const shared = this.place(key, key.length, seq);
+    if (this.block.isEmpty || !this.block.add(row, shared)) {
+      this.beginBlock(key, seq);
+      this.block.add(row, 0);
     }
-    this.append(this.packed.set(row), key);
-    if (!this.isWal) this.count(row);
+    this.totals.rawValueBytes += row.value.length;
+    this.count(kind);
   }
 
-  /** Appends a row of a WAL. */
-  addToWal(row: PackedRow): void {
-    assert(this.isWal, "rows of an SST have keys that stay");
-    this.append(row, EMPTY_BYTES);
+  /** The same with the entry that a cursor stands on. It is no tombstone with a value. */
+  addEntry(entry: EntryCursor): void {
+    const { key, keyLength, seq } = entry;
+    const shared = this.place(key, keyLength, seq);
+    if (this.block.isEmpty || !this.block.addEntry(entry, shared)) {
+      this.beginBlock(key.subarray(0, keyLength), seq);
+      this.block.addEntry(entry, 0);
+    }
+    this.totals.rawValueBytes += entry.valueLength;
+    this.count(entry.kind);
   }
 
-  /** The file. The writer is of no further use. */
+  /** The finished bytes since the last call that make whole pieces: what an upload can go on with. */
+  take(): Uint8Array[] {
+    const { pieces } = this;
+    this.pieces = [];
+    return pieces;
+  }
+
+  /** The file. The writer is of no further use, and nothing was taken from it. */
   finish(): BuiltSst {
+    const { info, pieces } = this.finishPieces();
+    return { bytes: pieces.length === 1 ? (pieces[0] as Uint8Array) : concat(pieces), info, rows: this.rows };
+  }
+
+  /** The rest of the file, after what was taken. The writer is of no further use. */
+  finishPieces(): { readonly pieces: readonly Uint8Array[]; readonly info: SstInfo } {
     if (!this.block.isEmpty) this.finishBlock();
     const { compression } = this.settings;
-    const filterOffset = this.sink.length;
+    const filterOffset = this.offset;
     let filterLength = 0;
     if (!this.isWal && this.rows >= this.settings.minFilterKeys && this.rows > 0) {
       const legacy = this.bloom.finish();
-      const raw = this.settings.filterFormat === "legacy" ? legacy : encodeComposite(legacy);
-      filterLength = this.section(raw);
+      filterLength = this.seal(this.settings.filterFormat === "legacy" ? legacy : encodeComposite(legacy));
     }
-    const indexOffset = this.sink.length;
-    const indexLength = this.section(encodeIndex(this.index));
-    const statsOffset = this.isWal ? 0 : this.sink.length;
-    const stats = { ...this.totals, blocks: this.blockCounts };
-    const statsLength = this.isWal ? 0 : this.section(encodeStats(stats));
+    const indexOffset = this.offset;
+    const indexLength = this.seal(encodeIndex(this.index));
+    const statsOffset = this.isWal ? 0 : this.offset;
+    const statsLength = this.isWal ? 0 : this.seal(encodeStats({ ...this.totals, blocks: this.blockCounts }));
     const info: SstInfo = {
-      // Copies: a manifest keeps them for long, and they may be views of much larger memory.
-      firstEntry: this.isWal && this.rows > 0 ? seqKey(this.firstSeq) : this.firstKey?.slice(),
-      lastEntry: this.isWal ? undefined : this.lastKey?.slice(),
+      firstEntry: this.firstEntry,
+      lastEntry: this.isWal || this.rows === 0 ? undefined : this.block.lastKey.slice(),
       indexOffset,
       indexLength,
       filterOffset,
@@ -131,50 +143,102 @@ export class SstWriter {
       statsLength,
       filterFormat: filterLength > 0 ? this.settings.filterFormat : "legacy",
     };
-    this.sink.append(encodeFooter(info, this.sink.length, this.sealer));
-    return { bytes: this.sink.finish(), info, rows: this.rows };
+    this.append(encodeFooter(info, this.offset, this.sealer));
+    this.pieces.push(this.piece.subarray(0, this.pieceLength));
+    return { pieces: this.take(), info };
   }
 
-  private append(row: PackedRow, key: Uint8Array): void {
-    if (this.block.isEmpty) this.beginBlock(row, key);
-    else if (!this.block.addPacked(row)) {
-      this.finishBlock();
-      this.beginBlock(row, key);
+  /** Takes a row into account, as far as its place goes; gives how much its key shares with the one before. */
+  private place(key: Uint8Array, keyLength: number, seq: number): number {
+    const shared = this.block.sharedWithLast(key, keyLength);
+    if (this.rows === 0) this.firstEntry = this.isWal ? seqKey(seq) : key.slice(0, keyLength);
+    if (!this.isWal) {
+      const order = this.rows === 0 ? -1 : this.block.compareLast(key, keyLength, shared);
+      assert(order < 0 || (order === 0 && this.lastSeq > seq), "rows of an SST ascend");
+      if (order === 0) this.bloom.repeat();
+      else this.bloom.add(key, keyLength);
     }
-    if (this.rows === 0) this.firstSeq = row.seq;
     this.rows++;
-    this.lastSeq = row.seq;
-    if (!this.isWal) this.lastKey = key;
+    this.lastSeq = seq;
+    this.totals.rawKeyBytes += keyLength;
+    return shared;
   }
 
-  private beginBlock(row: PackedRow, key: Uint8Array): void {
-    const { lastKey } = this;
-    this.blockFirstKey = this.isWal ? seqKey(row.seq) : lastKey === undefined ? EMPTY_BYTES : separator(lastKey, key);
-    this.block.addPacked(row);
-  }
-
-  private count(row: Row): void {
-    this.bloom.add(row.key);
-    this.totals.rawKeyBytes += row.key.length;
-    this.totals.rawValueBytes += row.value.length;
-    const field = row.kind === TOMBSTONE ? "deletes" : row.kind === MERGE ? "merges" : "puts";
+  private count(kind: Row["kind"]): void {
+    const field = kind === TOMBSTONE ? "deletes" : kind === MERGE ? "merges" : "puts";
     this.totals[field]++;
     this.counts[field]++;
   }
 
+  private beginBlock(key: Uint8Array, seq: number): void {
+    if (!this.block.isEmpty) this.finishBlock();
+    const isFirst = this.index.length === 0;
+    this.blockFirstKey = this.isWal ? seqKey(seq) : isFirst ? EMPTY_BYTES : separator(this.block.lastKey, key);
+  }
+
   private finishBlock(): void {
-    this.index.push({ offset: this.sink.length, firstKey: this.blockFirstKey });
-    this.section(this.block.finish());
+    this.index.push({ offset: this.offset, firstKey: this.blockFirstKey });
+    this.seal(this.block.finish());
     this.blockCounts.push(this.counts);
     this.counts = { puts: 0, deletes: 0, merges: 0 };
   }
 
-  /** Appends a section, sealed. Gives the length that it then has. */
-  private section(raw: Uint8Array): number {
-    const start = this.sink.length;
-    this.sealer.sealInto(this.sink, raw, this.settings.compression);
-    return this.sink.length - start;
+  /** Appends a section with its seal; the bytes that it takes. */
+  private seal(raw: Uint8Array): number {
+    const body = this.sealer.encode(raw, this.settings.compression);
+    const crc = this.sealer.crc32(body, 0);
+    const length = body.length + CRC_BYTES;
+    if (length >= PIECE_BYTES) return this.append(body) + this.append(u32(crc));
+    this.reserve(length);
+    const { piece } = this;
+    piece.set(body, this.pieceLength);
+    this.pieceLength += length;
+    piece[this.pieceLength - 4] = crc >>> 24;
+    piece[this.pieceLength - 3] = crc >>> 16;
+    piece[this.pieceLength - 2] = crc >>> 8;
+    piece[this.pieceLength - 1] = crc;
+    this.offset += length;
+    return length;
   }
+
+  private append(bytes: Uint8Array): number {
+    if (bytes.length >= PIECE_BYTES) {
+      this.closePiece();
+      this.pieces.push(bytes);
+    } else {
+      this.reserve(bytes.length);
+      this.piece.set(bytes, this.pieceLength);
+      this.pieceLength += bytes.length;
+    }
+    this.offset += bytes.length;
+    return bytes.length;
+  }
+
+  /** Makes room for `bytes` in the piece that grows. */
+  private reserve(bytes: number): void {
+    const needed = this.pieceLength + bytes;
+    if (needed <= this.piece.length) return;
+    if (needed > PIECE_BYTES) {
+      this.closePiece();
+      this.piece = new Uint8Array(PIECE_BYTES);
+      return;
+    }
+    const grown = new Uint8Array(Math.min(PIECE_BYTES, Math.max(FIRST_PIECE_BYTES, needed, this.piece.length * 2)));
+    grown.set(this.piece.subarray(0, this.pieceLength));
+    this.piece = grown;
+  }
+
+  private closePiece(): void {
+    if (this.pieceLength > 0) this.pieces.push(this.piece.subarray(0, this.pieceLength));
+    this.piece = EMPTY_BYTES;
+    this.pieceLength = 0;
+  }
+}
+
+function u32(value: number): Uint8Array {
+  const bytes = new Uint8Array(4);
+  viewOf(bytes).setUint32(0, value);
+  return bytes;
 }
 
 /** Info, its checksum, its offset and the version: the end of every SST. */

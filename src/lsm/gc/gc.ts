@@ -13,11 +13,11 @@
 import type { ObjectMeta, ObjectStore } from "../../base/mod.ts";
 import { compactionsOf } from "../compaction/compactor.ts";
 import { detachParents } from "../db/clone.ts";
-import { checkSupported, type StoreContext } from "../db/context.ts";
+import type { StoreContext } from "../db/context.ts";
 import type { GcSettings, Profile } from "../db/settings.ts";
 import { isActive } from "../format/compactions.ts";
 import { isUlid, ulidTimeMs } from "../format/identifiers.ts";
-import { allSsts, type Manifest } from "../format/manifest.ts";
+import { allSsts, treesOf, type Checkpoint, type LsmTree, type Manifest } from "../format/manifest.ts";
 import { readWal } from "../format/sst-reader.ts";
 import { idOf } from "../store/paths.ts";
 import { withRetry } from "../store/retry.ts";
@@ -41,6 +41,11 @@ export async function collectGarbage(context: StoreContext, settings: Pick<GcSet
   return await new Collector(context, settings.minAgeMs, profile).run();
 }
 
+function newestL0Time(tree: LsmTree): number {
+  const newest = tree.l0[0]?.id ?? tree.l0LastCompacted;
+  return newest === undefined ? 0 : ulidTimeMs(newest);
+}
+
 class Collector {
   private readonly context: StoreContext;
   private readonly minAgeMs: number;
@@ -55,12 +60,10 @@ class Collector {
 
   async run(): Promise<GcReport> {
     await this.context.manifests.refresh();
-    const newestMs = (await this.context.manifests.list()).reduce((newest, { lastModifiedMs }) => Math.max(newest, lastModifiedMs), 0);
-    this.nowMs = Math.min(this.context.clock.now(), newestMs);
+    await this.lookAtClock();
     const checkpoints = await this.expireCheckpoints();
     const oldestJobMs = await this.oldestJobTime();
     const latest = await this.context.manifest();
-    checkSupported(latest.value, this.context.paths.root);
     const kept = new Map<number, Manifest>([[latest.id, latest.value]]);
     for (const checkpoint of latest.value.checkpoints) {
       const version = kept.has(checkpoint.manifestId) ? undefined : await this.context.manifests.read(checkpoint.manifestId);
@@ -82,13 +85,29 @@ class Collector {
     return lastModifiedMs < this.nowMs - this.minAgeMs;
   }
 
+  /** Rule 5. */
+  private async lookAtClock(): Promise<void> {
+    const newestMs = (await this.context.manifests.list()).reduce((newest, { lastModifiedMs }) => Math.max(newest, lastModifiedMs), 0);
+    this.nowMs = Math.min(this.context.clock.now(), newestMs);
+  }
+
   private async expireCheckpoints(): Promise<number> {
-    const nowS = this.context.clock.now() / 1000;
+    const manifest = this.context.manifests.known?.value;
+    const isOver = (checkpoint: Checkpoint, nowMs: number): boolean =>
+      checkpoint.expireTimeS !== 0 && checkpoint.expireTimeS * 1000 <= nowMs;
+    const localMs = this.context.clock.now();
+    const over = manifest?.checkpoints.filter((checkpoint) => isOver(checkpoint, localMs)) ?? [];
+    if (over.length === 0) return 0;
+    if (!over.every((checkpoint) => isOver(checkpoint, this.nowMs))) {
+      // The store was idle since, or the clock here is wrong: a put makes the store tell its time.
+      await this.context.manifests.update((latest) => ({ ...latest }));
+      await this.lookAtClock();
+    }
     let expired = 0;
-    await this.context.manifests.update((manifest) => {
-      const alive = manifest.checkpoints.filter((checkpoint) => checkpoint.expireTimeS === 0 || checkpoint.expireTimeS > nowS);
-      expired = manifest.checkpoints.length - alive.length;
-      return expired === 0 ? undefined : { ...manifest, checkpoints: alive };
+    await this.context.manifests.update((latest) => {
+      const alive = latest.checkpoints.filter((checkpoint) => !isOver(checkpoint, this.nowMs));
+      expired = latest.checkpoints.length - alive.length;
+      return expired === 0 ? undefined : { ...latest, checkpoints: alive };
     });
     return expired;
   }
@@ -101,8 +120,8 @@ class Collector {
 
   private async deleteSsts(latest: Manifest, kept: ReadonlyMap<number, Manifest>, oldestJobMs: number): Promise<number> {
     const used = new Set([...kept.values()].flatMap(allSsts).map((sst) => sst.id));
-    const newestL0 = latest.l0[0]?.id ?? latest.l0LastCompacted;
-    const newestL0Ms = newestL0 === undefined ? 0 : ulidTimeMs(newestL0);
+    // One writer makes the L0s of all segments, so they have one order of time.
+    const newestL0Ms = Math.max(0, ...treesOf(latest).map(newestL0Time));
     const limitMs = Math.min(this.nowMs - this.minAgeMs, oldestJobMs, newestL0Ms);
     const doomed = await this.listed(this.context.store, this.context.paths.ssts, (meta) => {
       const name = meta.key.slice(this.context.paths.ssts.length);

@@ -62,6 +62,8 @@ export class Table {
   readonly ref: SstRef;
   /** Key of the object. */
   readonly object: string;
+  /** No visible key is below this; undefined if there is no row. Views of one SST in one run differ in it. */
+  readonly firstKey: Uint8Array | undefined;
   private readonly parts: TableParts;
   private meta: CachedMeta | undefined;
   private readonly blocks: (CachedBlock | undefined)[] = [];
@@ -70,6 +72,7 @@ export class Table {
   constructor(ref: SstRef, object: string, parts: TableParts) {
     this.ref = ref;
     this.object = object;
+    this.firstKey = firstVisible(ref);
     this.parts = parts;
   }
 
@@ -304,6 +307,20 @@ export class IndexKeys {
     }
     return low;
   }
+}
+
+/** A lower bound of the keys that a reference shows: its first key, or the start of its range. */
+export function firstVisible({ info, visibleRange }: SstRef): Uint8Array | undefined {
+  const { firstEntry } = info;
+  const start = visibleRange?.start;
+  return firstEntry !== undefined && start !== undefined && compareBytes(start, firstEntry) > 0 ? start : firstEntry;
+}
+
+/** An upper bound of the keys that a reference shows; undefined if none is known. */
+export function lastVisible({ info, visibleRange }: SstRef): Uint8Array | undefined {
+  const { lastEntry } = info;
+  const end = visibleRange?.end;
+  return end !== undefined && (lastEntry === undefined || compareBytes(end, lastEntry) < 0) ? end : lastEntry;
 }
 
 /** True if the table may hold a key of the range, by its bounds. */

@@ -8,7 +8,6 @@ SQLITE_EXTENSION_INIT1
 static void freeContext(void *arg) {
   Context *ctx = arg;
   pumiceReleaseSlot(ctx);
-  sqlite3_free(ctx->script);
   sqlite3_free(ctx);
 }
 
@@ -43,7 +42,7 @@ int sqlite3_pumice_init(sqlite3 *db, char **error, const sqlite3_api_routines *a
   rc = sqlite3_create_function_v2(db, "pumice_extension", 0, SQLITE_UTF8 | SQLITE_DIRECTONLY, ctx, versionFunction, 0, 0, freeContext);
   if (rc == SQLITE_OK) rc = pumiceRegisterRandom(ctx);
   if (rc == SQLITE_OK) rc = pumiceRegisterLimits(ctx);
-  if (rc == SQLITE_OK) rc = pumiceRegisterScript(ctx);
+  if (rc == SQLITE_OK) rc = pumiceRegisterDescribe(ctx);
   if (rc == SQLITE_OK) rc = pumiceRegisterCopy(ctx);
   /* The VFS outlives every connection. */
   return rc == SQLITE_OK ? SQLITE_OK_LOAD_PERMANENTLY : rc;

@@ -44,9 +44,6 @@ struct Context {
   int64_t deadlineNs;
   int slot;
   int stop;
-  /* The script being split: a copy of its text, terminated by a zero byte. */
-  char *script;
-  sqlite3_int64 scriptBytes;
 };
 
 /* clock-vfs.c */
@@ -58,7 +55,7 @@ int pumiceTakeDiskFull(void);
 /* Each registers its functions on ctx->db; SQLITE_OK or an error. */
 int pumiceRegisterRandom(Context *ctx);
 int pumiceRegisterLimits(Context *ctx);
-int pumiceRegisterScript(Context *ctx);
+int pumiceRegisterDescribe(Context *ctx);
 int pumiceRegisterCopy(Context *ctx);
 
 /* random.c: begins the stream of the seed. */

@@ -1,0 +1,144 @@
+/**
+ * Walks the entries of one block of version 2 without making an object for each: what a merge reads. An entry is its key, put together in
+ * a buffer of the cursor's, and its tail, the bytes of the block after the key: value | seq u64 | flags u8 | [expire i64] | [create i64].
+ * A tail is the same in every block, so that a merge copies it as it is. block-writer.ts draws the block.
+ */
+import { EMPTY_BYTES, viewOf } from "../../base/mod.ts";
+import type { BlockOrigin } from "./block-reader.ts";
+import { damaged } from "./damage.ts";
+import { FLAG_CREATE, FLAG_EXPIRE, FLAGS_KNOWN, getTime, MERGE, TOMBSTONE, VALUE, type Row, type RowKind } from "./row.ts";
+
+const U32 = 0x1_0000_0000;
+const KIND_FLAGS = TOMBSTONE | MERGE;
+
+/** See the header of this file. Its fields describe the entry that it stands on, and change with the next. */
+export class EntryCursor {
+  /** Holds the key in its first `keyLength` bytes. */
+  key: Uint8Array = new Uint8Array(64);
+  keyLength = 0;
+  /** The block. */
+  bytes: Uint8Array = EMPTY_BYTES;
+  /** The tail is bytes [tailAt, tailEnd) of the block, and begins with the value. */
+  tailAt = 0;
+  tailEnd = 0;
+  valueLength = 0;
+  flags = 0;
+  private view: DataView = viewOf(EMPTY_BYTES);
+  private origin: BlockOrigin = { object: "", offset: 0 };
+  /** The next entry, and the end of all. */
+  private at = 0;
+  private end = 0;
+
+  /** Begins the block in bytes [start, start + length). @throws LSM_CORRUPT */
+  openBlock(bytes: Uint8Array, length: number, origin: BlockOrigin): void {
+    const view = viewOf(bytes);
+    const count = length < 2 ? 0 : view.getUint16(length - 2);
+    const end = length - 2 - count * 2;
+    if (count === 0 || end <= 0) throw damaged({ ...origin, what: "block has a bad restart count" });
+    this.openEntries(bytes, end, origin);
+    if (bytes[0] !== 0) throw damaged({ ...origin, what: "block does not begin with a restart" });
+  }
+
+  /** Begins entries that have no restarts after them. */
+  openEntries(bytes: Uint8Array, end: number, origin: BlockOrigin): void {
+    if (bytes !== this.bytes) this.view = viewOf(bytes);
+    this.bytes = bytes;
+    this.origin = origin;
+    this.at = 0;
+    this.end = end;
+    this.keyLength = 0;
+  }
+
+  /** Moves to the next entry; false at the end. @throws LSM_CORRUPT */
+  next(): boolean {
+    if (this.at >= this.end) {
+      if (this.at !== this.end) throw damaged({ ...this.origin, what: "rows do not fill their block" });
+      return false;
+    }
+    const shared = this.varint();
+    const unshared = this.varint();
+    const valueLength = this.varint();
+    const { bytes, at } = this;
+    const tailAt = at + unshared;
+    const flagsAt = tailAt + valueLength + 8;
+    if (flagsAt >= this.end || shared > this.keyLength) throw damaged({ ...this.origin, what: "row runs beyond its block" });
+    const keyLength = shared + unshared;
+    if (keyLength > this.key.length) this.growKey(keyLength);
+    const { key } = this;
+    for (let i = 0; i < unshared; i++) key[shared + i] = bytes[at + i] as number;
+    const flags = bytes[flagsAt] as number;
+    if (flags > FLAGS_KNOWN || (flags & KIND_FLAGS) === KIND_FLAGS) throw damaged({ ...this.origin, what: "row has unknown flags" });
+    const tailEnd = flagsAt + 1 + ((flags & FLAG_EXPIRE) === 0 ? 0 : 8) + ((flags & FLAG_CREATE) === 0 ? 0 : 8);
+    if (tailEnd > this.end) throw damaged({ ...this.origin, what: "row runs beyond its block" });
+    this.keyLength = keyLength;
+    this.tailAt = tailAt;
+    this.tailEnd = tailEnd;
+    this.valueLength = valueLength;
+    this.flags = flags;
+    this.at = tailEnd;
+    return true;
+  }
+
+  get kind(): RowKind {
+    const kind = this.flags & KIND_FLAGS;
+    return kind === 0 ? VALUE : kind === TOMBSTONE ? TOMBSTONE : MERGE;
+  }
+
+  get seq(): number {
+    const at = this.tailAt + this.valueLength;
+    return this.view.getUint32(at) * U32 + this.view.getUint32(at + 4);
+  }
+
+  /** Undefined: never. */
+  get expireTs(): number | undefined {
+    return (this.flags & FLAG_EXPIRE) === 0 ? undefined : getTime(this.view, this.tailAt + this.valueLength + 9);
+  }
+
+  /** The entry as a row of its own memory. */
+  row(): Row {
+    const { kind } = this;
+    const hasExpiry = (this.flags & FLAG_EXPIRE) !== 0;
+    const createAt = this.tailAt + this.valueLength + 9 + (hasExpiry ? 8 : 0);
+    return {
+      key: this.key.slice(0, this.keyLength),
+      kind,
+      value: kind === TOMBSTONE ? EMPTY_BYTES : this.bytes.slice(this.tailAt, this.tailAt + this.valueLength),
+      seq: this.seq,
+      createTs: (this.flags & FLAG_CREATE) === 0 ? undefined : getTime(this.view, createAt),
+      expireTs: this.expireTs,
+    };
+  }
+
+  private growKey(length: number): void {
+    const grown = new Uint8Array(Math.max(length, this.key.length * 2));
+    grown.set(this.key);
+    this.key = grown;
+  }
+
+  private varint(): number {
+    const first = this.bytes[this.at++] as number;
+    if (first < 0x80) return first;
+    let value = first & 0x7f;
+    let scale = 0x80;
+    for (let i = 0; i < 4; i++) {
+      // Beyond the end of the bytes there is no number: the check of the tail's end says so.
+      const byte = this.bytes[this.at++] as number;
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) return value;
+      scale *= 0x80;
+    }
+    throw damaged({ ...this.origin, what: "varint is too long" });
+  }
+}
+
+/** How the keys of two entries compare, as memcmp. */
+export function compareKeys(left: EntryCursor, right: EntryCursor): number {
+  const a = left.key;
+  const b = right.key;
+  const length = Math.min(left.keyLength, right.keyLength);
+  for (let i = 0; i < length; i++) {
+    const difference = (a[i] as number) - (b[i] as number);
+    if (difference !== 0) return difference;
+  }
+  return left.keyLength - right.keyLength;
+}

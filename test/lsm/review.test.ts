@@ -1,0 +1,216 @@
+/** Defects that a review found, each by the test that showed it. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { isPumiceError, PumiceError, type ObjectStore } from "../../src/base/mod.ts";
+import { cloneStore, Db, DbReader, WriteBatch } from "../../src/lsm/mod.ts";
+import { bytes, memoryWorld, openQuiet, overriding, text } from "./support/world.ts";
+
+/** Resolves when `isReached` says so. */
+async function until(isReached: () => boolean, what: string): Promise<void> {
+  const deadline = performance.now() + 20_000;
+  while (!isReached()) {
+    assert.ok(performance.now() < deadline, `not reached: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+const READER = { pollMs: 300_000, checkpointLifetimeMs: 600_000 };
+
+test("a reader that is asked for news twice at a time reads each WAL object once", async () => {
+  const { components } = memoryWorld();
+  await using db = await openQuiet(components);
+  await db.put(bytes("a"), bytes("1"));
+  await using reader = await DbReader.open("db", components, READER);
+  await db.put(bytes("a"), bytes("2"));
+  await db.put(bytes("a"), bytes("3"));
+  await Promise.all([reader.refresh(), reader.refresh(), reader.refresh()]);
+  assert.equal(text(await reader.get(bytes("a"))), "3");
+});
+
+test("a reader whose store fails in the middle of the WAL goes on where it stopped", async () => {
+  const { components, store } = memoryWorld();
+  await using db = await openQuiet(components);
+  await db.put(bytes("a"), bytes("1"));
+  let failsAt = "";
+  const faulty = overriding(store, {
+    get: async (key, options) => {
+      if (key === failsAt) throw new PumiceError("STORE_REFUSED", { key });
+      return await store.get(key, options);
+    },
+  });
+  await using reader = await DbReader.open("db", { ...components, store: faulty }, READER);
+  await db.put(bytes("a"), bytes("2"));
+  await db.put(bytes("a"), bytes("3"));
+  failsAt = "db/wal/00000000000000000004.sst";
+  await assert.rejects(reader.refresh(), (error) => isPumiceError(error, "STORE_REFUSED"));
+  failsAt = "";
+  await reader.refresh();
+  assert.equal(text(await reader.get(bytes("a"))), "3");
+});
+
+test("a reader whose checkpoint has expired makes another", async () => {
+  const { components, clock } = memoryWorld();
+  await using db = await openQuiet(components);
+  await db.put(bytes("a"), bytes("1"));
+  await using reader = await DbReader.open("db", components, READER);
+  for (const { id } of await db.listCheckpoints()) await db.deleteCheckpoint(id);
+  clock.nowMs += 700_000;
+  await reader.refresh();
+  assert.equal((await db.listCheckpoints()).length, 1);
+  assert.equal(text(await reader.get(bytes("a"))), "1");
+});
+
+test("what nobody waits for leaves with the flush interval although a put is under way when it ends", async () => {
+  const { components, store } = memoryWorld();
+  const gate = Promise.withResolvers<void>();
+  let puts = 0;
+  const slow = overriding(store, {
+    putIf: async (key, body, condition, options) => {
+      if (key.includes("/wal/") && ++puts === 2) await gate.promise;
+      return await store.putIf(key, body, condition, options);
+    },
+  });
+  await using db = await openQuiet({ ...components, store: slow }, { flushIntervalMs: 5 });
+  db.putSync(bytes("a"), bytes("1"));
+  await until(() => puts === 2, "the first object is on its way");
+  db.putSync(bytes("b"), bytes("2"));
+  // The interval of the second write ends while the first object is still on its way.
+  await new Promise((resolve) => setTimeout(resolve, 40));
+  gate.resolve();
+  await until(() => db.status().durableSeq === 2, "the second write is durable");
+});
+
+test("a scan of an empty range keeps nothing, nor does one that is taken as an array", async () => {
+  const { components } = memoryWorld();
+  await using db = await openQuiet(components);
+  for (const key of ["a", "b", "c"]) await db.put(bytes(key), bytes("1"));
+  assert.deepEqual(await db.scan({ gte: bytes("b"), lt: bytes("a") }).toArray(), []);
+  assert.equal(db.status().openReads, 0);
+  assert.deepEqual(await db.scan({ gte: bytes("b"), lt: bytes("a") }).nextBatch(1), []);
+  assert.equal(db.status().openReads, 0);
+  assert.equal((await db.scan().toArray(1)).length, 1);
+  assert.equal(db.status().openReads, 0);
+});
+
+test("what is no bytes is refused as key or value, and writes nothing", async () => {
+  const { components } = memoryWorld();
+  await using db = await openQuiet(components);
+  const wrong = (what: unknown): Uint8Array => what as Uint8Array;
+  for (const bad of ["text", 5, undefined, null, [1, 2], new ArrayBuffer(3)]) {
+    const refused = (error: unknown): boolean => isPumiceError(error, "LSM_INVALID");
+    const name = JSON.stringify(bad) ?? "undefined";
+    await assert.rejects(db.put(wrong(bad), bytes("v")), refused, `put key ${name}`);
+    await assert.rejects(db.put(bytes("k"), wrong(bad)), refused, `put value ${name}`);
+    await assert.rejects(db.delete(wrong(bad)), refused, `delete ${name}`);
+    await assert.rejects(db.get(wrong(bad)), refused, `get ${name}`);
+    assert.throws(() => db.getSync(wrong(bad)), refused, `getSync ${name}`);
+    assert.throws(() => db.putSync(wrong(bad), bytes("v")), refused, `putSync ${name}`);
+    assert.throws(() => new WriteBatch().put(wrong(bad), bytes("v")), refused, `batch ${name}`);
+    if (bad !== undefined) assert.throws(() => db.scan({ gte: wrong(bad) }), refused, `scan ${name}`);
+    if (bad !== undefined) assert.throws(() => db.scan({ prefix: wrong(bad) }), refused, `prefix ${name}`);
+  }
+  assert.equal(db.status().lastSeq, 0);
+});
+
+test("a time to live that is no time is refused, and writes nothing", async () => {
+  const { components } = memoryWorld();
+  await using db = await openQuiet(components);
+  const refused = (error: unknown): boolean => isPumiceError(error, "LSM_INVALID");
+  for (const ttl of [{ afterMs: Number.NaN }, { afterMs: "5" }, { atMs: Number.NaN }, { atMs: undefined }, {}, 5, "never ever", null]) {
+    await assert.rejects(db.put(bytes("k"), bytes("v"), { ttl: ttl as "never" }), refused, JSON.stringify(ttl));
+  }
+  assert.equal(db.status().lastSeq, 0);
+  await db.put(bytes("k"), bytes("v"), { ttl: { afterMs: 0.5 } });
+  await db.flush("memtable");
+});
+
+test("settings that do not exist, or are of another kind, are refused by name", async () => {
+  const { components } = memoryWorld();
+  const wrong: [string, Record<string, unknown>][] = [
+    ["flushIntervalMS", { flushIntervalMS: 5 }],
+    ["flushIntervalMs", { flushIntervalMs: Number.NaN }],
+    ["flushIntervalMs", { flushIntervalMs: "100" }],
+    ["manifestPollMs", { manifestPollMs: Number.NaN }],
+    ["walEnabled", { walEnabled: "no" }],
+    ["defaultTtlMs", { defaultTtlMs: Number.NaN }],
+    ["defaultTtlMs", { defaultTtlMs: -1 }],
+    ["filtersExpired", { filtersExpired: 1 }],
+    ["compactor.pollMs", { compactor: { pollMs: 5 } }],
+    ["compactor.pollIntervalMs", { compactor: { pollIntervalMs: 0 } }],
+    ["compactor.includeSizeThreshold", { compactor: { includeSizeThreshold: Number.NaN } }],
+    ["compactor.checkpointLifetimeMs", { compactor: { checkpointLifetimeMs: -1 } }],
+    ["gc.minAgeMs", { gc: { minAgeMs: -1 } }],
+    ["gc.intervalMs", { gc: { intervalMs: Number.NaN } }],
+    ["gc.minAge", { gc: { minAge: 1 } }],
+  ];
+  for (const [setting, options] of wrong) {
+    await assert.rejects(
+      Db.open("db", components, options),
+      (error) => isPumiceError(error, "LSM_INVALID") && error.details["setting"] === setting,
+      `${setting} ${JSON.stringify(options)}`,
+    );
+  }
+});
+
+test("a transaction's commit waits for room like any other write", async () => {
+  const { components, store } = memoryWorld();
+  let isHeld = false;
+  const gate = Promise.withResolvers<void>();
+  const slow: ObjectStore = overriding(store, {
+    putIf: async (...args) => {
+      if (isHeld) await gate.promise;
+      return await store.putIf(...args);
+    },
+  });
+  await using db = await openQuiet({ ...components, store: slow }, { unflushedBytesMax: 1000 });
+  isHeld = true;
+  const pending = db.put(bytes("big"), new Uint8Array(2500));
+  const transaction = db.begin();
+  transaction.put(bytes("a"), bytes("1"));
+  const commit = transaction.commit();
+  const early = await Promise.race([commit.then(() => "done", String), new Promise((resolve) => setTimeout(resolve, 30, "waits"))]);
+  assert.equal(early, "waits");
+  isHeld = false;
+  gate.resolve();
+  await Promise.all([pending, commit]);
+  assert.equal(text(await db.get(bytes("a"))), "1");
+});
+
+test("a clone of a store whose newest rows are in the WAL alone has them", async () => {
+  const { components } = memoryWorld();
+  const db = await openQuiet(components);
+  await db.put(bytes("a"), bytes("1"));
+  await db.flush("memtable");
+  await db.put(bytes("a"), bytes("2"));
+  await db.close({ flush: "wal" });
+  await cloneStore("db", "copy", components);
+  await using copy = await Db.open("copy", components, { compactor: false, gc: false });
+  assert.equal(text(await copy.get(bytes("a"))), "2");
+});
+
+test("opening gives up on a store that does not answer", async () => {
+  const { components, store } = memoryWorld();
+  const dead = overriding(store, {
+    list: () => {
+      throw new PumiceError("STORE_UNAVAILABLE", { reason: "ENOTFOUND" });
+    },
+  });
+  await assert.rejects(Db.open("db", { ...components, store: dead }, { readAttemptsMax: 2 }), (error) =>
+    isPumiceError(error, "STORE_UNAVAILABLE"),
+  );
+});
+
+test("a reader's checkpoints that another clock has made to expire do not vanish when the clock here jumps a year ahead", async () => {
+  const { components, clock } = memoryWorld();
+  await using db = await openQuiet(components);
+  await db.put(bytes("a"), bytes("1"));
+  await db.createCheckpoint({ lifetimeMs: 3_600_000 });
+  const skewed = {
+    ...components,
+    clock: Object.assign(Object.create(clock) as typeof clock, { now: () => clock.nowMs + 365 * 86_400_000 }),
+  };
+  await db.close();
+  await using other = await Db.open("db", skewed, { compactor: false, gc: false });
+  await other.collectGarbage(0);
+  assert.equal((await other.listCheckpoints()).length, 1);
+});
