@@ -10,6 +10,7 @@ import {
   type Command,
   isNamedParam,
   LOAD_CHUNK_BYTES_MAX,
+  type RetiredCommand,
   type SqlCommand,
   type SqlParam,
   type SqlValue,
@@ -21,7 +22,9 @@ import { TextCache } from "./text-cache.ts";
 export const COMMAND_VERSION = 1;
 
 /** FROZEN. */
-const KINDS = { execute: 1, request: 2, query: 3, "load-chunk": 4, "load-commit": 5, "load-abort": 6 } as const;
+const KINDS = { execute: 1, request: 2, "load-chunk": 4, "load-commit": 5, "load-abort": 6 } as const;
+/** FROZEN. Reads at level strong were written so before they sent a barrier (docs/decisions/0021-strong-reads-by-barrier.md). */
+const KIND_RETIRED_QUERY = 3;
 
 /** FROZEN. */
 const FLAG_TRANSACTION = 1;
@@ -61,7 +64,6 @@ export function encodeCommand(command: Command): Uint8Array {
   switch (command.kind) {
     case "execute":
     case "request":
-    case "query":
       writeStatements(command.statements);
       break;
     case "load-chunk":
@@ -107,7 +109,7 @@ function copyOut(): Uint8Array {
 }
 
 function writeHeader(command: Command): void {
-  const isSql = command.kind === "execute" || command.kind === "request" || command.kind === "query";
+  const isSql = command.kind === "execute" || command.kind === "request";
   reserve(HEADER_BYTES);
   buffer[0] = COMMAND_VERSION;
   buffer[1] = KINDS[command.kind];
@@ -243,7 +245,7 @@ function writeAscii(text: string): boolean {
 }
 
 /** The command of `bytes`. Byte values share their memory. @throws SQL_COMMAND_FORMAT if they are no command of a version known here. */
-export function decodeCommand(bytes: Uint8Array): Command {
+export function decodeCommand(bytes: Uint8Array): Command | RetiredCommand {
   return new CommandReader(bytes).command();
 }
 
@@ -259,7 +261,7 @@ class CommandReader {
     this.#view = viewOf(bytes);
   }
 
-  command(): Command {
+  command(): Command | RetiredCommand {
     const version = this.#u8();
     if (version !== COMMAND_VERSION) throw new PumiceError("SQL_COMMAND_FORMAT", { version, known: COMMAND_VERSION });
     const kind = this.#u8();
@@ -271,14 +273,15 @@ class CommandReader {
     return command;
   }
 
-  #body(kind: number, flags: number, stamp: { timeMs: number; seed: bigint; steps: number }): Command {
+  #body(kind: number, flags: number, stamp: { timeMs: number; seed: bigint; steps: number }): Command | RetiredCommand {
     switch (kind) {
       case KINDS.execute:
         return this.#sql("execute", flags, stamp);
       case KINDS.request:
         return this.#sql("request", flags, stamp);
-      case KINDS.query:
-        return this.#sql("query", flags, stamp);
+      case KIND_RETIRED_QUERY:
+        this.#sql("request", flags, stamp);
+        return { kind: "retired", ...stamp };
       case KINDS["load-chunk"]:
         return { kind: "load-chunk", ...stamp, load: this.#u64(), number: this.#u32(), bytes: this.#blob() };
       case KINDS["load-commit"]:

@@ -51,11 +51,11 @@ export interface CommandStamp {
 }
 
 /**
- * SQL through the log. `execute`: writes; rows come back for RETURNING and EXPLAIN only. `request`: reads and writes, mixed.
- * `query`: reads only, at level strong.
+ * SQL through the log. `execute`: writes; rows come back for RETURNING and EXPLAIN only. `request`: reads and writes, mixed. Reads alone
+ * never go through the log: a strong one sends a barrier.
  */
 export interface SqlCommand extends CommandStamp {
-  readonly kind: "execute" | "request" | "query";
+  readonly kind: "execute" | "request";
   readonly statements: readonly Statement[];
   /** All statements in one SQLite transaction, stopping and rolling back at the first error. Else each statement stands alone. */
   readonly transaction?: boolean | undefined;
@@ -91,6 +91,11 @@ export interface LoadCommitCommand extends CommandStamp {
 export interface LoadAbortCommand extends CommandStamp {
   readonly kind: "load-abort";
   readonly load: bigint;
+}
+
+/** What nobody writes any more: read, and without effect. */
+export interface RetiredCommand extends CommandStamp {
+  readonly kind: "retired";
 }
 
 /** A command of any kind. */

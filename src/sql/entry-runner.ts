@@ -21,7 +21,7 @@ import type { SqlCommand, SqlParam } from "./command.ts";
 import { STEPS_MIN } from "./command.ts";
 import type { Connection, Prepared } from "./connection.ts";
 import { bind, type BoundParams } from "./params.ts";
-import { errorJson, execJson, readErrorJson, writeRows } from "./result-json.ts";
+import { errorJson, execJson, writeRows } from "./result-json.ts";
 import type { EntryResult } from "./results.ts";
 import { type Piece, type PieceDone, runPieces } from "./split.ts";
 import { isInterrupt, isMachineError, isSqliteError, isVacuumInTransaction, machineError, type SqliteError } from "./sqlite-error.ts";
@@ -36,7 +36,8 @@ const FLAG_ROWID_MAX = 2;
 
 const FK_TEXT = "FOREIGN KEY constraint failed";
 const ROWID_TEXT = "rowid 9223372036854775807 is not allowed: SQLite would choose the following ones at random";
-const READ_ONLY_TEXT = "attempt to change database via query operation";
+/** rqlite's text. */
+const TIMEOUT_TEXT = "execute timeout";
 const TOO_LONG_TEXT = "results are too large";
 
 /**
@@ -237,7 +238,7 @@ export class EntryRunner {
     const unit = state.unit++;
     try {
       const { control } = state;
-      const known = unit >= control.spentAt ? timeoutText(state.command.kind) : control.failed.get(unit);
+      const known = unit >= control.spentAt ? TIMEOUT_TEXT : control.failed.get(unit);
       if (known !== undefined) return this.#failPiece(state, known, before);
       const prepared = this.#connection.prepare(sql, state.mode);
       if (this.#foreignKeys && this.#connection.authorizer.wantsForeignKeysOff && !state.control.isUnchecked) {
@@ -245,7 +246,6 @@ export class EntryRunner {
       }
       if (prepared === undefined) return { paramCount: 0, length: sql.length };
       state.out.cutBack(before);
-      if (state.command.kind === "query" && !prepared.isReadOnly) return this.#fail(state, READ_ONLY_TEXT);
       const binding = bind(prepared, params, start);
       if (binding.error !== undefined) return this.#fail(state, binding.error);
       return this.#runPrepared(state, unit, { prepared, params: binding.params }) ? prepared : undefined;
@@ -268,9 +268,7 @@ export class EntryRunner {
   }
 
   #fail(state: RunState, text: string): undefined {
-    if (state.wanted.text) {
-      state.out.add(state.command.kind === "query" ? readErrorJson(text, state.format) : errorJson(text));
-    }
+    if (state.wanted.text) state.out.add(errorJson(text));
   }
 
   /** True if it succeeded. Errors of SQLite are thrown. */
@@ -314,8 +312,7 @@ export class EntryRunner {
     const { wanted, format, out, command, mode } = state;
     const started = wanted.timings ? this.#monotonic() : 0;
     const seconds = wanted.timings ? (): number => (this.#monotonic() - started) / 1000 : undefined;
-    const isQuery = command.kind === "query";
-    const isRead = isQuery || (command.kind === "request" && prepared.isReadOnly);
+    const isRead = command.kind === "request" && prepared.isReadOnly;
     this.#connection.running(mode, () => {
       if (prepared.columns.length > 0 && (isRead || !prepared.isReadOnly || prepared.isExplain)) {
         // A read is stepped to its end whether or not its rows are wanted: an error may come late, and budgets count every step.
@@ -353,11 +350,6 @@ export function errorText(error: SqliteError): string {
   if (error.message === "local time unavailable")
     return "local time unavailable: writes know UTC only, because nodes may stand in different zones";
   return error.message;
-}
-
-/** rqlite's texts. */
-function timeoutText(kind: SqlCommand["kind"]): string {
-  return kind === "query" ? "query timeout" : "execute timeout";
 }
 
 function exhaust(rows: Iterable<unknown>): void {

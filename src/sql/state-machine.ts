@@ -8,7 +8,7 @@
  */
 import type { StatementSync } from "node:sqlite";
 import { assert, AssertionError, type File, type FileSystem, isPumiceError, PumiceError } from "../base/mod.ts";
-import type { Command, LoadCommitCommand, SqlCommand } from "./command.ts";
+import type { Command, LoadCommitCommand, RetiredCommand, SqlCommand } from "./command.ts";
 import { decodeCommand } from "./command-codec.ts";
 import { Connection } from "./connection.ts";
 import { Broken, type BrokenReason, EntryRunner, grantedSteps, type RunControl, type RunWanted } from "./entry-runner.ts";
@@ -83,6 +83,8 @@ interface Attempt {
   isFresh: boolean;
   isUnchecked: boolean;
 }
+
+type AnyCommand = Command | RetiredCommand;
 
 const NO_SKIPS: ReadonlyMap<number, string> = new Map();
 const NOTHING: EntryResult = { results: "" };
@@ -175,6 +177,7 @@ export class StateMachine {
         spentAt: Infinity,
         isUnchecked: false,
       });
+    if (command.kind === "retired") return NOTHING;
     // It replaces the database in a transaction of its own.
     if (command.kind === "load-commit") throw new Broken({ kind: "vacuum", unit: 0 });
     if (command.kind === "load-chunk") this.#open.table.putChunk(command.load, command.number, command.bytes);
@@ -188,8 +191,6 @@ export class StateMachine {
     const known = requestId === undefined ? undefined : sessions.known(requestId);
     if (known !== undefined) return known;
     const wanted = wantedOf(entry, command);
-    // A pure read changes nothing: where nobody asked for its rows there is nothing to do.
-    if (command.kind === "query" && !wanted.text) return NOTHING;
     const result = runner.run(command, control, wanted);
     if (requestId !== undefined) sessions.remember(requestId, entry.index, result);
     return result;
@@ -248,7 +249,7 @@ export class StateMachine {
 
   #tryAlone(
     entry: ApplyEntry,
-    command: Command,
+    command: AnyCommand,
     attempt: Attempt,
   ): { kind: "done"; result: EntryResult } | { kind: "broken"; reason: BrokenReason } {
     if (attempt.isFresh) this.#reopen();
@@ -288,7 +289,7 @@ export class StateMachine {
   }
 
   /** The result, stored under its request id when it is asked for, in the transaction under way then. */
-  #remembered(entry: ApplyEntry, command: Command, result: EntryResult): () => EntryResult {
+  #remembered(entry: ApplyEntry, command: AnyCommand, result: EntryResult): () => EntryResult {
     return () => {
       if (isSql(command) && command.requestId !== undefined) this.#open.sessions.remember(command.requestId, entry.index, result);
       return result;
@@ -440,12 +441,12 @@ function wantedOf(entry: ApplyEntry, command: SqlCommand): RunWanted {
   return { text: isStored || entry.want !== undefined, timings: !isStored && entry.want?.timings === true };
 }
 
-function isSql(command: Command): command is SqlCommand {
-  return command.kind === "execute" || command.kind === "request" || command.kind === "query";
+function isSql(command: AnyCommand): command is SqlCommand {
+  return command.kind === "execute" || command.kind === "request";
 }
 
-function isOnlyStatement(command: Command): command is SqlCommand {
-  if (!isSql(command) || command.kind === "query" || command.transaction === true || command.script === true) return false;
+function isOnlyStatement(command: AnyCommand): command is SqlCommand {
+  if (!isSql(command) || command.transaction === true || command.script === true) return false;
   const [only, ...others] = command.statements;
   return only !== undefined && others.length === 0 && isSingle(only.sql);
 }

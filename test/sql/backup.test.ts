@@ -86,9 +86,9 @@ test("a dump loads into Pumice and into stock SQLite, every value exact, and dum
   const dump = dumpOf(db.path);
   const copy = new Database(join(folder, "copy"), true);
   assert.doesNotMatch(copy.execute([dump], { script: true }), /error/);
-  assert.match(copy.execute(["SELECT rowid, a FROM ft WHERE ft MATCH 'run'"], { kind: "query" }), /\[\[7,"running"\]\]/);
-  assert.match(copy.execute(["SELECT rowid FROM ext WHERE ext MATCH '1'"], { kind: "query" }), /\[\[1\]\]/);
-  assert.match(copy.execute(["SELECT docid FROM f4 WHERE f4 MATCH 'four'"], { kind: "query" }), /\[\[3\]\]/);
+  assert.match(copy.execute(["SELECT rowid, a FROM ft WHERE ft MATCH 'run'"], { kind: "request" }), /\[\[7,"running"\]\]/);
+  assert.match(copy.execute(["SELECT rowid FROM ext WHERE ext MATCH '1'"], { kind: "request" }), /\[\[1\]\]/);
+  assert.match(copy.execute(["SELECT docid FROM f4 WHERE f4 MATCH 'four'"], { kind: "request" }), /\[\[3\]\]/);
   copy.machine.close();
   assert.equal(dumpOf(copy.path), dump);
   const ours = contentOf(copy.path).filter(

@@ -74,11 +74,11 @@ test("statements before the budget is spent stay, the one that spends it and tho
   );
   assert.equal(
     db
-      .execute(["SELECT 1", endless.replace("INSERT INTO t SELECT x", "SELECT count(*)")], { steps: 1, kind: "query" })
-      .endsWith('{"error":"query timeout"}]}'),
+      .execute(["SELECT 1", endless.replace("INSERT INTO t SELECT x", "SELECT count(*)")], { steps: 1, kind: "request" })
+      .endsWith('{"error":"execute timeout"}]}'),
     true,
   );
-  assert.match(db.execute(["SELECT a FROM t"], { kind: "query" }), /"values":\[\[1\]\]/);
+  assert.match(db.execute(["SELECT a FROM t"], { kind: "request" }), /"values":\[\[1\]\]/);
 });
 
 test("values are limited in size, so that one statement cannot ask for all the memory", (context) => {

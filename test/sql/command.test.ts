@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import * as fc from "fast-check";
 import { isPumiceError } from "../../src/base/mod.ts";
@@ -12,6 +13,7 @@ import {
   type SqlParam,
   type SqlValue,
 } from "../../src/sql/mod.ts";
+import { Database, temporaryFolder } from "./support/database.ts";
 
 const value: fc.Arbitrary<SqlValue> = fc.oneof(
   fc.constant(null),
@@ -27,7 +29,7 @@ const count = fc.nat({ max: Number.MAX_SAFE_INTEGER });
 const stamp = { timeMs: count, seed: u64, steps: count };
 const sql: fc.Arbitrary<Command> = fc
   .record({
-    kind: fc.constantFrom("execute" as const, "request" as const, "query" as const),
+    kind: fc.constantFrom("execute" as const, "request" as const),
     ...stamp,
     transaction: fc.boolean(),
     script: fc.boolean(),
@@ -107,7 +109,7 @@ test("random bytes are a command or an SQL_COMMAND_FORMAT, nothing else", () => 
 
 test("values outside their range are the caller's error, named at once", () => {
   assert.throws(() => encodeCommand({ ...execute("?"), statements: [{ sql: "?", params: [2n ** 63n] }] }), /int64/);
-  assert.throws(() => encodeCommand({ ...execute(""), kind: "query", script: true }), /script/);
+  assert.throws(() => encodeCommand({ ...execute(""), kind: "request", script: true }), /script/);
   const bytes = new Uint8Array(LOAD_CHUNK_BYTES_MAX + 1);
   assert.throws(() => encodeCommand({ kind: "load-chunk", timeMs: 0, seed: 0n, steps: 0, load: 1n, number: 0, bytes }), /limit/);
 });
@@ -117,10 +119,30 @@ test("the bytes of version 1 are those of the golden file", () => {
   const actual = Object.fromEntries(
     Object.entries(GOLDEN).map(([name, command]) => [name, Buffer.from(encodeCommand(command)).toString("hex")]),
   );
-  assert.deepEqual(actual, golden);
-  for (const [name, hex] of Object.entries(golden)) {
-    assert.deepEqual(Buffer.from(encodeCommand(decodeCommand(Buffer.from(hex, "hex")))).toString("hex"), hex, name);
+  const { query, ...written } = golden;
+  assert.deepEqual(actual, written);
+  for (const [name, hex] of Object.entries(written)) {
+    const command = decodeCommand(Buffer.from(hex, "hex"));
+    assert.ok(command.kind !== "retired");
+    assert.deepEqual(Buffer.from(encodeCommand(command)).toString("hex"), hex, name);
   }
+  assert.deepEqual(decodeCommand(Buffer.from(query ?? "", "hex")), { kind: "retired", timeMs: 0, seed: 0n, steps: 0 });
+});
+
+test("an entry of the retired kind changes nothing but the applied index, alone and among others", (context) => {
+  const golden = JSON.parse(readFileSync(new URL("golden/command-v1.json", import.meta.url), "utf8")) as Record<string, string>;
+  const data = Buffer.from(golden["query"] ?? "", "hex");
+  const db = new Database(join(temporaryFolder(context), "db"));
+  context.after(() => db.machine.close());
+  const want = { timings: false };
+  const create = encodeCommand(execute("CREATE TABLE t(a)"));
+  assert.deepEqual(db.machine.apply([{ index: 1, term: 1, data, want }]), [{ results: "" }]);
+  const both = [
+    { index: 2, term: 1, data: create, want },
+    { index: 3, term: 1, data, want },
+  ];
+  assert.deepEqual(db.machine.apply(both), [{ results: "{}" }, { results: "" }]);
+  assert.equal(db.machine.applied.index, 3);
 });
 
 /** FROZEN. */
@@ -156,7 +178,6 @@ const GOLDEN: Readonly<Record<string, Command>> = {
     statements: [],
   },
   script: { kind: "execute", timeMs: 0, seed: 0n, steps: 0, script: true, statements: [{ sql: "BEGIN;COMMIT;" }] },
-  query: { kind: "query", timeMs: 0, seed: 0n, steps: 0, statements: [{ sql: "SELECT 1" }] },
   "load-chunk": { kind: "load-chunk", timeMs: 1, seed: 2n, steps: 3, load: 4n, number: 5, bytes: Uint8Array.of(6, 7) },
   "load-commit": { kind: "load-commit", timeMs: 1, seed: 2n, steps: 3, load: 4n, chunkCount: 5, sizeBytes: 6 },
   "load-abort": { kind: "load-abort", timeMs: 1, seed: 2n, steps: 3, load: 4n },

@@ -18,8 +18,8 @@ function database(context: TestContext): Database {
 }
 
 /** The values of one row, as JSON. */
-function values(db: Database, sql: string, kind: "query" | "request" = "request"): unknown[] {
-  const { results } = JSON.parse(db.execute([sql], { kind })) as { results: { values?: unknown[][]; error?: string }[] };
+function values(db: Database, sql: string): unknown[] {
+  const { results } = JSON.parse(db.execute([sql], { kind: "request" })) as { results: { values?: unknown[][]; error?: string }[] };
   assert.equal(results[0]?.error, undefined, sql);
   return results[0]?.values?.[0] ?? [];
 }

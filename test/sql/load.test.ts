@@ -48,7 +48,7 @@ function open(context: TestContext): { db: Database; folder: string } {
 }
 
 function ask(db: Database, sql: string): string {
-  return db.execute([sql], { kind: "query" });
+  return db.execute([sql], { kind: "request" });
 }
 
 const SAMPLE = `CREATE TABLE t(v); INSERT INTO t VALUES('a'), ('b'); DELETE FROM t WHERE v = 'a'; CREATE INDEX i ON t(v);

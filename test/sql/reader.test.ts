@@ -178,7 +178,7 @@ test("unlessWrite runs reads and hands back what writes, what cannot be prepared
   for (const sql of ["DELETE FROM foo", "nope", "SELECT * FROM later", "SELECT 1; SELECT 2", "BEGIN", "PRAGMA user_version = 3"]) {
     assert.deepEqual(ask("SELECT 1", sql), { results: "", writes: true }, sql);
   }
-  assert.match(db.execute(["SELECT count(*) FROM foo"], { kind: "query" }), /\[\[1\]\]/);
+  assert.match(db.execute(["SELECT count(*) FROM foo"], { kind: "request" }), /\[\[1\]\]/);
 });
 
 test("a long read delays no write and no checkpoint, and a write does not disturb it", (context) => {

@@ -53,10 +53,9 @@ test("a read in a request answers with columns, types and values", (context) => 
   );
   assert.equal(query(db, "SELECT COUNT(*) FROM foo"), '{"results":[{"columns":["COUNT(*)"],"types":["integer"],"values":[[1]]}]}');
   assert.equal(db.execute(["SELECT * FROM foo"]), '{"results":[{}]}', "an execute returns no rows for a SELECT");
-  assert.equal(db.execute([{ sql: "SELECT 1" }], { kind: "query" }), '{"results":[{"columns":["1"],"types":["integer"],"values":[[1]]}]}');
   assert.equal(
-    db.execute(["DELETE FROM foo", "EXPLAIN DELETE FROM foo WHERE id = 1"], { kind: "query" }).replace(/"values":.*/, "…"),
-    '{"results":[{"error":"attempt to change database via query operation"},{"columns":["addr","opcode","p1","p2","p3","p4","p5","comment"],"types":["integer","text","integer","integer","integer","","integer",""],…',
+    db.execute(["DELETE FROM foo", "EXPLAIN DELETE FROM foo WHERE id = 1"], { kind: "request" }).replace(/"values":.*/, "…"),
+    '{"results":[{"rows_affected":1},{"columns":["addr","opcode","p1","p2","p3","p4","p5","comment"],"types":["integer","text","integer","integer","integer","","integer",""],…',
   );
 });
 
@@ -99,7 +98,6 @@ test("associative rows are objects with sorted keys, the last of equal names", (
     '{"results":[{"last_insert_id":99,"rows_affected":1,"rows":null}]}',
   );
   assert.equal(db.execute(["nope"], { format }), '{"results":[{"error":"near \\"nope\\": syntax error"}]}');
-  assert.equal(db.execute(["nope"], { kind: "query", format }), '{"results":[{"rows":[],"error":"near \\"nope\\": syntax error"}]}');
 });
 
 test("BLOBs are base64 or arrays, and strings where rqlite's driver makes them so", (context) => {

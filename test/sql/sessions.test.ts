@@ -12,7 +12,7 @@ function open(context: TestContext): Database {
   return db;
 }
 
-const count = (db: Database): string => db.execute(["SELECT count(*) FROM t"], { kind: "query" });
+const count = (db: Database): string => db.execute(["SELECT count(*) FROM t"], { kind: "request" });
 
 test("a retry gets the stored outcome, after a restart too, and is not applied", (context) => {
   const db = open(context);

@@ -140,7 +140,7 @@ export function randomCommand(dice: Dice, sessions: Map<bigint, SqlCommand>): Co
   if (dice.chance(1))
     statements.splice(dice.below(statements.length + 1), 0, { sql: `${ENDLESS} INSERT INTO log SELECT x, x, x, x FROM w` });
   if (dice.chance(1)) statements.splice(dice.below(statements.length + 1), 0, { sql: `${ENDLESS} SELECT count(*) FROM w` });
-  const kind = dice.chance(60) ? "execute" : dice.chance(80) ? "request" : "query";
+  const kind = dice.chance(60) ? "execute" : "request";
   const script = kind === "execute" && dice.chance(8);
   const command: SqlCommand = {
     kind,

@@ -9,20 +9,20 @@ export const SCENARIOS: Readonly<Record<string, readonly SqlCommand[]>> = {
     command(["INSERT INTO t VALUES(2)"]),
     command(["INSERT INTO t VALUES(3)", "INSERT OR ROLLBACK INTO t VALUES(1)", "INSERT INTO t VALUES(4)"]),
     command(["INSERT INTO t VALUES(5)", "INSERT OR ROLLBACK INTO t VALUES(1)"], { transaction: true }),
-    command(["SELECT * FROM t"], { kind: "query" }),
+    command(["SELECT * FROM t"], { kind: "request" }),
   ],
   "RAISE(ROLLBACK) takes the entries before it along": [
     command(["CREATE TABLE t(a)", "CREATE TRIGGER g BEFORE INSERT ON t WHEN new.a > 2 BEGIN SELECT RAISE(ROLLBACK, 'no'); END"]),
     command(["INSERT INTO t VALUES(1)"]),
     command(["INSERT INTO t VALUES(3)", "INSERT INTO t VALUES(2)"]),
-    command(["SELECT * FROM t"], { kind: "query" }),
+    command(["SELECT * FROM t"], { kind: "request" }),
   ],
   "a later entry heals an earlier one's deferred violation": [
     command(["CREATE TABLE p(id INTEGER PRIMARY KEY)", "CREATE TABLE c(p REFERENCES p(id) DEFERRABLE INITIALLY DEFERRED)"]),
     command(["INSERT INTO c VALUES(1)"]),
     command(["INSERT INTO p VALUES(1)"]),
     command(["INSERT INTO c VALUES(2)"], { transaction: true }),
-    command(["SELECT * FROM c"], { kind: "query" }),
+    command(["SELECT * FROM c"], { kind: "request" }),
   ],
   "counters of the entry before": [
     command(["CREATE TABLE t(id INTEGER PRIMARY KEY, a, b, c)", "INSERT INTO t(a) VALUES(1), (2)"]),
@@ -33,14 +33,14 @@ export const SCENARIOS: Readonly<Record<string, readonly SqlCommand[]>> = {
     ]),
     command(["INSERT INTO u VALUES(1, 2), (3, 4)"]),
     command(["DROP TABLE u"]),
-    command(["SELECT * FROM t"], { kind: "query" }),
+    command(["SELECT * FROM t"], { kind: "request" }),
   ],
   "a row of a later entry gets a random rowid": [
     command(["CREATE TABLE t(id INTEGER PRIMARY KEY, a)", "INSERT INTO t VALUES(9223372036854775806, 1)"]),
     command(["INSERT INTO t(a) VALUES(2)"]),
     command(["INSERT INTO t(a) VALUES(3)"]),
     command(["UPDATE t SET id = id + 1", "INSERT OR IGNORE INTO t VALUES(9223372036854775807, 4)"], { transaction: true }),
-    command(["SELECT * FROM t"], { kind: "query" }),
+    command(["SELECT * FROM t"], { kind: "request" }),
   ],
   "full-text rows that an earlier entry has not written out": [
     command(["CREATE VIRTUAL TABLE f4 USING fts4(a)", "CREATE VIRTUAL TABLE f5 USING fts5(a)", "CREATE TABLE t(a, b)"]),
@@ -48,7 +48,7 @@ export const SCENARIOS: Readonly<Record<string, readonly SqlCommand[]>> = {
     command(["DROP INDEX IF EXISTS x1"], { transaction: true }),
     command(["INSERT INTO f5 VALUES('one')", "INSERT INTO f4 VALUES('two')"]),
     command(["INSERT INTO t VALUES(changes(), last_insert_rowid()), (changes(), last_insert_rowid())"], { transaction: true }),
-    command(["SELECT * FROM t"], { kind: "query" }),
+    command(["SELECT * FROM t"], { kind: "request" }),
   ],
   "statistics that a rollback has taken back": [
     command(["CREATE TABLE t(id INTEGER PRIMARY KEY, a, b)", "CREATE INDEX ta ON t(a)", "CREATE INDEX tb ON t(b)"]),
@@ -66,7 +66,7 @@ export const SCENARIOS: Readonly<Record<string, readonly SqlCommand[]>> = {
       "INSERT INTO u(id) SELECT id FROM t WHERE a = 1 AND b > 20 AND b < 150",
       "INSERT INTO u(id) SELECT id FROM t WHERE a IN (0, 1) AND b IN (3, 7, 5)",
     ]),
-    command(["SELECT * FROM u"], { kind: "query" }),
+    command(["SELECT * FROM u"], { kind: "request" }),
   ],
   "settings of FTS5 that a rollback has taken back": [
     command([
@@ -77,7 +77,7 @@ export const SCENARIOS: Readonly<Record<string, readonly SqlCommand[]>> = {
     ]),
     command(["INSERT INTO ft(ft, rank) VALUES('rank', 'bm25(0.0, 9.0)')", "nonsense"], { transaction: true }),
     command(["INSERT INTO log SELECT a, rank FROM ft WHERE ft MATCH 'word' ORDER BY rank"]),
-    command(["SELECT * FROM log"], { kind: "query" }),
+    command(["SELECT * FROM log"], { kind: "request" }),
   ],
   "settings of FTS5 that a failed statement has taken back": [
     command([
@@ -91,7 +91,7 @@ export const SCENARIOS: Readonly<Record<string, readonly SqlCommand[]>> = {
     ]),
     command(["INSERT INTO log VALUES(1, 2)"]),
     command(["INSERT INTO log SELECT a, rank FROM ft WHERE ft MATCH 'word' ORDER BY rank"]),
-    command(["SELECT * FROM log"], { kind: "query" }),
+    command(["SELECT * FROM log"], { kind: "request" }),
   ],
   "settings of FTS4 that a rollback has taken back": [
     command(["CREATE VIRTUAL TABLE f4 USING fts4(a)"]),
@@ -119,7 +119,7 @@ export const SCENARIOS: Readonly<Record<string, readonly SqlCommand[]>> = {
     command(["INSERT OR ROLLBACK INTO t VALUES(1)"], { requestId: { session: 2n, sequence: 1n } }),
     command(["INSERT INTO t VALUES(3) RETURNING a"], { requestId: { session: 1n, sequence: 1n } }),
     command(["INSERT INTO t VALUES(3) RETURNING a"], { requestId: { session: 1n, sequence: 0n } }),
-    command(["SELECT * FROM t"], { kind: "query" }),
+    command(["SELECT * FROM t"], { kind: "request" }),
   ],
   "an endless statement, then others": [
     command(["CREATE TABLE t(a)", "INSERT INTO t VALUES(1)"]),
@@ -136,19 +136,19 @@ export const SCENARIOS: Readonly<Record<string, readonly SqlCommand[]>> = {
       kind: "request",
       transaction: true,
     }),
-    command(["SELECT * FROM t"], { kind: "query" }),
+    command(["SELECT * FROM t"], { kind: "request" }),
   ],
   "a statement that failed is run again": [
     command(["CREATE TABLE t(a)", "INSERT INTO t VALUES(1), (-9223372036854775807 - 1)"]),
     command(["SELECT abs(a) FROM t", "INSERT INTO t VALUES(abs(-5)) RETURNING abs(a)"], { kind: "request" }),
     command(["UPDATE t SET a = 2 WHERE a < 0"]),
     command(["SELECT abs(a) FROM t", "INSERT INTO t VALUES(abs(-5)) RETURNING abs(a)"], { kind: "request" }),
-    command(["SELECT abs(a) FROM t"], { kind: "query" }),
+    command(["SELECT abs(a) FROM t"], { kind: "request" }),
   ],
   "a VACUUM between others": [
     command(["CREATE TABLE t(a)", "INSERT INTO t VALUES(1), (2), (3)", "DELETE FROM t WHERE a = 1"]),
     command(["VACUUM"]),
     command(["INSERT INTO t VALUES(4)", "VACUUM", "INSERT INTO t VALUES(5)"]),
-    command(["SELECT rowid, a FROM t"], { kind: "query" }),
+    command(["SELECT rowid, a FROM t"], { kind: "request" }),
   ],
 };
