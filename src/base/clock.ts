@@ -6,6 +6,6 @@ export interface Clock {
   now(): number;
   /** Milliseconds, with fractions, since some fixed moment. Never goes back. */
   monotonic(): number;
-  /** Resolves once at least `ms` milliseconds of monotonic time have passed. @throws the signal's reason when it aborts first. */
+  /** Resolves once at least `ms` milliseconds of monotonic time have passed, and others had their turn. @throws the signal's reason when it aborts first. */
   sleep(ms: number, options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
 }

@@ -8,3 +8,15 @@ clockConformance("system clock", () => ({ clock: systemClock, pass: () => {} }))
 test("the system clock tells the machine's time", () => {
   assert.ok(Math.abs(systemClock.now() - Date.now()) < 1000);
 });
+
+test("who sleeps for no time lets others have their turn, timers among them", async () => {
+  const state = { turns: 0 };
+  const timer = setInterval(() => state.turns++, 1);
+  try {
+    const deadline = performance.now() + 5000;
+    while (state.turns < 3 && performance.now() < deadline) await systemClock.sleep(0);
+    assert.ok(state.turns >= 3);
+  } finally {
+    clearInterval(timer);
+  }
+});

@@ -143,6 +143,13 @@ test("lz4 and snappy never write beyond their output, whatever they are given", 
   );
 });
 
+test("a length that a few bytes cannot stand for is refused before memory is taken for it", () => {
+  const before = process.memoryUsage().arrayBuffers;
+  assert.throws(() => lz4.decompress(Uint8Array.of(0, 0, 0, 0x30, 0x10, 1), 0x4000_0000), /within its bound/);
+  assert.throws(() => snappy.decompress(Uint8Array.of(0x80, 0x80, 0x80, 0x80, 0x03, 0, 1), 0x4000_0000), /within its bound/);
+  assert.ok(process.memoryUsage().arrayBuffers - before < 1_000_000);
+});
+
 test("a manifest, a compactions file and a WAL object that are cut or changed anywhere are refused or read as something valid, never a crash", () => {
   const sealer = new Sealer({ crc32 });
   const settings = { blockSizeBytes: 1024, compression: "none", minFilterKeys: 1, filterBitsPerKey: 10, filterFormat: "legacy" } as const;

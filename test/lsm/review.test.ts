@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isPumiceError, PumiceError, type ObjectStore } from "../../src/base/mod.ts";
 import { cloneStore, Db, DbReader, WriteBatch } from "../../src/lsm/mod.ts";
+import { checkOrder } from "../../src/lsm/db/open.ts";
 import { bytes, memoryWorld, openQuiet, overriding, text } from "./support/world.ts";
 
 /** Resolves when `isReached` says so. */
@@ -213,4 +214,94 @@ test("a reader's checkpoints that another clock has made to expire do not vanish
   await using other = await Db.open("db", skewed, { compactor: false, gc: false });
   await other.collectGarbage(0);
   assert.equal((await other.listCheckpoints()).length, 1);
+});
+
+test("the log of a transaction that nobody ends is bounded, and the transaction then cannot commit", async () => {
+  const { components } = memoryWorld();
+  await using db = await openQuiet(components);
+  const forgotten = db.begin();
+  forgotten.put(bytes("mine"), bytes("1"));
+  const key = (i: number): Uint8Array => new Uint8Array(60_000).fill(i & 255).fill(i >> 8, 0, 1);
+  for (let i = 0; i < 700; i++) await db.put(key(i), bytes("v"), { awaitDurable: false });
+  const young = db.begin();
+  young.put(bytes("yours"), bytes("1"));
+  await db.put(bytes("other"), bytes("v"), { awaitDurable: false });
+  await young.commit();
+  await assert.rejects(forgotten.commit(), (error) => isPumiceError(error, "LSM_CONFLICT"));
+});
+
+test("a signal that outlives its waits keeps none of them", async () => {
+  const { components } = memoryWorld();
+  await using db = await openQuiet(components);
+  const { signal } = new AbortController();
+  let listeners = 0;
+  const counting = new Proxy(signal, {
+    get(target, name) {
+      if (name === "addEventListener") return () => listeners++;
+      if (name === "removeEventListener") return () => listeners--;
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  for (let i = 0; i < 5; i++) await db.put(bytes("a"), bytes("1"), { signal: counting });
+  await db.flush("memtable", { signal: counting });
+  assert.equal(listeners, 0);
+});
+
+test("closing does not wait for compactions that fail", async () => {
+  const { components, store } = memoryWorld();
+  const options = { gc: false, l0SstsMax: 2, compactor: { minSources: 2, pollIntervalMs: 5 } } as const;
+  const first = await openQuiet(components, { l0SstsMax: 8 });
+  for (const value of ["1", "2"]) {
+    await first.put(bytes("a"), bytes(value));
+    await first.flush("memtable");
+  }
+  await first.close();
+  for await (const { key } of store.list("db/compacted/")) await store.delete(key);
+  const db = await Db.open("db", components, options);
+  await db.put(bytes("a"), bytes("3"));
+  await db.close();
+  await using again = await openQuiet(components);
+  assert.equal(text(await again.get(bytes("a"))), "3");
+});
+
+test("a failure of compaction is told until a compaction succeeds", async () => {
+  const { components, store } = memoryWorld();
+  const first = await openQuiet(components);
+  for (const value of ["1", "2"]) {
+    await first.put(bytes("a"), bytes(value));
+    await first.flush("memtable");
+  }
+  await first.close();
+  let isAway = true;
+  const faulty = overriding(store, {
+    getRange: async (...args) => (isAway ? undefined : await store.getRange(...args)),
+  });
+  await using db = await Db.open("db", { ...components, store: faulty }, { gc: false, compactor: { minSources: 2, pollIntervalMs: 5 } });
+  await until(() => isPumiceError(db.status().backgroundError, "LSM_MISSING"), "the failure is told");
+  isAway = false;
+  await until(() => db.status().backgroundError === undefined, "the success is told");
+});
+
+test("a WAL object that writes a key twice in one batch is refused as damaged, not by an assertion", () => {
+  const row = (key: string, seq: number) => ({
+    key: bytes(key),
+    kind: 0 as const,
+    value: bytes("v"),
+    seq,
+    createTs: 1,
+    expireTs: undefined,
+  });
+  assert.equal(checkOrder([row("a", 1), row("b", 1), row("a", 2)], 0, "w"), 2);
+  assert.equal(checkOrder([row("b", 1), row("a", 1), row("c", 1)], 0, "w"), 1);
+  for (const rows of [
+    [row("a", 1), row("a", 1)],
+    [row("a", 1), row("b", 1), row("a", 1)],
+    [row("c", 1), row("b", 2), row("a", 2), row("b", 2), row("a", 3)],
+  ]) {
+    assert.throws(
+      () => checkOrder(rows, 0, "w"),
+      (error) => isPumiceError(error, "LSM_CORRUPT"),
+    );
+  }
 });

@@ -30,8 +30,8 @@ export interface CompactorParts {
   readonly profile: Profile;
   readonly picker: CompactionPicker;
   readonly executor: CompactionExecutor;
-  /** Hears of a compaction that failed; it is tried again later. */
-  readonly onError?: ((error: unknown) => void) | undefined;
+  /** Hears how each compaction ended; one that failed is tried again later. */
+  readonly onEnd?: ((error: unknown) => void) | undefined;
 }
 
 /** Counters since the compactor was started. */
@@ -153,13 +153,15 @@ export class Compactor {
     const fault = faultOfSpec(manifest, spec);
     if (fault !== undefined) throw new PumiceError("LSM_INVALID", { what: "compaction is not possible", because: fault });
     const compaction = this.newCompaction(spec);
-    this.running.set(compaction.id, { spec, done: Promise.resolve() });
+    const over = Promise.withResolvers<void>();
+    this.running.set(compaction.id, { spec, done: over.promise });
     try {
       await this.updateFile((compactions) => [...compactions, compaction]);
       await this.execute(compaction);
       this.counts.completed++;
     } finally {
       this.running.delete(compaction.id);
+      over.resolve();
     }
   }
 
@@ -226,12 +228,13 @@ export class Compactor {
       .then(
         () => {
           this.counts.completed++;
+          this.parts.onEnd?.(undefined);
         },
         (error: unknown) => {
           this.counts.failed++;
           // What failed would fail again at once: the next look is that of the poll.
           this.restUntilMs = this.context.clock.monotonic() + this.parts.settings.compactor.pollIntervalMs;
-          this.parts.onError?.(error);
+          this.parts.onEnd?.(error);
         },
       )
       .finally(() => {

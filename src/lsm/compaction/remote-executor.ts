@@ -29,9 +29,11 @@ export class RemoteExecutor implements CompactionExecutor {
     signal.throwIfAborted();
     const worker = this.spawner.spawn(this.worker.name, this.worker.initial);
     let noted: Promise<void> = Promise.resolve();
+    let onAbort = (): void => undefined;
     try {
       const outputs = await new Promise<readonly SstRef[]>((resolve, reject) => {
-        signal.addEventListener("abort", () => reject(new PumiceError("LSM_CLOSED", { what: "compaction was given up" })), { once: true });
+        onAbort = () => reject(new PumiceError("LSM_CLOSED", { what: "compaction was given up" }));
+        signal.addEventListener("abort", onAbort, { once: true });
         worker.onExit((error) => reject(new PumiceError("WORKER_FAILED", { name: this.worker.name }, error)));
         worker.onMessage((message) => {
           const reply = message as Reply;
@@ -47,6 +49,7 @@ export class RemoteExecutor implements CompactionExecutor {
       await noted;
       return outputs;
     } finally {
+      signal.removeEventListener("abort", onAbort);
       await worker.terminate();
     }
   }

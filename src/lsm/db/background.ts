@@ -32,7 +32,8 @@ export class Background {
   private compactor: Compactor | undefined;
   private flushTimer: Promise<void> | undefined;
   private writes = 0;
-  private lastError: PumiceError | undefined;
+  private compactionError: PumiceError | undefined;
+  private gcError: PumiceError | undefined;
 
   constructor(parts: { context: StoreContext; settings: LsmSettings; profile: Profile }, hooks: BackgroundHooks) {
     this.context = parts.context;
@@ -43,7 +44,12 @@ export class Background {
 
   /** What failed last in compaction or collection; undefined when it has gone well since. */
   get failure(): PumiceError | undefined {
-    return this.lastError;
+    return this.compactionError ?? this.gcError;
+  }
+
+  /** What failed last in compaction alone. */
+  get compactionFailure(): PumiceError | undefined {
+    return this.compactionError;
   }
 
   get compactorStats(): CompactorStats | undefined {
@@ -109,8 +115,8 @@ export class Background {
       context: this.context,
       settings,
       profile: this.profile,
-      onError: (error) => {
-        if (isPumiceError(error) && !this.context.signal.aborted) this.lastError = error;
+      onEnd: (error) => {
+        if (!this.context.signal.aborted) this.compactionError = isPumiceError(error) ? error : undefined;
       },
       picker: chosen.compactionPicker ?? new SizeTieredPicker(settings.compactor),
       executor: chosen.compactionFilter === undefined && chosen.compactionExecutor !== undefined ? chosen.compactionExecutor : inline,
@@ -139,6 +145,11 @@ export class Background {
       compactor = this.newCompactor();
       await compactor.start();
       this.compactor = compactor;
+      // The store may have been closed meanwhile, and have stopped the one before.
+      if (this.stopper.signal.aborted) {
+        await compactor.stop();
+        return;
+      }
     }
   }
 
@@ -164,11 +175,11 @@ export class Background {
       try {
         const report = await this.collectGarbage(undefined);
         if (report.manifests + report.ssts + report.wals + report.compactions === 0) collectedId = id;
-        this.lastError = undefined;
+        this.gcError = undefined;
       } catch (error) {
         // Garbage that cannot be collected is no reason to stop: it is told, and tried again.
         if (!isPumiceError(error)) throw error;
-        this.lastError = error;
+        this.gcError = error;
       }
     }
   }

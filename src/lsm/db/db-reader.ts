@@ -14,6 +14,7 @@ import { withRetry } from "../store/retry.ts";
 import { deleteCheckpoint, newCheckpoint, refreshCheckpoint } from "./checkpoints.ts";
 import { StoreContext } from "./context.ts";
 import { Memtable, MemRow } from "./memtable.ts";
+import { checkOrder } from "./open.ts";
 import { NOT_CACHED, ownValue, Reads, type GetOptions, type ScanOptions } from "./reads.ts";
 import type { KeyValue, Scan } from "./scan.ts";
 import { LSM_DEFAULTS, type LsmComponents } from "./settings.ts";
@@ -49,6 +50,8 @@ interface Tail {
   readonly memtable: Memtable;
   /** The last WAL object that is in the memtable. */
   walId: number;
+  /** The sequence number of its last row. */
+  walSeq: number;
 }
 
 interface OwnCheckpoint {
@@ -64,7 +67,7 @@ export class DbReader {
   private readonly settings: ReaderSettings;
   private readonly reads: Reads;
   private manifest: Manifest | undefined;
-  private tail: Tail = { memtable: new Memtable(), walId: 0 };
+  private tail: Tail = { memtable: new Memtable(), walId: 0, walSeq: 0 };
   private view: View = { memtables: [], l0: [], runs: [] };
   private seq = 0;
   private own: OwnCheckpoint | undefined;
@@ -194,7 +197,7 @@ export class DbReader {
   private async loadNow(): Promise<void> {
     const manifest = await this.latest();
     const isNewTree = this.manifest === undefined || !sameTree(manifest, this.manifest);
-    const tail = isNewTree ? { memtable: new Memtable(), walId: manifest.replayAfterWalId } : this.tail;
+    const tail = isNewTree ? { memtable: new Memtable(), walId: manifest.replayAfterWalId, walSeq: 0 } : this.tail;
     const lastWalId = typeof this.settings.mode === "string" ? Infinity : manifest.walIdLastSeen;
     while (!this.settings.skipsWal && tail.walId < lastWalId) {
       const key = this.context.paths.wal(tail.walId + 1);
@@ -203,7 +206,9 @@ export class DbReader {
         async () => await this.context.walStore.get(key, { signal: this.context.signal }),
       );
       if (bytes === undefined) break;
-      for (const row of readWal(bytes, key, this.context.sealer)) if (row.seq > manifest.lastL0Seq) tail.memtable.insert(new MemRow(row));
+      const rows = readWal(bytes, key, this.context.sealer);
+      tail.walSeq = checkOrder(rows, tail.walSeq, key);
+      for (const row of rows) if (row.seq > manifest.lastL0Seq) tail.memtable.insert(new MemRow(row));
       // With its rows, not at the end: should the next object fail, these are not read again.
       tail.walId++;
     }

@@ -70,6 +70,8 @@ export class Db {
   /** What ended the store. */
   private end: PumiceError | undefined;
   private closing: Promise<void> | undefined;
+  /** While closing: called when flushing waits for compactions that fail. */
+  private onStuck: (() => void) | undefined;
   private counts = { puts: 0, gets: 0, l0Flushes: 0, stalls: 0, backpressure: 0 };
   private readonly replayedRows: number;
 
@@ -345,7 +347,7 @@ export class Db {
   }
 
   /**
-   * Flushes (by default the memtable too, so that nothing need be replayed, unless L0 is full and no compactor is embedded), waits for
+   * Flushes (by default the memtable too, so that nothing need be replayed, unless L0 is full and no compactor makes room), waits for
    * compactions under way, and ends everything. Idempotent.
    */
   async close(options: WaitOptions & { readonly flush?: FlushKind | "none" } = {}): Promise<void> {
@@ -359,8 +361,7 @@ export class Db {
 
   private async closeNow(options: WaitOptions & { readonly flush?: FlushKind | "none" }): Promise<void> {
     try {
-      const kind = options.flush ?? (this.wouldStall ? "wal" : "memtable");
-      if (this.end === undefined && kind !== "none") await this.flush(kind, options);
+      if (this.end === undefined) await this.flushForClose(options);
       if (this.end === undefined) await this.background.stop();
     } finally {
       this.fail(new PumiceError("LSM_CLOSED"));
@@ -369,10 +370,29 @@ export class Db {
     }
   }
 
-  /** True if flushing the memtables would wait for a compaction that nobody here does: the WAL has their rows. */
-  private get wouldStall(): boolean {
+  /** Without a wish of the caller's: the WAL, and then the memtables, unless a full L0 keeps them waiting and nobody makes room. */
+  private async flushForClose(options: WaitOptions & { readonly flush?: FlushKind | "none" }): Promise<void> {
+    const { flush, signal } = options;
+    if (flush === "none") return;
+    if (flush !== undefined || this.wal === undefined) {
+      await this.flush(flush ?? "memtable", { signal });
+      return;
+    }
+    await this.flush("wal", { signal });
     const l0s = this.manifest.l0.length + this.frozen.length + (this.memtable.isEmpty ? 0 : 1);
-    return this.settings.compactor === undefined && this.wal !== undefined && l0s > this.settings.l0SstsMax;
+    if (this.settings.compactor === undefined && l0s > this.settings.l0SstsMax) return;
+    const stuck = new AbortController();
+    const onAbort = (): void => stuck.abort(signal?.reason);
+    signal?.addEventListener("abort", onAbort, { once: true });
+    this.onStuck = () => stuck.abort();
+    try {
+      await this.flush("memtable", { signal: stuck.signal });
+    } catch (error) {
+      if (!stuck.signal.aborted || signal?.aborted === true) throw error;
+    } finally {
+      this.onStuck = undefined;
+      signal?.removeEventListener("abort", onAbort);
+    }
   }
 
   private commitOne(kind: 0 | 1, entry: { key: Uint8Array; value: Uint8Array }, ttl: PutOptions["ttl"]): WriteHandle {
@@ -495,16 +515,18 @@ export class Db {
       walIdLastSeen: () => this.wal?.durableId ?? this.fenceId,
       minReadSeq: () => this.pins.least,
       checkWriter: (manifest) => checkEpoch(manifest, this.epoch),
-      onFlushed: (frozen, manifest) => {
+      onFlushed: (frozen) => {
         this.frozen = this.frozen.filter((each) => each !== frozen);
         this.counts.l0Flushes++;
-        this.currentView = this.makeView(manifest);
+        // The newest manifest, which may be a later one than that of the flush.
+        this.currentView = this.makeView(this.manifest);
         this.flushed.advance(frozen.memtable.lastSeq);
         this.background.notifyCompactor();
       },
       onStall: () => {
         this.counts.stalls++;
         this.background.notifyCompactor();
+        if (this.background.compactionFailure !== undefined) this.onStuck?.();
       },
     };
   }

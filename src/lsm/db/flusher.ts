@@ -37,8 +37,8 @@ export interface FlushHooks {
   minReadSeq(): number | undefined;
   /** @throws LSM_FENCED if the manifest is a newer writer's. */
   checkWriter(manifest: Manifest): void;
-  /** The memtable is in L0 of that manifest. */
-  onFlushed(frozen: FrozenMemtable, manifest: Manifest): void;
+  /** The memtable is in L0 of the known manifest. */
+  onFlushed(frozen: FrozenMemtable): void;
   /** Compaction must make room before L0 can take more. */
   onStall(): void;
 }
@@ -69,11 +69,11 @@ export class Flusher {
     const rules: RetentionRules = { minSeq, tick: memtable.lastTick, isBottom: false, operator: this.context.operator };
     const built = await this.build(memtable, rules);
     const sst = await this.upload(built);
-    const version = await this.context.manifests.update((manifest) => {
+    await this.context.manifests.update((manifest) => {
       this.hooks.checkWriter(manifest);
       return this.withL0(manifest, sst, frozen);
     });
-    this.hooks.onFlushed(frozen, version.value);
+    this.hooks.onFlushed(frozen);
   }
 
   private withL0(manifest: Manifest, sst: SstRef, frozen: FrozenMemtable): Manifest {

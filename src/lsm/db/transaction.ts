@@ -5,7 +5,7 @@
  * read, be it a key, or any key of a range that was scanned (the whole range asked for, not the rows it happened to yield: SlateDB #1710).
  */
 import { PumiceError } from "../../base/mod.ts";
-import { contains, type KeyRange } from "../format/key-range.ts";
+import type { KeyRange } from "../format/key-range.ts";
 import { Arena } from "./arena.ts";
 import { WriteBatch, type PutOptions } from "./batch.ts";
 import { Memtable } from "./memtable.ts";
@@ -15,10 +15,14 @@ import { LOCAL_SEQ, type KeyValue, type Scan } from "./scan.ts";
 /** What a transaction is protected from. */
 export type Isolation = "snapshot" | "serializable";
 
+/** Characters made by one call: more arguments than a call may have would be an error. */
+const TEXT_CHUNK = 8192;
+
 /** A key as text of one character per byte, for sets. */
 export function keyText(key: Uint8Array): string {
   let text = "";
-  for (const byte of key) text += String.fromCharCode(byte);
+  if (key.length <= 32) for (const byte of key) text += String.fromCharCode(byte);
+  else for (let at = 0; at < key.length; at += TEXT_CHUNK) text += String.fromCharCode(...key.subarray(at, at + TEXT_CHUNK));
   return text;
 }
 
@@ -38,13 +42,26 @@ export interface WriteOptions extends PutOptions {
 
 interface RecentCommit {
   readonly seq: number;
-  readonly keys: readonly { readonly text: string; readonly key: Uint8Array }[];
+  /** Text, not the rows' own bytes: those would keep everything written beside them alive. */
+  readonly keys: readonly string[];
+}
+
+/** Keys that the log keeps for transactions under way, about. One that is older than what is kept then cannot commit. */
+const LOG_BYTES_MAX = 33_554_432;
+const KEY_OVERHEAD_BYTES = 48;
+
+function bytesOf(commit: RecentCommit): number {
+  return commit.keys.reduce((sum, text) => sum + text.length + KEY_OVERHEAD_BYTES, KEY_OVERHEAD_BYTES);
 }
 
 /** Notes commits as long as some transaction may conflict with them. */
 export class ConflictLog {
+  /** In the order in which they began, and so by ascending sequence number. */
   private readonly active = new Map<Transaction, number>();
   private commits: RecentCommit[] = [];
+  private sizeBytes = 0;
+  /** Commits up to this are not known any more. */
+  private forgottenSeq = 0;
 
   begin(transaction: Transaction, seq: number): void {
     this.active.set(transaction, seq);
@@ -52,11 +69,8 @@ export class ConflictLog {
 
   end(transaction: Transaction): void {
     this.active.delete(transaction);
-    if (this.active.size === 0) this.commits = [];
-    else {
-      const least = Math.min(...this.active.values());
-      this.commits = this.commits.filter((commit) => commit.seq > least);
-    }
+    const least = this.active.values().next();
+    this.cut(least.done === true ? this.commits.length : this.countUpTo(least.value));
   }
 
   get isIdle(): boolean {
@@ -65,13 +79,52 @@ export class ConflictLog {
 
   /** Notes what a commit wrote. */
   note(seq: number, keys: readonly Uint8Array[]): void {
-    if (this.active.size > 0) this.commits.push({ seq, keys: keys.map((key) => ({ text: keyText(key), key })) });
+    if (this.active.size === 0) return;
+    const commit = { seq, keys: keys.map(keyText) };
+    this.commits.push(commit);
+    this.sizeBytes += bytesOf(commit);
+    while (this.sizeBytes > LOG_BYTES_MAX && this.commits.length > 0) {
+      // Half at a time: a transaction that nobody ends must not make every later write move the whole list.
+      const count = Math.ceil(this.commits.length / 2);
+      this.forgottenSeq = this.commits[count - 1]?.seq ?? this.forgottenSeq;
+      this.cut(count);
+    }
+  }
+
+  /** True if what was committed after `seq` is not known in full. */
+  isForgotten(seq: number): boolean {
+    return seq < this.forgottenSeq;
   }
 
   /** The commits after `seq`. */
   since(seq: number): readonly RecentCommit[] {
-    return this.commits.filter((commit) => commit.seq > seq);
+    return this.commits.slice(this.countUpTo(seq));
   }
+
+  private countUpTo(seq: number): number {
+    let low = 0;
+    let high = this.commits.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.commits[middle] as RecentCommit).seq <= seq) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  private cut(count: number): void {
+    if (count === 0) return;
+    for (const commit of this.commits.splice(0, count)) this.sizeBytes -= bytesOf(commit);
+  }
+}
+
+/** A range with its bounds as `keyText` has them: text of one character per byte has the order of the bytes. */
+function textRange(range: KeyRange): (text: string) => boolean {
+  const start = range.start === undefined ? undefined : keyText(range.start);
+  const end = range.end === undefined ? undefined : keyText(range.end);
+  return (text) =>
+    (start === undefined || (range.startInclusive ? text >= start : text > start)) &&
+    (end === undefined || (range.endInclusive ? text <= end : text < end));
 }
 
 /** What a transaction needs of its store. */
@@ -216,9 +269,13 @@ export class Transaction {
   private checkConflicts(): void {
     const written = new Set(this.batch.entries.map((entry) => keyText(entry.key)));
     for (const text of this.unmarked) written.delete(text);
-    for (const commit of this.host.log.since(this.seq)) {
-      for (const { text, key } of commit.keys) {
-        const isConflict = written.has(text) || this.readKeys.has(text) || this.readRanges.some((range) => contains(range, key));
+    const ranges = this.readRanges.map(textRange);
+    const { log } = this.host;
+    if (log.isForgotten(this.seq) && written.size + this.readKeys.size + ranges.length > 0)
+      throw new PumiceError("LSM_CONFLICT", { what: "too much was written since the transaction began", startedSeq: this.seq });
+    for (const commit of log.since(this.seq)) {
+      for (const text of commit.keys) {
+        const isConflict = written.has(text) || this.readKeys.has(text) || ranges.some((isIn) => isIn(text));
         if (isConflict) throw new PumiceError("LSM_CONFLICT", { startedSeq: this.seq, conflictingSeq: commit.seq });
       }
     }

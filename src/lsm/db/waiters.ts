@@ -31,16 +31,25 @@ export class SeqWaiters {
     if (this.failure !== undefined) throw this.failure.error;
     signal?.throwIfAborted();
     await new Promise<void>((resolve, reject) => {
-      const waiter: Waiter = { seq, resolve, reject };
-      this.waiters.push(waiter);
-      signal?.addEventListener(
-        "abort",
-        () => {
-          this.waiters = this.waiters.filter((each) => each !== waiter);
-          reject(signal.reason);
+      const forget = (): void => signal?.removeEventListener("abort", onAbort);
+      const waiter: Waiter = {
+        seq,
+        resolve: () => {
+          forget();
+          resolve();
         },
-        { once: true },
-      );
+        reject: (error) => {
+          forget();
+          reject(error);
+        },
+      };
+      const onAbort = (): void => {
+        this.waiters = this.waiters.filter((each) => each !== waiter);
+        reject(signal?.reason);
+      };
+      this.waiters.push(waiter);
+      // Taken off again: a signal may live as long as the program.
+      signal?.addEventListener("abort", onAbort, { once: true });
     });
   }
 

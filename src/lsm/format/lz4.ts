@@ -79,7 +79,8 @@ function compress(raw: Uint8Array): Uint8Array {
 function decompress(stored: Uint8Array, maxBytes: number): Uint8Array {
   assert(stored.length >= 4, "lz4 begins with its length");
   const length = viewOf(stored).getUint32(0, true);
-  assert(length <= maxBytes, "lz4 length is within its bound");
+  // A byte stands for 255 at most: a length beyond that is damage, and must not be allocated.
+  assert(length <= Math.min(maxBytes, stored.length * 255), "lz4 length is within its bound");
   const raw = new Uint8Array(length);
   let from = 4;
   let to = 0;

@@ -124,7 +124,8 @@ class Input {
 function decompress(stored: Uint8Array, maxBytes: number): Uint8Array {
   const input = new Input(stored);
   const length = input.varint();
-  assert(length <= maxBytes, "snappy length is within its bound");
+  // Three bytes stand for 64 at most: a length beyond that is damage, and must not be allocated.
+  assert(length <= Math.min(maxBytes, stored.length * 22), "snappy length is within its bound");
   const raw = new Uint8Array(length);
   let to = 0;
   while (!input.isAtEnd) {
