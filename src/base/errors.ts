@@ -51,6 +51,7 @@ export const ERRORS = {
   // sql
   SQL_COMMAND_FORMAT: { kind: "corrupt", text: "log entry holds no command that this version knows" },
   SQL_MACHINE: { kind: "unavailable", text: "SQLite failed for a reason of this machine alone; stopped before this replica can differ" },
+  SQL_FULL: { kind: "unavailable", text: "no space for the database; what could not be written is kept and tried again" },
   SQL_CORRUPT: { kind: "corrupt", text: "database file is damaged; stopped before this replica can differ" },
   SQL_VERSION: {
     kind: "invalid",
@@ -71,6 +72,7 @@ export const ERRORS = {
   REPLICA_NOT_LEADER: { kind: "not-leader", text: "this node is not the leader" },
   REPLICA_TIMEOUT: { kind: "unavailable", text: "no result in time; the entry may still be applied" },
   REPLICA_OVERLOADED: { kind: "unavailable", text: "too much is waiting; try again later" },
+  REPLICA_FULL: { kind: "unavailable", text: "the disk is full: writes are refused until there is room, reads go on" },
   REPLICA_CLOSED: { kind: "closed", text: "this node is shutting down" },
   REPLICA_FAILED: { kind: "unavailable", text: "this node has failed and stops; its log holds what was acknowledged" },
   REPLICA_ENTRY_TOO_LARGE: { kind: "invalid", text: "request is too large for one log entry; send it in parts" },

@@ -73,7 +73,7 @@ export async function startNode(settings: NodeSettings): Promise<RunningNode> {
       log: settings.log,
     });
     interrupts = new InterruptSwitch(extensionPath());
-    replica = await openReplica(openSettings(settings, directory), worldOf(interrupts, failed.resolve));
+    replica = await openReplica(openSettings(settings, directory), worldOf(interrupts, failed.resolve, settings.log));
     await untilReady(replica, settings.log);
   } catch (error) {
     await server?.close();
@@ -162,7 +162,7 @@ function openSettings(settings: NodeSettings, directory: DataDirectory): OpenSet
   };
 }
 
-function worldOf(interrupts: InterruptSwitch, onFatal: (error: PumiceError) => void): World {
+function worldOf(interrupts: InterruptSwitch, onFatal: (error: PumiceError) => void, warn: LogLine): World {
   const suffix = import.meta.url.endsWith(".ts") ? "ts" : "js";
   const entry = (name: string): URL => new URL(`./${name}.${suffix}`, import.meta.url);
   const spawner = threadSpawner(
@@ -180,5 +180,6 @@ function worldOf(interrupts: InterruptSwitch, onFatal: (error: PumiceError) => v
     defer: (task) => void setImmediate(task),
     interrupt: (handle) => interrupts.interrupt(handle),
     onFatal,
+    warn,
   };
 }

@@ -7,6 +7,7 @@
  * 1. Entries are sent in the order of their indexes, without a gap and without a repeat.
  * 2. At most `BATCHES_UNDER_WAY` batches are with the thread; the second is there so that the thread need not wait for the main thread.
  * 3. After `fatal` nothing is sent or answered any more.
+ * 4. While the disk is full the thread keeps what it has been sent; it is answered when a `retry` finds room.
  */
 import { PumiceError, assert, type Worker } from "../base/mod.ts";
 import {
@@ -50,6 +51,8 @@ export class ApplyThread {
   #lastQueued = 0;
   #walBytes = 0;
   #state: "opening" | "open" | "closing" | "closed" | "failed" = "opening";
+  #full: PumiceError | undefined;
+  #isRetrying = false;
   #whenIdle: (() => void)[] = [];
   #whenClosed: (() => void) | undefined;
 
@@ -70,6 +73,18 @@ export class ApplyThread {
     let count = this.#queue.length;
     for (const batch of this.#underWay) count += batch.length;
     return count;
+  }
+
+  /** Why committed entries are kept and not applied: the disk is full. Undefined: all is well. */
+  get refusal(): PumiceError | undefined {
+    return this.#full;
+  }
+
+  /** Tries again what is kept. */
+  retry(): void {
+    if (this.#full === undefined || this.#isRetrying || this.#state !== "open") return;
+    this.#isRetrying = true;
+    this.#post({ kind: "retry" });
   }
 
   /** @throws AssertionError unless the entries follow those given before. */
@@ -97,13 +112,13 @@ export class ApplyThread {
     });
   }
 
-  /** Resolves when all entries given so far have been applied, or the thread has failed. */
+  /** Resolves when all entries given so far have been applied, or the thread has failed, or the disk is full: that may last. */
   idle(): Promise<void> {
-    if (this.waitingCount === 0 || this.#state === "failed") return Promise.resolve();
+    if (this.waitingCount === 0 || this.#state === "failed" || this.#full !== undefined) return Promise.resolve();
     return new Promise((resolve) => this.#whenIdle.push(resolve));
   }
 
-  /** Closes the database after what was given so far, and ends the thread. */
+  /** Closes the database after what was given so far (what a full disk keeps waiting, the next start applies), and ends the thread. */
   async close(): Promise<void> {
     if (this.#state === "open") {
       await this.idle();
@@ -155,12 +170,21 @@ export class ApplyThread {
         this.#listener.opened(response.applied, response.sqliteVersion);
         return;
       case "applied":
+        this.#full = undefined;
+        this.#isRetrying = false;
         this.#applied(unpackResults(response.results), response.walBytes);
         return;
-      case "checkpointed":
-        this.#walBytes = response.walBytes;
-        this.#checkpoints.shift()?.(response.checkpoint);
+      case "full":
+        this.#full = errorFromWire(response.error);
+        this.#isRetrying = false;
+        this.#wakeIdle();
         return;
+      case "checkpointed": {
+        this.#walBytes = response.walBytes;
+        const { full, ...checkpoint } = response.checkpoint;
+        this.#checkpoints.shift()?.({ ...checkpoint, full: full && errorFromWire(full) });
+        return;
+      }
       case "status":
         this.#statuses.shift()?.(response.status);
         return;

@@ -4,6 +4,7 @@
  *
  * Invariant: the log is given up only to an index whose entry stands in the synced file.
  */
+import type { PumiceError } from "../base/mod.ts";
 import type { CheckpointResult } from "../sql/mod.ts";
 
 /** A place in the log. */
@@ -26,6 +27,8 @@ export interface CheckpointCounts {
   readonly checkpoints: number;
   /** Checkpoints that a reader kept from being whole. */
   readonly busy: number;
+  /** Checkpoints for which the disk was too full. */
+  readonly putOff: number;
   readonly readsInterrupted: number;
 }
 
@@ -43,7 +46,9 @@ export class Checkpoints {
   /** The WAL's size at which the next one is due. Grows while readers are in the way, so that it is not tried at every batch. */
   #dueBytes: number;
   #positions: Position[] = [];
-  #counts: CheckpointCounts = { checkpoints: 0, busy: 0, readsInterrupted: 0 };
+  #walBytes = 0;
+  #refusal: PumiceError | undefined;
+  #counts: CheckpointCounts = { checkpoints: 0, busy: 0, putOff: 0, readsInterrupted: 0 };
 
   constructor(limitBytes: number, parts: CheckpointParts) {
     this.#limitBytes = limitBytes;
@@ -59,13 +64,35 @@ export class Checkpoints {
   applied(position: Position, walBytes: number): void {
     this.#positions.push(position);
     if (this.#positions.length > POSITIONS_MAX) this.#positions.shift();
-    if (walBytes < this.#dueBytes || this.#isRunning) return;
+    this.#walBytes = walBytes;
+    // While the disk is full, `retry` says when.
+    if (walBytes >= this.#dueBytes && this.#refusal === undefined) this.#run();
+  }
+
+  /** Why the last one was put off: the disk is full. Undefined: it was not. */
+  get refusal(): PumiceError | undefined {
+    return this.#refusal;
+  }
+
+  /** Makes one now: after a full disk it may be all that is needed to have room again. */
+  retry(): void {
+    this.#run();
+  }
+
+  #run(): void {
+    if (this.#isRunning) return;
     this.#isRunning = true;
+    const walBytes = this.#walBytes;
     void this.#parts.checkpoint().then((result) => this.#done(result, walBytes));
   }
 
   #done(result: CheckpointResult, walBytes: number): void {
     this.#isRunning = false;
+    this.#refusal = result.full;
+    if (result.full !== undefined) {
+      this.#counts = { ...this.#counts, putOff: this.#counts.putOff + 1 };
+      return;
+    }
     this.#counts = {
       ...this.#counts,
       checkpoints: this.#counts.checkpoints + 1,

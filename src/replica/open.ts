@@ -43,6 +43,8 @@ export interface World {
   readonly interrupt: (handle: number) => void;
   /** This machine failed: called once; the process must end. */
   readonly onFatal: (error: PumiceError) => void;
+  /** Tells the operator. */
+  readonly warn: (line: string) => void;
 }
 
 /** The id of the node that founds a group. */
@@ -166,7 +168,7 @@ class Opening {
   }
 
   #join(settings: OpenSettings, opened: Opened): Replica {
-    const { clock, random, defer, files, spawner, onFatal } = this.#world;
+    const { clock, random, defer, files, spawner, onFatal, warn } = this.#world;
     const apply = this.#apply as ApplyThread;
     const log = opened.thread();
     const replica = (): Replica => this.#replica as Replica;
@@ -190,7 +192,7 @@ class Opening {
       temporaryPath: `${settings.temporaryFolder}/${name}`,
     });
     this.#driver = driver;
-    const parts = { clock, random, apply, readers: opened.readers, log, driver, defer, backup, onFatal, applied: opened.applied };
+    const parts = { clock, random, apply, readers: opened.readers, log, driver, defer, backup, onFatal, warn, applied: opened.applied };
     this.#replica = new Replica(settings, parts);
     driver.campaign();
     driver.pump();

@@ -25,6 +25,7 @@ import type { ApplyThread } from "./apply-thread.ts";
 import { Checkpoints, type CheckpointCounts, type Position } from "./checkpoints.ts";
 import type { RoleChange } from "./driver-ports.ts";
 import type { RaftDriver } from "./driver.ts";
+import { FullDisk, type FullDiskStatus } from "./full-disk.ts";
 import { Gather } from "./gather.ts";
 import { LastKnown } from "./last-known.ts";
 import type { LogThread } from "./log-thread.ts";
@@ -68,6 +69,8 @@ export interface ReplicaParts {
   readonly backup: (name: string) => BackupParts;
   /** This machine failed: called once; the process must end. */
   readonly onFatal: (error: PumiceError) => void;
+  /** Tells the operator. */
+  readonly warn: (line: string) => void;
   /** What the database file held when it was opened. */
   readonly applied: Position;
 }
@@ -90,6 +93,8 @@ export interface ReplicaStatus {
   readonly readers: number;
   readonly walBytes: number;
   readonly checkpoints: CheckpointCounts;
+  /** Undefined: the disk has room. */
+  readonly fullDisk: FullDiskStatus | undefined;
   readonly writer: SqliteStatus;
   readonly reader: SqliteStatus;
 }
@@ -108,6 +113,7 @@ export class Replica {
   readonly #waiters = new Waiters();
   readonly #barrier: ReadBarrier;
   readonly #checkpoints: Checkpoints;
+  readonly #fullDisk: FullDisk;
   /** Proposals and linearizable reads of a moment become one pump. */
   readonly #gather: Gather;
   readonly #writerStatus: LastKnown<SqliteStatus>;
@@ -135,6 +141,13 @@ export class Replica {
       durable: (position) => this.#compact(position),
       interruptReads: (ms) => parts.readers.interruptOlderThan(ms),
     });
+    const sources = [
+      // By its own clock, often: it costs it little.
+      { place: "log" as const, refusal: () => parts.log.refusal, retry: () => undefined },
+      { place: "checkpoint" as const, refusal: () => this.#checkpoints.refusal, retry: () => this.#checkpoints.retry() },
+      { place: "database" as const, refusal: () => parts.apply.refusal, retry: () => parts.apply.retry() },
+    ];
+    this.#fullDisk = new FullDisk(sources, parts.warn);
     this.#gather = new Gather(parts, () => this.#pump());
     this.#writerStatus = new LastKnown(() => parts.apply.status(), parts.clock);
     this.#readerStatus = new LastKnown(() => parts.readers.status(), parts.clock);
@@ -179,7 +192,7 @@ export class Replica {
 
   /**
    * Sends SQL through the log and gives its outcome.
-   * @throws REPLICA_NOT_LEADER (it was not and will not be applied), REPLICA_TIMEOUT (it may be), REPLICA_OVERLOADED,
+   * @throws REPLICA_NOT_LEADER (it was not and will not be applied), REPLICA_TIMEOUT (it may be), REPLICA_OVERLOADED, REPLICA_FULL,
    * REPLICA_ENTRY_TOO_LARGE, REPLICA_CLOSED, REPLICA_FAILED
    */
   write(request: WriteRequest, options: { readonly timeoutMs?: number | undefined } = {}): Promise<Outcome> {
@@ -254,6 +267,7 @@ export class Replica {
       readers: readers.readerCount,
       walBytes: apply.walBytes,
       checkpoints: this.#checkpoints.counts,
+      fullDisk: this.#fullDisk.status(this.#parts.clock.monotonic()),
       writer,
       reader,
     };
@@ -335,8 +349,8 @@ export class Replica {
     if (data.length > this.#settings.entryBytesMax) {
       return Promise.reject(new PumiceError("REPLICA_ENTRY_TOO_LARGE", { bytes: data.length, max: this.#settings.entryBytesMax }));
     }
-    const full = this.#parts.log.refusal;
-    if (full !== undefined) return Promise.reject(new PumiceError("REPLICA_OVERLOADED", { reason: full.message }, full));
+    const full = this.#fullDisk.refusal();
+    if (full !== undefined) return Promise.reject(full);
     const proposed = this.#parts.driver.propose([data]);
     if (!proposed.ok) {
       const code = proposed.reason === "not-leader" ? "REPLICA_NOT_LEADER" : "REPLICA_OVERLOADED";
@@ -404,6 +418,7 @@ export class Replica {
       this.#barrier.expire(nowMs);
       readers.tick();
       log.retry();
+      this.#fullDisk.tick(nowMs);
       if (nowMs - tickedMs < this.#settings.raftTickMs) continue;
       tickedMs = nowMs;
       driver.tick();
@@ -416,7 +431,8 @@ export class Replica {
     if (this.#state === "open") {
       this.#state = "closing";
       const deadlineMs = clock.monotonic() + CLOSE_WAIT_MS;
-      while (this.#waiters.count > 0 && this.#isClosing() && clock.monotonic() < deadlineMs) await clock.sleep(1);
+      const mayFinish = (): boolean => this.#waiters.count > 0 && this.#fullDisk.refusal() === undefined;
+      while (mayFinish() && this.#isClosing() && clock.monotonic() < deadlineMs) await clock.sleep(1);
     }
     await readers.close();
     await apply.close();

@@ -30,10 +30,18 @@ export async function storeStatus(app: App): Promise<Record<string, unknown>> {
     checkpoints: {
       count: status.checkpoints.checkpoints,
       busy: status.checkpoints.busy,
+      put_off: status.checkpoints.putOff,
       reads_interrupted: status.checkpoints.readsInterrupted,
     },
+    disk: diskStatus(status),
     snapshot_store: { snapshots: [] },
   };
+}
+
+/** `in`: who found no room, of `log`, `database` and `checkpoint`. */
+function diskStatus({ fullDisk }: ReplicaStatus): Record<string, unknown> {
+  if (fullDisk === undefined) return { full: false };
+  return { full: true, in: fullDisk.places, seconds: Math.round(fullDisk.forMs / 1000) };
 }
 
 /** rqlite's word for a role. */
@@ -99,6 +107,7 @@ export async function replicaVariables(replica: ReplicaPort | undefined): Promis
     db: {
       checkpoints: checkpoints.checkpoints,
       checkpoint_busy_errors: checkpoints.busy,
+      checkpoints_put_off: checkpoints.putOff,
       reads_interrupted: checkpoints.readsInterrupted,
       wal_size: walBytes,
     },

@@ -2,7 +2,7 @@
  * Errors of SQLite, told apart: those that every replica gets are results; those that only this machine gets stop the node, because a
  * result of theirs would make this replica differ from the others.
  */
-import { PumiceError } from "../base/mod.ts";
+import { isPumiceError, PumiceError } from "../base/mod.ts";
 
 /** An error thrown by node:sqlite that carries SQLite's extended result code. */
 export interface SqliteError extends Error {
@@ -30,6 +30,8 @@ const SQLITE_NOTADB = 26;
 /** Extended codes. A full-text index may be told by its user to contradict its content: FTS5 then answers so on every replica. */
 const SQLITE_CORRUPT_VTAB = 267;
 const SQLITE_CONSTRAINT_COMMITHOOK = 531;
+/** The WAL's index could not grow: it lies in a file too. */
+const SQLITE_IOERR_SHMSIZE = 4874;
 
 const MACHINE_CODES = new Set([
   SQLITE_INTERNAL,
@@ -85,10 +87,23 @@ export function isMachineError(error: SqliteError, isDiskFull: () => boolean): b
   return code === SQLITE_FULL ? isDiskFull() : MACHINE_CODES.has(code);
 }
 
-/** The error that stops the node. */
+/** True for a machine error that passes when the disk has room again. An AUTOINCREMENT that has run out is none: it is a result. */
+export function isFull(error: unknown): boolean {
+  if (isSqliteError(error)) return (error.errcode & 0xff) === SQLITE_FULL || error.errcode === SQLITE_IOERR_SHMSIZE;
+  return isPumiceError(error, "SQL_FULL") || isPumiceError(error, "FS_NO_SPACE");
+}
+
+/** What is told of it. */
+export function fullError(error: unknown, where: string): PumiceError {
+  if (isPumiceError(error, "SQL_FULL")) return error;
+  return new PumiceError("SQL_FULL", { where, reason: error instanceof Error ? error.message : String(error) }, error);
+}
+
+/** The error that stops the node, or puts off what was tried (SQL_FULL). */
 export function machineError(error: unknown, where: string): PumiceError {
   if (error instanceof PumiceError) return error;
   if (!isSqliteError(error)) return new PumiceError("SQL_MACHINE", { where, reason: String(error) }, error);
+  if (isFull(error)) return fullError(error, where);
   const details = { where, sqlite: error.errcode, reason: error.message };
   return new PumiceError(isDamage(error) ? "SQL_CORRUPT" : "SQL_MACHINE", details, error);
 }

@@ -4,7 +4,8 @@
  *
  * 1. All entries of a call are applied in one SQLite transaction, which also holds the applied index and term.
  * 2. If one of them cannot live in a shared transaction, the transaction is rolled back and each entry is applied alone.
- * 3. An error that only this machine got is thrown and never becomes a result; after it nothing more is applied.
+ * 3. An error that only this machine got is thrown and never becomes a result; after it nothing more is applied. A full disk is the
+ *    exception: what met it is rolled back, and may be tried again.
  */
 import type { StatementSync } from "node:sqlite";
 import { assert, AssertionError, type File, type FileSystem, isPumiceError, PumiceError } from "../base/mod.ts";
@@ -17,7 +18,7 @@ import { errorJson } from "./result-json.ts";
 import type { EntryResult, ResultWanted } from "./results.ts";
 import { Sessions } from "./sessions.ts";
 import { isSingle } from "./split.ts";
-import { isCommitRefused, isMachineError, isSqliteError, machineError } from "./sqlite-error.ts";
+import { fullError, isCommitRefused, isFull, isMachineError, isSqliteError, machineError } from "./sqlite-error.ts";
 import { StateTable } from "./state-table.ts";
 import type { SqliteStatus } from "./sqlite-status.ts";
 import { readStatus } from "./status.ts";
@@ -51,6 +52,14 @@ export interface StateMachineOptions {
   readonly monotonic: () => number;
 }
 
+/** What became of entries. */
+export interface ApplyOutcome {
+  /** Of the first ones; of all of them unless `full` is set. */
+  readonly results: EntryResult[];
+  /** SQL_FULL: the others found no room, and are as if they had not been tried. */
+  readonly full: PumiceError | undefined;
+}
+
 /** "passive" moves what readers allow. "truncate" tries, after that, to make the `-wal` file empty; it declines instead of waiting. */
 export type CheckpointMode = "passive" | "truncate";
 
@@ -58,6 +67,8 @@ export type CheckpointMode = "passive" | "truncate";
 export interface CheckpointResult {
   /** A reader or another writer was in the way of a whole checkpoint. Nothing is wrong. */
   readonly busy: boolean;
+  /** SQL_FULL: the main file found no room. What was moved is moved, the WAL has it all, and it may be tried again. */
+  readonly full: PumiceError | undefined;
   /** Frames in the WAL, and how many of them stand in the main file; both 0 after a truncation. */
   readonly logFrames: number;
   readonly checkpointedFrames: number;
@@ -117,18 +128,44 @@ export class StateMachine {
     return this.#applied;
   }
 
+  /** All of `entries`, as `applySome` does. @throws SQL_FULL if not all found room, and what `applySome` throws */
+  apply(entries: readonly ApplyEntry[]): EntryResult[] {
+    const { results, full } = this.applySome(entries);
+    if (full !== undefined) throw full;
+    return results;
+  }
+
   /**
-   * Applies committed entries, in the order of their indexes, each exactly once.
+   * Applies committed entries, in the order of their indexes, each exactly once, while the disk has room.
    * @throws SQL_MACHINE, SQL_CORRUPT (stop the node), SQL_COMMAND_FORMAT, SQL_ORDER, SQL_CLOSED
    */
-  apply(entries: readonly ApplyEntry[]): EntryResult[] {
+  applySome(entries: readonly ApplyEntry[]): ApplyOutcome {
     this.#assertUsable();
     this.#checkOrder(entries);
-    if (entries.length === 0) return [];
+    let results: EntryResult[] = [];
+    if (entries.length === 0) return { results, full: undefined };
     try {
-      return this.#applyTogether(entries) ?? entries.map((entry) => this.#applyAlone(entry));
+      const together = this.#applyTogether(entries);
+      if (together !== undefined) results = together;
+      else for (const entry of entries) results.push(this.#applyAlone(entry));
+      return { results, full: undefined };
     } catch (error) {
-      throw this.#fail(error, "apply");
+      if (!isFull(error)) throw this.#fail(error, "apply");
+      this.#undoFull();
+      return { results, full: fullError(error, "apply") };
+    }
+  }
+
+  /** Nothing of the transaction under way has happened. */
+  #undoFull(): void {
+    try {
+      this.#open.runner.leave();
+      this.#rollback();
+      this.#open.runner.isDiskFull();
+      // A script may have had them switched off, which is undone only outside of a transaction.
+      this.#open.connection.exec(`PRAGMA foreign_keys = ${this.#options.foreignKeys === true ? "ON" : "OFF"}`);
+    } catch (error) {
+      throw this.#fail(error, "roll back");
     }
   }
 
@@ -337,21 +374,33 @@ export class StateMachine {
   }
 
   /**
-   * Moves frames of the WAL into the main file as far as readers allow; waits for nobody. Only between two calls of `apply`.
+   * Moves frames of the WAL into the main file as far as readers and the disk allow; waits for nobody. Only between two calls of `apply`.
    * @throws SQL_MACHINE, SQL_CORRUPT
    */
   checkpoint(mode: CheckpointMode): CheckpointResult {
     this.#assertUsable();
     try {
-      const { connection } = this.#open;
-      connection.exec("PRAGMA busy_timeout = 0");
-      let row = checkpointRow(connection, "PASSIVE");
-      if (mode === "truncate" && row.logFrames === row.checkpointedFrames) row = checkpointRow(connection, "TRUNCATE");
-      connection.exec(`PRAGMA busy_timeout = ${LOCK_TIMEOUT_MS}`);
+      const row = this.#checkpoint(mode);
       this.#makeDurable(row);
-      return { ...row, durableIndex: this.#durableIndex };
+      return { ...row, full: undefined, durableIndex: this.#durableIndex };
     } catch (error) {
-      throw this.#fail(error, "checkpoint");
+      // Of the WAL itself nothing is written here: only the main file can have met a full disk.
+      if (!isSqliteError(error) || !isFull(error)) throw this.#fail(error, "checkpoint");
+      this.#open.runner.isDiskFull();
+      const full = fullError(error, "checkpoint");
+      return { busy: true, full, logFrames: 0, checkpointedFrames: 0, durableIndex: this.#durableIndex };
+    }
+  }
+
+  #checkpoint(mode: CheckpointMode): CheckpointRow {
+    const { connection } = this.#open;
+    connection.exec("PRAGMA busy_timeout = 0");
+    try {
+      const row = checkpointRow(connection, "PASSIVE");
+      const isWhole = row.logFrames === row.checkpointedFrames;
+      return mode === "truncate" && isWhole ? checkpointRow(connection, "TRUNCATE") : row;
+    } finally {
+      connection.exec(`PRAGMA busy_timeout = ${LOCK_TIMEOUT_MS}`);
     }
   }
 
@@ -428,7 +477,9 @@ function openConnection(options: StateMachineOptions): Open {
   }
 }
 
-function checkpointRow(connection: Connection, mode: string): { busy: boolean; logFrames: number; checkpointedFrames: number } {
+type CheckpointRow = Pick<CheckpointResult, "busy" | "logFrames" | "checkpointedFrames">;
+
+function checkpointRow(connection: Connection, mode: string): CheckpointRow {
   const row = connection.own(`PRAGMA wal_checkpoint(${mode})`).get();
   const logFrames = Number(row?.[1]);
   const checkpointedFrames = Number(row?.[2]);

@@ -3,7 +3,7 @@
  * `src/entry/reader-worker.ts` one Reader; both by the loops in `apply-service.ts` and `reader-service.ts`.
  *
  * A worker's first message is `opened` or `fatal`. After `fatal` it does nothing more: the replica stops.
- * Requests are answered in their order, except that reads may be answered in several `reads` messages.
+ * Requests are answered in their order, except that reads may be answered in several `reads` messages, and that batches wait for a disk that is full.
  */
 import type { ErrorCode, ErrorDetails } from "../base/mod.ts";
 import type { BackupOptions, DumpOptions } from "./backup-options.ts";
@@ -36,9 +36,16 @@ export interface WireError {
   readonly details: ErrorDetails;
 }
 
+/** What a checkpoint did, as it crosses threads. */
+export interface WireCheckpoint extends Omit<CheckpointResult, "full"> {
+  readonly full: WireError | undefined;
+}
+
 /** To the apply worker. */
 export type ApplyRequest =
   | { readonly kind: "apply"; readonly batch: PackedApply }
+  /** After `full`: tries again what is kept. */
+  | { readonly kind: "retry" }
   | { readonly kind: "checkpoint"; readonly mode: CheckpointMode }
   | { readonly kind: "status" }
   | { readonly kind: "close" };
@@ -47,7 +54,9 @@ export type ApplyRequest =
 export type ApplyResponse =
   | { readonly kind: "opened"; readonly applied: Applied; readonly sqliteVersion: string; readonly walBytes: number }
   | { readonly kind: "applied"; readonly results: PackedResults<EntryResult>; readonly applied: Applied; readonly walBytes: number }
-  | { readonly kind: "checkpointed"; readonly checkpoint: CheckpointResult; readonly walBytes: number }
+  /** The disk is full: this batch and those after it are kept, and answered when a `retry` finds room. */
+  | { readonly kind: "full"; readonly error: WireError }
+  | { readonly kind: "checkpointed"; readonly checkpoint: WireCheckpoint; readonly walBytes: number }
   | { readonly kind: "status"; readonly status: SqliteStatus }
   | { readonly kind: "closed" }
   | { readonly kind: "fatal"; readonly error: WireError };

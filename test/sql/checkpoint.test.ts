@@ -40,7 +40,7 @@ test("a whole checkpoint moves every frame; the main file alone then holds the d
   const passive = db.machine.checkpoint("passive");
   assert.deepEqual(
     { ...passive, logFrames: 0, checkpointedFrames: 0 },
-    { busy: false, logFrames: 0, checkpointedFrames: 0, durableIndex: 21 },
+    { busy: false, full: undefined, logFrames: 0, checkpointedFrames: 0, durableIndex: 21 },
   );
   assert.equal(passive.logFrames, passive.checkpointedFrames);
   assert.ok(passive.logFrames > 0);
@@ -49,7 +49,13 @@ test("a whole checkpoint moves every frame; the main file alone then holds the d
   const machine = openMachine(copy);
   assert.equal(machine.applied.index, 21);
   machine.close();
-  assert.deepEqual(db.machine.checkpoint("truncate"), { busy: false, logFrames: 0, checkpointedFrames: 0, durableIndex: 21 });
+  assert.deepEqual(db.machine.checkpoint("truncate"), {
+    busy: false,
+    full: undefined,
+    logFrames: 0,
+    checkpointedFrames: 0,
+    durableIndex: 21,
+  });
   assert.equal(db.machine.walBytes(), 0);
 });
 
@@ -76,7 +82,7 @@ test("with a reader in the way a checkpoint declines at once, and the WAL itself
   reader.exec("COMMIT");
   assert.equal(reader.prepare("SELECT count(*) AS n FROM t").get()?.["n"], 9);
   reader.close();
-  assert.deepEqual(machine.checkpoint("truncate"), { busy: false, logFrames: 0, checkpointedFrames: 0, durableIndex: 10 });
+  assert.deepEqual(machine.checkpoint("truncate"), { busy: false, full: undefined, logFrames: 0, checkpointedFrames: 0, durableIndex: 10 });
 });
 
 function recording(file: File, onSync: () => void): File {

@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { request as httpRequest, type Agent } from "node:http";
 import { createServer } from "node:net";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
@@ -18,6 +18,8 @@ export interface PumicedOptions {
   readonly root?: string;
   /** The largest file that the process may write, as if its disk failed there. Unit: KiB. */
   readonly fileLimitKiB?: number;
+  /** The folder that holds the data directory is a file system of its own, so large. Unit: MiB. */
+  readonly diskMiB?: number;
   readonly environment?: Readonly<Record<string, string>>;
 }
 
@@ -54,9 +56,12 @@ export class Pumiced {
     const program = join(options.root ?? ROOT, "bin/pumiced");
     // `ulimit -f` counts in blocks of 512 bytes.
     const limit = options.fileLimitKiB === undefined ? "" : `ulimit -f ${options.fileLimitKiB * 2}; `;
-    this.#child = spawn("sh", ["-c", `${limit}exec "$0" "$@"`, program, ...flags], {
+    const mount = options.diskMiB === undefined ? "" : `mount -t tmpfs -o size=${options.diskMiB}m tmpfs "$PUMICE_TEST_DISK" && `;
+    const run = ["sh", "-c", `${limit}${mount}exec "$0" "$@"`, program, ...flags];
+    const [command = "", ...args] = options.diskMiB === undefined ? run : ["unshare", "-rm", ...run];
+    this.#child = spawn(command, args, {
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, ...options.environment },
+      env: { ...process.env, PUMICE_TEST_DISK: dirname(options.dataDirectory), ...options.environment },
     });
     const keep = (chunk: Buffer): void => {
       this.output = (this.output + chunk.toString()).slice(-64 * 1024);

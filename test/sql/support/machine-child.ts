@@ -1,10 +1,10 @@
 /**
  * Applies entries of growing rows until this machine fails, then says how: one line of JSON. With a ballast file it makes room by removing
- * it, opens the database again, applies the rest and adds the content.
+ * it, applies the rest on the same connection and adds the content.
  */
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { isPumiceError } from "../../../src/base/mod.ts";
-import { encodeCommand } from "../../../src/sql/mod.ts";
+import { encodeCommand, type StateMachine } from "../../../src/sql/mod.ts";
 import { contentOf } from "./batching.ts";
 import { command, openMachine } from "./database.ts";
 
@@ -22,8 +22,7 @@ export function entry(index: number): Uint8Array {
   );
 }
 
-function applyRest(): unknown {
-  let machine = openMachine(path);
+function applyRest(machine: StateMachine): unknown {
   try {
     while (machine.applied.index < last) {
       const first = machine.applied.index + 1;
@@ -32,10 +31,8 @@ function applyRest(): unknown {
     return undefined;
   } catch (error) {
     if (!isPumiceError(error)) throw error;
-    const again = capture(() => machine.apply([{ index: machine.applied.index + 1, term: 1, data: new Uint8Array(0) }]));
+    const again = capture(() => machine.apply([{ index: machine.applied.index + 1, term: 1, data: entry(machine.applied.index + 1) }]));
     return { code: error.code, details: error.details, applied: machine.applied.index, again };
-  } finally {
-    machine.close();
   }
 }
 
@@ -50,11 +47,18 @@ function capture(act: () => unknown): string {
 
 if (process.argv[1]?.endsWith("machine-child.ts") === true) {
   if (ballast !== undefined && ballast !== "") writeFileSync(ballast, new Uint8Array(14_000_000));
-  const failure = applyRest();
+  const machine = openMachine(path);
+  const failure = applyRest(machine);
   let content: string[] = [];
+  let checkpoint: unknown;
   if (ballast !== undefined && ballast !== "" && existsSync(ballast)) {
+    // The main file has to grow too.
+    const { busy, full, durableIndex } = machine.checkpoint("truncate");
+    checkpoint = { busy, full: full?.code, durableIndex };
     rmSync(ballast);
-    if (applyRest() === undefined) content = contentOf(path);
-  }
-  console.log(JSON.stringify({ failure, content }));
+    const isDone = applyRest(machine) === undefined && !machine.checkpoint("truncate").busy;
+    machine.close();
+    if (isDone) content = contentOf(path);
+  } else machine.close();
+  console.log(JSON.stringify({ failure, checkpoint, content }));
 }
