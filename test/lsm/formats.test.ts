@@ -41,6 +41,8 @@ const row: fc.Arbitrary<Row> = fc.record({
   expireTs: time,
 });
 
+const toHash = (value: Uint8Array): string => `${value.length} ${crc32(value, 0)}`;
+
 const sortedRows = fc.array(row, { minLength: 1, maxLength: 120 }).map((rows) => {
   const unique = new Map(
     rows.map((each) => [`${toHex(each.key)}/${each.seq}`, each.kind === TOMBSTONE ? { ...each, value: new Uint8Array(0) } : { ...each }]),
@@ -88,6 +90,31 @@ test("a block of version 1 is read", () => {
   const found: Row[] = [];
   assert.equal(block.lookup(fromHex("6170706c65"), 5, found), "found");
   assert.equal(found.length, 1);
+});
+
+test("an SST gives back its rows, whatever their sizes: a block of several MiB stays as it is when the next one is built", () => {
+  const sealer = new Sealer({ crc32, hostCodecs });
+  const sizes = [100, 1_048_560, 1_048_576, 3_000_000, 5, 70_000, 1_200_000, 0];
+  const rows: Row[] = sizes.map((size, i) => ({
+    key: Uint8Array.of(1, i),
+    kind: VALUE,
+    value: new Uint8Array(size).map((_, at) => (at * (i + 3)) & 255),
+    seq: i + 1,
+    createTs: 5,
+    expireTs: undefined,
+  }));
+  for (const compression of COMPRESSIONS) {
+    for (const kind of ["wal", "compacted"] as const) {
+      const settings = { blockSizeBytes: 4096, compression, minFilterKeys: 1, filterBitsPerKey: 10, filterFormat: "legacy" } as const;
+      const writer = new SstWriter(kind, settings, sealer);
+      for (const each of rows) writer.add(each);
+      assert.deepEqual(
+        readWal(writer.finish().bytes, "sst", sealer).map((each) => toHash(each.value)),
+        rows.map((each) => toHash(each.value)),
+        `${compression} ${kind}`,
+      );
+    }
+  }
 });
 
 test("a separator lies between its keys, and no shorter one does", () => {

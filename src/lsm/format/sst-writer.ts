@@ -204,7 +204,8 @@ export class SstWriter {
   private append(bytes: Uint8Array): number {
     if (bytes.length >= PIECE_BYTES) {
       this.closePiece();
-      this.pieces.push(bytes);
+      // A copy: uncompressed, these are the block writer's own bytes, and the next block is built where they lie.
+      this.pieces.push(bytes.slice());
     } else {
       this.reserve(bytes.length);
       this.piece.set(bytes, this.pieceLength);
