@@ -3,6 +3,7 @@
  * over. Prints the seed of the first that fails, and exits 1.
  */
 import { parseArgs } from "node:util";
+import { hostCodecs } from "../src/host/mod.ts";
 import { simulateLsm } from "../src/sim/mod.ts";
 
 const { values } = parseArgs({
@@ -11,22 +12,26 @@ const { values } = parseArgs({
     from: { type: "string", default: "1" },
     count: { type: "string", default: "100" },
     minutes: { type: "string" },
+    "keep-going": { type: "boolean" },
   },
 });
 const from = Number(values.seed ?? values.from);
 const count = values.seed === undefined ? (values.minutes === undefined ? Number(values.count) : Infinity) : 1;
 const deadline = values.minutes === undefined ? Infinity : performance.now() + Number(values.minutes) * 60_000;
 
-const totals = { lives: 0, processes: 0, crashes: 0, commits: 0, acknowledged: 0, checks: 0 };
+const totals: Record<string, number> = {};
+let failures = 0;
 for (let seed = from; seed < from + count && performance.now() < deadline; seed++) {
   try {
-    const report = await simulateLsm(seed);
-    totals.lives++;
-    for (const key of ["processes", "crashes", "commits", "acknowledged", "checks"] as const) totals[key] += report[key];
+    const { seed: _, ...report } = await simulateLsm(seed, { hostCodecs });
+    totals["lives"] = (totals["lives"] ?? 0) + 1;
+    for (const [key, value] of Object.entries(report)) totals[key] = (totals[key] ?? 0) + value;
   } catch (error) {
+    failures++;
     console.error(error instanceof Error ? (error.stack ?? error.message) : error);
     console.error(`failed: npm run sim:lsm -- --seed ${seed}`);
-    process.exit(1);
+    if (values["keep-going"] !== true) break;
   }
 }
 console.log(`from seed ${from}: ${JSON.stringify(totals)}`);
+process.exit(failures === 0 ? 0 : 1);

@@ -3,63 +3,44 @@
  * that jumps, over one store that is slow, fails before and after the effect, lists late, and loses its clients in the middle of a call.
  *
  * Checked: after each opening the state is that of a prefix of all commits, with every commit that was acknowledged as durable in it; a live
- * process reads its own writes; snapshots and checkpoints stay as they are; a fenced writer's write is never acknowledged; manifests and deletions
- * keep their invariants (lsm-watch.ts); in the end every checksum and every order in the store is right.
+ * process reads its own writes, by get, multiGet and scans in both directions, while it changes; transactions (lsm-transactions.ts); snapshots,
+ * checkpoints, readers, clones and the WAL's reader (lsm-guests.ts) see states of the one line; a fenced writer's write is never acknowledged;
+ * what has expired goes, and nothing else does; manifests and deletions keep their invariants (lsm-watch.ts); in the end every checksum and
+ * every order in the store is right.
  */
-import { assert, isPumiceError, MemoryObjectStore, seededRandom, utf8, type Clock, type ObjectStore, type Random } from "../base/mod.ts";
-import {
-  Admin,
-  Db,
-  DbReader,
-  MERGE,
-  TOMBSTONE,
-  VALUE,
-  WriteBatch,
-  type LsmComponents,
-  type LsmOptions,
-  type MergeOperator,
-  type Snapshot,
-} from "../lsm/mod.ts";
-import { SimClock } from "./clock.ts";
-import { differenceOf, LsmModel, type ModelState, type ModelWrite } from "./lsm-model.ts";
+import { assert, fromUtf8, isPumiceError, MemoryObjectStore, toHex, utf8, type HostCodecs, type ObjectStore } from "../base/mod.ts";
+import { Admin, Db, DbReader, type KeyValue, type LsmComponents, type LsmOptions, type Profile, type Snapshot } from "../lsm/mod.ts";
+import { commitTo, drawBatch, drawBounds, drawKey, drawMinAge, drawOptions, drawRates, unreliable } from "./lsm-draw.ts";
+import { checkClones, Guests, type GuestHome } from "./lsm-guests.ts";
+import { differenceOf, isCertain, LsmModel, partOf, type ModelState } from "./lsm-model.ts";
+import { checkBank, TransactionWorkload } from "./lsm-transactions.ts";
 import { watchedStore } from "./lsm-watch.ts";
+import { LsmSimFailure, LsmWorld, ProcessClock, ROOT } from "./lsm-world.ts";
 import { CrashableStore } from "./object-store/crash.ts";
-import { faultyStore, slowStore, type StoreFaultRates } from "./object-store/faults.ts";
+import { NO_STORE_FAULTS, type StoreFaultRates } from "./object-store/faults.ts";
 import { staleListStore } from "./object-store/lies.ts";
-
-const ROOT = "db";
-const START_MS = 1_800_000_000_000;
-const KEYS = 40;
-/** Turns of the microtask queue that count as "nothing more happens without time passing". */
-const SETTLE_TURNS = 60;
-/** Times that everything may stand still before something is stuck: long computations take many turns. */
-const IDLE_TURNS_MAX = 1000;
-/** Virtual time after which an operation that should end is stuck. */
-const STUCK_MS = 3_600_000;
-
-const appendOperator: MergeOperator = {
-  merge: (_key, existing, operand) => Uint8Array.from([...(existing ?? []), ...operand]),
-};
 
 /** What a simulated life consisted of. */
 export interface LsmSimReport {
   readonly seed: number;
   readonly processes: number;
   readonly crashes: number;
+  readonly races: number;
   readonly commits: number;
   readonly acknowledged: number;
   readonly lost: number;
+  readonly transactions: number;
+  readonly conflicts: number;
+  readonly readers: number;
+  readonly walRows: number;
+  readonly admins: number;
+  readonly clones: number;
   readonly checks: number;
 }
 
-/** A violation, with the seed that shows it. */
-export class LsmSimFailure extends Error {
-  override readonly name = "LsmSimFailure";
-}
-
-/** Lives the life of `seed`. @throws LsmSimFailure */
-export async function simulateLsm(seed: number): Promise<LsmSimReport> {
-  const life = new Life(seed);
+/** Lives the life of `seed`. Without the host's codecs its files are compressed otherwise. @throws LsmSimFailure */
+export async function simulateLsm(seed: number, parts: { readonly hostCodecs?: HostCodecs } = {}): Promise<LsmSimReport> {
+  const life = new Life(seed, parts.hostCodecs);
   try {
     return await life.run();
   } catch (error) {
@@ -69,27 +50,8 @@ export async function simulateLsm(seed: number): Promise<LsmSimReport> {
   }
 }
 
-/** The clock of one process: the world's time, its own wall. */
-class ProcessClock implements Clock {
-  offsetMs = 0;
-  private readonly world: SimClock;
-
-  constructor(world: SimClock) {
-    this.world = world;
-  }
-
-  now(): number {
-    return this.world.now() + this.offsetMs;
-  }
-
-  monotonic(): number {
-    return this.world.monotonic();
-  }
-
-  async sleep(ms: number, options?: { readonly signal?: AbortSignal | undefined }): Promise<void> {
-    await this.world.sleep(ms, options);
-  }
-}
+/** What an operation may fail of: its process ended, or the store was away for longer than it waits. */
+const EXCUSES = ["LSM_CLOSED", "LSM_FENCED", "STORE_UNAVAILABLE", "LSM_CONTENTION"] as const;
 
 interface Process {
   readonly db: Db;
@@ -99,91 +61,134 @@ interface Process {
 
 class Life {
   private readonly seed: number;
-  private readonly random: Random;
-  private readonly world = new SimClock(START_MS);
-  private readonly disk = new MemoryObjectStore({ clock: this.world });
+  private readonly world: LsmWorld;
   private readonly shared: ObjectStore;
   private readonly model = new LsmModel();
-  private readonly counts = { processes: 0, crashes: 0, commits: 0, acknowledged: 0, lost: 0, checks: 0 };
-  private readonly steps: string[] = [];
-  private violation: { readonly error: unknown } | undefined;
+  private readonly profile: Profile;
+  private readonly home: GuestHome;
+  private readonly guests: Guests;
+  private readonly transactions: TransactionWorkload;
+  private readonly counts = { processes: 0, crashes: 0, races: 0, acknowledged: 0, commits: 0, lost: 0 };
   private ackedSeq = 0;
   private options: LsmOptions = {};
-  private rates: StoreFaultRates = { errorBefore: 0, errorAfter: 0, timeoutBefore: 0, timeoutAfter: 0, lateEffect: 0 };
+  private rates: StoreFaultRates = NO_STORE_FAULTS;
   private current: Process | undefined;
   private readonly zombies: Process[] = [];
   private snapshots: { readonly snapshot: Snapshot; readonly expected: ModelState }[] = [];
   /** Operations that the current process began beside. */
   private begun: Promise<void>[] = [];
-  private checkpoints: { readonly id: string }[] = [];
+  private readonly checkpoints: { readonly id: string; readonly leastSeq: number }[] = [];
 
-  constructor(seed: number) {
+  constructor(seed: number, hostCodecs: HostCodecs | undefined) {
     this.seed = seed;
-    this.random = seededRandom(seed);
-    const watched = watchedStore(this.disk, ROOT, (error) => this.blame(error));
-    this.shared = this.chance(50) ? staleListStore(watched, { clock: this.world, random: this.random, staleMsMax: 3000 }) : watched;
+    this.world = new LsmWorld(seed, hostCodecs);
+    const { world, model } = this;
+    const watched = watchedStore(new MemoryObjectStore({ clock: world.time }), ROOT, (error) => world.blame(error));
+    this.shared = world.chance(50) ? staleListStore(watched, { clock: world.time, random: world.random, staleMsMax: 3000 }) : watched;
+    this.profile = world.chance(50) ? "0.12" : "0.14";
+    this.home = { world, model, profile: this.profile, connect: () => unreliable(world, this.shared, () => this.rates) };
+    this.guests = new Guests(this.home);
+    this.guests.isSkewed = world.chance(30);
+    this.transactions = new TransactionWorkload(world, model, { onCommit: (db, seq, done) => this.awaitCommit(db, seq, done) });
   }
 
   trace(): string {
-    return `options=${JSON.stringify(this.options)} last=[${this.steps.slice(-25).join(" ")}]`;
+    return `options=${JSON.stringify(this.options)} last=[${this.world.steps.slice(-25).join(" ")}]`;
   }
 
   async run(): Promise<LsmSimReport> {
-    const profile = this.chance(50) ? "0.12" : "0.14";
-    const processes = 2 + this.random.below(4);
+    const processes = 2 + this.world.below(4);
     for (let i = 0; i < processes; i++) {
-      this.options = this.drawOptions(profile);
-      this.rates = this.drawRates();
+      this.options = drawOptions(this.world, this.profile);
+      this.rates = drawRates(this.world);
       await this.become();
       await this.live();
       await this.part();
     }
     await this.finale();
-    return { seed: this.seed, ...this.counts };
+    const { committed, conflicts } = this.transactions;
+    return { seed: this.seed, ...this.counts, transactions: committed, conflicts, ...this.guests.counts, checks: this.world.checks };
   }
 
-  /** Opens the store in a new process and checks what it finds. */
+  /** Opens the store in a new process, or in two at the same moment, and checks what the newest finds. */
   private async become(): Promise<void> {
-    this.counts.processes++;
-    for (let attempt = 0; ; attempt++) {
-      const clock = new ProcessClock(this.world);
-      clock.offsetMs = this.drawOffset();
-      // Some processes die while they open.
-      const line = new CrashableStore(
-        this.unreliable(),
-        this.chance(20) && attempt < 3 ? { at: 1 + this.random.below(25), when: this.chance(50) ? "before" : "after" } : undefined,
-      );
-      this.steps.push(`open${attempt}`);
-      const opening = Db.open(ROOT, this.components(line.store, clock), this.options);
-      const outcome = await this.drive(Promise.race([opening, line.crashed.then(() => "crashed" as const)]));
-      if (outcome === "crashed") {
-        this.counts.crashes++;
-        continue;
-      }
-      await this.adopt({ db: outcome, clock, line });
-      return;
+    for (let attempt = 0; this.current === undefined; attempt++) {
+      const isRace = attempt < 3 && this.world.chance(15);
+      const openings = [this.open(attempt), ...(isRace ? [this.open(attempt)] : [])];
+      if (isRace) this.counts.races++;
+      const opened = (await this.world.drive(Promise.all(openings))).filter((process) => process !== undefined);
+      const newest = opened.toSorted((left, right) => right.db.status().writerEpoch - left.db.status().writerEpoch)[0];
+      this.zombies.push(...opened.filter((process) => process !== newest));
+      // Who claimed the store after it and died, or was fenced off, ended it too: then somebody must open it again.
+      if (newest !== undefined && (await this.isNewest(newest))) await this.adopt(newest);
+      else if (newest !== undefined) this.zombies.push(newest);
     }
+  }
+
+  /** Opens a store; undefined if the process died over it, or another was faster. */
+  private async open(attempt: number): Promise<Process | undefined> {
+    const { world } = this;
+    this.counts.processes++;
+    const clock = new ProcessClock(world.time);
+    clock.offsetMs = world.drawOffset();
+    // Some processes die while they open.
+    const point =
+      world.chance(20) && attempt < 3 ? ({ at: 1 + world.below(25), when: world.chance(50) ? "before" : "after" } as const) : undefined;
+    const line = new CrashableStore(this.home.connect(), point);
+    world.note(`open${attempt}`);
+    try {
+      const opening = Db.open(ROOT, world.components(line.store, clock), this.options);
+      opening.catch(() => undefined);
+      const db = await Promise.race([opening, line.crashed.then(() => undefined)]);
+      if (db === undefined) this.counts.crashes++;
+      return db === undefined ? undefined : { db, clock, line };
+    } catch (error) {
+      if (isPumiceError(error, "LSM_FENCED")) return undefined;
+      throw error;
+    }
+  }
+
+  private async isNewest(process: Process): Promise<boolean> {
+    const { value } = await this.world.drive(new Admin(ROOT, this.world.components(this.shared, process.clock)).readManifest());
+    return value.writerEpoch === process.db.status().writerEpoch && process.db.status().closed === undefined;
   }
 
   private async adopt(process: Process): Promise<void> {
     const { lastSeq } = process.db.status();
     assert(lastSeq >= this.ackedSeq, "every acknowledged commit is recovered");
-    const expected = this.model.stateAt(lastSeq);
+    assert(lastSeq <= this.model.lastSeq, "nothing is recovered that was not committed");
     this.model.truncate(lastSeq);
     this.snapshots = [];
     this.begun = [];
+    this.transactions.forget();
     this.current = process;
+    const expected = this.model.frozen();
+    const times = this.filterTime(process);
     // If it lived before the check, a crash point may end it.
-    const rows = await this.drive(Promise.race([process.db.scan().toArray(), process.line.crashed.then(() => undefined)]));
-    if (rows === undefined) return;
-    this.check(differenceOf(rows, expected), "state after opening");
+    const rows = await this.world.driveUnlessDead(process.db.scan().toArray(), process.line);
+    if (rows === "crashed") return;
+    this.compare(rows, expected, { what: "state after opening", filterAt: times });
+    this.transactions.openBank(process.db);
+  }
+
+  /** The time by which the process hides what has expired; undefined if it does not. */
+  private filterTime({ db, clock }: Pick<Process, "db" | "clock">): number | undefined {
+    const { lastTick } = db.status();
+    return db.settings.filtersExpired ? Math.max(clock.now(), lastTick) : undefined;
+  }
+
+  /** What was read, ascending, against what must be there. */
+  private compare(rows: readonly KeyValue[], expected: ModelState, about: { what: string; filterAt: number | undefined }): void {
+    this.world.tickMax = Math.max(this.world.tickMax, this.model.tickMax);
+    this.world.check(differenceOf(rows, expected, this.world.times(about.filterAt)), about.what);
+    checkBank(rows, about.what);
   }
 
   /** Works in the current process. */
   private async live(): Promise<void> {
-    const steps = 20 + this.random.below(80);
+    const steps = 20 + this.world.below(80);
     for (let i = 0; i < steps && this.current !== undefined; i++) {
-      const { current } = this;
+      const { current, world } = this;
       const end = current.db.status().closed;
       if (end !== undefined) {
         // Only a newer writer may end it, and there is none.
@@ -191,111 +196,127 @@ class Life {
         assert(end !== "failed", "no fault of the store ends a writer");
         return;
       }
-      this.step(current);
-      for (const zombie of this.zombies) if (this.chance(20)) this.zombieStep(zombie);
-      await this.pass(this.random.below(this.chance(10) ? 20_000 : 300));
+      if (world.chance(80)) this.step(current);
+      else this.guestStep();
+      if (world.chance(2)) await this.deleteRange(current);
+      for (const zombie of this.zombies) if (world.chance(20)) this.zombieStep(zombie);
+      await world.pass(world.below(world.chance(10) ? 20_000 : 300));
     }
   }
 
   /** Ends the current process, in one of the ways in which processes end. */
   private async part(): Promise<void> {
-    const process = this.current;
+    const { world, current: process } = this;
     if (process === undefined) return;
     this.current = undefined;
-    const roll = this.random.below(10);
+    const roll = world.below(10);
+    // What closes ends its transactions itself.
+    if (roll < 5 || roll >= 8) this.transactions.forget();
     if (roll < 5) {
-      this.steps.push("crash");
+      world.note("crash");
       this.counts.crashes++;
       process.line.crash();
     } else if (roll < 8) {
-      this.steps.push("close");
-      const how = this.chance(50) ? {} : { flush: this.chance(50) ? ("wal" as const) : ("none" as const) };
-      await this.drive(Promise.race([process.db.close(how), process.line.crashed]));
+      world.note("close");
+      const how = world.chance(50) ? {} : { flush: world.chance(50) ? ("wal" as const) : ("none" as const) };
+      await world.driveUnlessDead(process.db.close(how), process.line);
       // What was begun in a process that closed has ended too, well or not.
-      await this.drive(Promise.race([Promise.all(this.begun), process.line.crashed]));
+      await world.driveUnlessDead(Promise.all(this.begun), process.line);
     } else {
-      this.steps.push("leave");
+      world.note("leave");
       this.zombies.push(process);
     }
   }
 
   /** Without faults: opens, reads, and checks every file. */
   private async finale(): Promise<void> {
-    this.rates = { errorBefore: 0, errorAfter: 0, timeoutBefore: 0, timeoutAfter: 0, lateEffect: 0 };
-    await this.pass(60_000);
+    const { world } = this;
+    this.rates = NO_STORE_FAULTS;
+    await world.drive(this.guests.settled());
+    await world.pass(60_000);
     this.options = { ...this.options, compactor: { pollIntervalMs: 1000 } };
-    const components = this.components(this.shared, new ProcessClock(this.world));
-    await this.pass(10_000);
-    const db = await this.drive(Db.open(ROOT, components, this.options));
-    await this.adopt({ db, clock: new ProcessClock(this.world), line: new CrashableStore(this.shared) });
-    for (const { id } of this.checkpoints) await this.checkCheckpoint(id, components);
-    this.check(differenceOf(await this.drive(db.scan().toArray()), this.model.state), "final state");
-    await this.drive(db.compact());
-    this.check(differenceOf(await this.drive(db.scan().toArray()), this.model.state), "state after compaction");
-    const backwards = (await this.drive(db.scan({ order: "descending" }).toArray())).reverse();
-    this.check(differenceOf(backwards, this.model.state), "state read backwards");
-    await this.drive(db.close());
-    const { findings } = await this.drive(new Admin(ROOT, components).verify());
-    this.check(findings[0] === undefined ? undefined : `${findings[0].object}: ${findings[0].problem}`, "verification");
-    for (const zombie of this.zombies) await this.drive(Promise.race([zombie.db.close({ flush: "none" }), this.world.sleep(60_000)]));
-    this.assertUnhurt();
+    const clock = new ProcessClock(world.time);
+    const components = world.components(this.shared, clock);
+    const db = await world.drive(Db.open(ROOT, components, this.options));
+    const process = { db, clock, line: new CrashableStore(this.shared) };
+    await this.adopt(process);
+    for (const checkpoint of this.checkpoints) await this.checkCheckpoint(checkpoint, components);
+    const read = async (what: string, order: "ascending" | "descending" = "ascending"): Promise<void> => {
+      const filterAt = this.filterTime(process);
+      const rows = await world.drive(db.scan({ order }).toArray());
+      this.compare(order === "ascending" ? rows : rows.reverse(), this.model.state, { what, filterAt });
+    };
+    await read("final state");
+    await world.drive(db.compact());
+    await read("state after compaction");
+    await read("state read backwards", "descending");
+    await world.drive(db.close());
+    const { findings } = await world.drive(new Admin(ROOT, components).verify());
+    world.check(findings[0] === undefined ? undefined : `${findings[0].object}: ${findings[0].problem}`, "verification");
+    await world.drive(checkClones(this.home, this.guests.clones, components));
+    for (const zombie of this.zombies) await world.drive(Promise.race([zombie.db.close({ flush: "none" }), world.time.sleep(60_000)]));
+    world.assertUnhurt();
   }
 
   private step(process: Process): void {
-    const roll = this.random.below(100);
+    const { world } = this;
+    const roll = world.below(100);
     const { db } = process;
-    if (roll < 55) this.write(process);
-    else if (roll < 65) this.readKey(db);
-    else if (roll < 72) this.readAll(db);
-    else if (roll < 76) this.attempt("flush", db.flush("wal"));
-    else if (roll < 81) this.attempt("flushM", db.flush("memtable"));
-    else if (roll < 84) this.attempt("compact", db.compact());
-    else if (roll < 88) this.attempt("gc", db.collectGarbage(this.random.below(20_000)));
-    else if (roll < 92) this.takeSnapshot(db);
-    else if (roll < 95) this.checkSnapshots();
-    else if (roll < 97) this.checkpoint(db);
+    if (roll < 38) this.write(process);
+    else if (roll < 44) this.transactions.begin(db);
+    else if (roll < 47) this.transactions.disturb(db);
+    else if (roll < 55) this.readKey(process);
+    else if (roll < 59) this.readMany(process);
+    else if (roll < 67) this.readRange(process);
+    else if (roll < 71) this.attempt("flush", db.flush("wal"));
+    else if (roll < 76) this.attempt("flushM", db.flush("memtable"));
+    else if (roll < 79) this.attempt("compact", db.compact());
+    else if (roll < 82) this.attempt("gc", db.collectGarbage(drawMinAge(world, this.profile)));
+    else if (roll < 86) this.takeSnapshot(db);
+    else if (roll < 90) this.checkSnapshots(process);
+    else if (roll < 93) this.checkpoint(db);
+    else if (roll < 96) this.expectStatus(process);
     else {
-      process.clock.offsetMs += this.chance(50) ? this.random.below(120_000) - 60_000 : this.random.below(60) - 30;
-      this.steps.push("jump");
+      process.clock.offsetMs += world.chance(50) ? world.below(120_000) - 60_000 : world.below(60) - 30;
+      world.note("jump");
     }
+  }
+
+  /** Somebody else does something to the store. */
+  private guestStep(): void {
+    const { world, guests } = this;
+    const checkpoint = this.checkpoints.length === 0 ? undefined : world.oneOf(this.checkpoints);
+    const roll = world.below(100);
+    if (roll < 20) guests.read(world.chance(60) ? "managed" : "latest");
+    else if (roll < 25 && checkpoint !== undefined) guests.read({ checkpoint: checkpoint.id });
+    else if (roll < 55) guests.followWal();
+    else if (roll < 62) guests.administer(world.chance(50) ? "everything" : "tiered");
+    else if (roll < 70) guests.administer("collect");
+    else if (roll < 75 && guests.clones.length < 3) guests.clone(checkpoint?.id, checkpoint?.leastSeq ?? 0);
   }
 
   private write(process: Process): void {
-    const writes = Array.from({ length: this.chance(70) ? 1 : 1 + this.random.below(5) }, () => this.drawWrite());
-    const batch = new WriteBatch();
-    for (const { key, kind, value } of writes) {
-      if (kind === VALUE) batch.put(key, value);
-      else if (kind === TOMBSTONE) batch.delete(key);
-      else batch.merge(key, value);
-    }
-    const handle = this.tryCommit(process.db, batch);
-    if (handle === undefined) return;
-    this.steps.push(`w${handle.seq}`);
+    const seq = commitTo(process.db, this.model, drawBatch(this.world));
+    if (seq === undefined) return;
+    this.world.note(`w${seq}`);
     this.counts.commits++;
-    this.model.commit(handle.seq, writes);
-    if (this.chance(60)) this.awaitDurable(process, handle.seq);
-  }
-
-  private tryCommit(db: Db, batch: WriteBatch): { readonly seq: number } | undefined {
-    try {
-      return db.writeSync(batch);
-    } catch (error) {
-      if (isPumiceError(error, "LSM_BUSY")) return undefined;
-      throw error;
-    }
+    if (this.world.chance(60)) this.awaitDurable(process.db, seq);
   }
 
   /** Waits beside for what was written to be durable: a write of a moment later shares its fate. */
-  private awaitDurable(process: Process, seq: number): void {
-    const { db } = process;
-    void db.flush(this.options.walEnabled === false ? "memtable" : "wal").then(
+  private awaitDurable(db: Db, seq: number): void {
+    this.awaitCommit(db, seq, db.flush(db.settings.walEnabled ? "wal" : "memtable"), true);
+  }
+
+  private awaitCommit(db: Db, seq: number, done: Promise<unknown>, isDurable = false): void {
+    done.then(
       () => {
+        // A commit that was not to wait resolves at once and says nothing.
+        if (!isDurable && db.status().durableSeq < seq) return;
         this.counts.acknowledged++;
-        if (this.current?.db === db) this.ackedSeq = Math.max(this.ackedSeq, seq);
+        if (this.current === undefined || this.current.db === db) this.ackedSeq = Math.max(this.ackedSeq, seq);
         // Known to be durable only now, though a successor may have recovered it long ago.
-        else if (this.current !== undefined)
-          this.guard(() => assert(seq <= this.recoveredSeq(), "a fenced writer's write is never acknowledged"));
-        else this.ackedSeq = Math.max(this.ackedSeq, seq);
+        else this.world.guard(() => assert(this.model.upTo(seq).at(-1)?.seq === seq, "a fenced writer's write is never acknowledged"));
       },
       () => {
         this.counts.lost++;
@@ -303,17 +324,12 @@ class Life {
     );
   }
 
-  /** Up to where the current process knows the line that a former one wrote. */
-  private recoveredSeq(): number {
-    return this.current?.db.status().lastSeq ?? Infinity;
-  }
-
   private zombieStep(zombie: Process): void {
-    this.steps.push("z");
+    this.world.note("z");
     try {
       const { seq } = zombie.db.putSync(utf8("zombie"), utf8("never"));
       void zombie.db.flush().then(
-        () => this.guard(() => assert(this.current === undefined && seq < 0, "a fenced writer's write is never acknowledged")),
+        () => this.world.guard(() => assert(this.current === undefined && seq < 0, "a fenced writer's write is never acknowledged")),
         () => undefined,
       );
     } catch (error) {
@@ -321,206 +337,138 @@ class Life {
     }
   }
 
-  private readKey(db: Db): void {
-    const key = this.drawKey();
-    const expected = new Map(this.model.state);
-    this.attempt(
-      "get",
-      db.getRow(key).then((row) => this.guard(() => this.check(differenceOf(row === undefined ? [] : [row], only(expected, key)), "get"))),
+  /** A range deleted with nothing beside, so that its commit is known. */
+  private async deleteRange({ db, clock, line }: Process): Promise<void> {
+    const { world, model } = this;
+    const range = drawBounds(world);
+    // The bank and the keys of transactions have their own rules.
+    const expected = partOf(range.of(model.state), toHex(utf8("key-")), toHex(utf8("key.")));
+    if (expected.size !== range.of(model.state).size || !this.transactions.isIdle) return;
+    const before = db.status();
+    const filterAt = this.filterTime({ db, clock });
+    world.note("deleteRange");
+    const outcome = await world.driveUnlessDead(
+      db.deleteRange(range.bounds, { awaitDurable: false }).catch((error: unknown) => {
+        if (EXCUSES.some((code) => isPumiceError(error, code)) || isPumiceError(error, "LSM_BUSY")) return "failed" as const;
+        throw error;
+      }),
+      line,
     );
+    const after = db.status();
+    if (after.lastSeq === before.lastSeq) return;
+    assert(model.lastSeq < after.lastSeq, "a deletion of a range is a commit");
+    world.tickMax = Math.max(world.tickMax, model.tickMax, after.lastTick);
+    const certain = [...expected].filter(([, parts]) => isCertain(parts, world.times(filterAt)));
+    // What may have expired meanwhile was deleted or not: nobody can tell the difference.
+    const writes = certain.map(([hex]) => ({ key: bytesOf(hex), kind: 1 as const, value: new Uint8Array(0) }));
+    model.commit({ seq: after.lastSeq, createTs: after.lastTick, writes, wal: db.settings.walEnabled ? "some" : "none" });
+    if (typeof outcome === "number")
+      assert(outcome >= certain.length && outcome <= expected.size, "as many keys are deleted as there were");
   }
 
-  private readAll(db: Db): void {
-    const expected = new Map(this.model.state);
-    this.attempt(
-      "scan",
-      db
-        .scan()
-        .toArray()
-        .then((rows) => this.guard(() => this.check(differenceOf(rows, expected), "scan"))),
-    );
+  private readKey(process: Process): void {
+    const { db } = process;
+    const key = drawKey(this.world);
+    const hex = toHex(key);
+    const about = { what: "get", filterAt: this.filterTime(process) };
+    const expected = partOf(this.model.state, hex, `${hex}00`);
+    const reading = db.getRow(key).then((row) => this.compare(row === undefined ? [] : [row], expected, about));
+    this.attempt("get", reading);
+  }
+
+  private readMany(process: Process): void {
+    const { db } = process;
+    const keys = [...new Set(Array.from({ length: 1 + this.world.below(8) }, () => fromUtf8(drawKey(this.world))))].sort();
+    const wanted = new Set(keys.map((key) => toHex(utf8(key))));
+    const about = { what: "multiGet", filterAt: this.filterTime(process) };
+    const expected: ModelState = new Map([...this.model.state].filter(([hex]) => wanted.has(hex)));
+    const reading = db.multiGet(keys.map((key) => utf8(key))).then((values) => {
+      const rows = values.flatMap((value, i) => (value === undefined ? [] : [rowOf(keys[i] as string, value)]));
+      this.compare(rows, expected, about);
+    });
+    this.attempt("multiGet", reading);
+  }
+
+  /** A scan that takes its time: what is written meanwhile is not in it. */
+  private readRange(process: Process): void {
+    const { db } = process;
+    const { world } = this;
+    const { bounds, of } = drawBounds(world);
+    const order = world.chance(50) ? ("ascending" as const) : ("descending" as const);
+    const about = { what: `scan ${order} ${JSON.stringify(Object.keys(bounds))}`, filterAt: this.filterTime(process) };
+    const expected = of(this.model.frozen());
+    const scan = db.scan({ ...bounds, order, cachesBlocks: world.chance(50) });
+    const isSlow = world.chance(50);
+    const reading = async (): Promise<void> => {
+      const rows: KeyValue[] = [];
+      for (;;) {
+        const batch = await scan.nextBatch(isSlow ? 1 + world.below(7) : 1000);
+        if (batch.length === 0) break;
+        rows.push(...batch);
+        if (isSlow) await world.time.sleep(world.below(500));
+      }
+      this.compare(order === "ascending" ? rows : rows.reverse(), expected, about);
+    };
+    this.attempt("scan", reading());
   }
 
   private takeSnapshot(db: Db): void {
-    this.snapshots.push({ snapshot: db.snapshot(), expected: new Map(this.model.state) });
+    this.snapshots.push({ snapshot: db.snapshot(), expected: this.model.frozen() });
     if (this.snapshots.length > 3) this.snapshots.shift()?.snapshot.close();
   }
 
-  private checkSnapshots(): void {
+  private checkSnapshots(process: Process): void {
     for (const { snapshot, expected } of this.snapshots) {
-      this.attempt(
-        "snapshot",
-        snapshot
-          .scan()
-          .toArray()
-          .then((rows) => this.guard(() => this.check(differenceOf(rows, expected), "snapshot"))),
-      );
+      const about = { what: "snapshot", filterAt: this.filterTime(process) };
+      const order = this.world.chance(50) ? ("ascending" as const) : ("descending" as const);
+      const reading = snapshot
+        .scan({ order })
+        .toArray()
+        .then((rows) => this.compare(order === "ascending" ? rows : rows.reverse(), expected, about));
+      this.attempt("snapshot", reading);
     }
   }
 
+  /** What the store says of itself holds together. */
+  private expectStatus({ db }: Process): void {
+    const { lastSeq, durableSeq, flushedSeq, openReads } = db.status();
+    assert(lastSeq === this.model.lastSeq || db.status().closed !== undefined, "the last sequence number is that of the last commit");
+    assert(flushedSeq <= durableSeq || !db.settings.walEnabled, "what is in L0 is durable");
+    assert(durableSeq <= lastSeq, "only what was written is durable");
+    assert(openReads >= this.snapshots.length, "every snapshot is an open read");
+  }
+
   private checkpoint(db: Db): void {
+    const leastSeq = this.model.lastSeq;
     this.attempt(
       "checkpoint",
       db.createCheckpoint({ name: "sim" }).then(({ id }) => {
         // One that is made while its process is fenced may stand in a state that is not of our line.
-        if (this.current?.db === db) this.checkpoints.push({ id });
+        if (this.current?.db === db) this.checkpoints.push({ id, leastSeq });
       }),
     );
   }
 
-  private async checkCheckpoint(id: string, components: LsmComponents): Promise<void> {
-    const reader = await this.drive(DbReader.open(ROOT, components, { mode: { checkpoint: id }, skipsWal: true }));
-    const rows = await this.drive(reader.scan().toArray());
-    this.check(differenceOf(rows, this.model.stateAt(reader.lastSeq)), "checkpoint");
-    await this.drive(reader.close());
+  private async checkCheckpoint(checkpoint: { id: string; leastSeq: number }, components: LsmComponents): Promise<void> {
+    const { world } = this;
+    const skipsWal = world.chance(50);
+    const reader = await world.drive(DbReader.open(ROOT, components, { mode: { checkpoint: checkpoint.id }, skipsWal }));
+    assert(reader.lastSeq >= checkpoint.leastSeq, "a checkpoint holds everything that was written before it");
+    const rows = await world.drive(reader.scan().toArray());
+    this.compare(rows, this.model.stateAt(reader.lastSeq), { what: "checkpoint", filterAt: undefined });
+    await world.drive(reader.close());
   }
 
   /** Lets an operation go on beside. It may end with its process; nothing else excuses a failure. */
   private attempt(what: string, operation: Promise<unknown>): void {
-    this.steps.push(what);
-    this.begun.push(
-      operation.then(
-        () => undefined,
-        (error: unknown) => {
-          const isExcused =
-            isPumiceError(error) && ["LSM_CLOSED", "LSM_FENCED", "STORE_UNAVAILABLE", "LSM_CONTENTION"].includes(error.code);
-          if (!isExcused) this.blame(error);
-        },
-      ),
-    );
-  }
-
-  private components(store: ObjectStore, clock: Clock): LsmComponents {
-    return { store, clock, random: this.random, mergeOperator: appendOperator };
-  }
-
-  private unreliable(): ObjectStore {
-    const faulty = faultyStore(this.shared, {
-      clock: this.world,
-      random: this.random,
-      rates: () => this.rates,
-      timeoutMs: 2000,
-      lateMsMax: 10_000,
-    });
-    return slowStore(faulty, { clock: this.world, random: this.random, msMin: 0, msMax: 1 + this.random.below(80) });
-  }
-
-  private drawOptions(compat: "0.12" | "0.14"): LsmOptions {
-    const walEnabled = !this.chance(10);
-    return {
-      compat,
-      flushIntervalMs: this.chance(30) ? undefined : 10 + this.random.below(500),
-      walEnabled,
-      l0SstBytes: 200 + this.random.below(4000),
-      l0SstsMax: 4 + this.random.below(6),
-      walFilesMax: this.chance(20) ? 3 : 4096,
-      unflushedBytesMax: 50_000,
-      blockSizeBytes: this.chance(50) ? 1024 : 4096,
-      compression: this.chance(50) ? "none" : this.chance(50) ? "lz4" : "snappy",
-      minFilterKeys: this.random.below(20),
-      cacheBytes: this.chance(30) ? 0 : 100_000,
-      compactor:
-        !walEnabled || this.chance(70)
-          ? {
-              pollIntervalMs: 500,
-              maxSstBytes: 200 + this.random.below(4000),
-              movesTrivially: this.chance(50),
-              checkpointLifetimeMs: this.chance(50) ? 0 : 5000,
-            }
-          : false,
-      gc: this.chance(50) ? { intervalMs: 1000, minAgeMs: 1000 + this.random.below(10_000) } : false,
-    };
-  }
-
-  private drawRates(): StoreFaultRates {
-    if (this.chance(30)) return { errorBefore: 0, errorAfter: 0, timeoutBefore: 0, timeoutAfter: 0, lateEffect: 0 };
-    const rate = (): number => this.random.below(6) / 100;
-    return { errorBefore: rate(), errorAfter: rate(), timeoutBefore: rate() / 3, timeoutAfter: rate() / 3, lateEffect: rate() };
-  }
-
-  private drawOffset(): number {
-    return this.chance(60) ? 0 : this.chance(50) ? this.random.below(60_000) - 30_000 : this.chance(50) ? -31_536_000_000 : 31_536_000_000;
-  }
-
-  private drawKey(): Uint8Array {
-    return utf8(`key-${this.random.below(KEYS)}`);
-  }
-
-  private drawWrite(): ModelWrite {
-    const roll = this.random.below(10);
-    const kind = roll < 6 ? VALUE : roll < 8 ? TOMBSTONE : MERGE;
-    const value =
-      kind === TOMBSTONE ? utf8("") : utf8(`${this.random.below(1000)}`.repeat(1 + this.random.below(this.chance(5) ? 300 : 10)));
-    return { key: this.drawKey(), kind, value };
-  }
-
-  private chance(percent: number): boolean {
-    return this.random.below(100) < percent;
-  }
-
-  private check(difference: string | undefined, what: string): void {
-    this.counts.checks++;
-    if (difference !== undefined) throw new LsmSimFailure(`${what}: ${difference}`);
-  }
-
-  private guard(check: () => void): void {
-    try {
-      check();
-    } catch (error) {
-      this.blame(error);
-    }
-  }
-
-  private blame(error: unknown): void {
-    this.violation ??= { error };
-  }
-
-  private assertUnhurt(): void {
-    if (this.violation !== undefined) throw this.violation.error;
-  }
-
-  /** Lets time pass. */
-  private async pass(ms: number): Promise<void> {
-    const until = this.world.monotonic() + ms;
-    for (;;) {
-      await settle();
-      this.assertUnhurt();
-      const next = this.world.nextDeadline();
-      if (next === undefined || next > until) break;
-      this.world.advance(Math.max(0, next - this.world.monotonic()));
-    }
-    this.world.advance(until - this.world.monotonic());
-    await settle();
-    this.assertUnhurt();
-  }
-
-  /** Lets time pass until the promise has settled. */
-  private async drive<T>(promise: Promise<T>): Promise<T> {
-    let isSettled = false;
-    promise.then(
-      () => (isSettled = true),
-      () => (isSettled = true),
-    );
-    const deadline = this.world.monotonic() + STUCK_MS;
-    let idleTurns = 0;
-    for (;;) {
-      await settle();
-      this.assertUnhurt();
-      if (isSettled) return await promise;
-      const next = this.world.nextDeadline();
-      idleTurns = next === undefined ? idleTurns + 1 : 0;
-      assert(this.world.monotonic() < deadline && idleTurns < IDLE_TURNS_MAX, "what was begun comes to an end");
-      if (next !== undefined) this.world.advance(Math.max(0, next - this.world.monotonic()));
-    }
+    this.begun.push(this.world.beside(what, operation, EXCUSES));
   }
 }
 
-function only(state: ModelState, key: Uint8Array): ModelState {
-  const hex = [...key].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  const value = state.get(hex);
-  return value === undefined ? new Map() : new Map([[hex, value]]);
+function bytesOf(hex: string): Uint8Array {
+  return Uint8Array.from({ length: hex.length / 2 }, (_, i) => Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16));
 }
 
-async function settle(): Promise<void> {
-  for (let i = 0; i < SETTLE_TURNS; i++) await Promise.resolve();
+function rowOf(key: string, value: Uint8Array): KeyValue {
+  return { key: utf8(key), value, seq: 0, createTs: undefined, expireTs: undefined };
 }

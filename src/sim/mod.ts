@@ -1,7 +1,8 @@
 /** sim: the simulated world, the other implementer of base's interfaces. */
 export * from "./clock.ts";
 export * from "./file-system.ts";
-export { LsmSimFailure, simulateLsm, type LsmSimReport } from "./lsm-sim.ts";
+export { simulateLsm, type LsmSimReport } from "./lsm-sim.ts";
+export { LsmSimFailure } from "./lsm-world.ts";
 export * from "./object-store/crash.ts";
 export * from "./object-store/faults.ts";
 export * from "./object-store/intercept.ts";

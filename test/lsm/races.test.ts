@@ -8,7 +8,7 @@ import { lookupNow, openCursor, type View } from "../../src/lsm/db/view.ts";
 import { ALL_KEYS } from "../../src/lsm/format/key-range.ts";
 import { nothingLoaded } from "../../src/lsm/store/tables.ts";
 import { decodeCompactions } from "../../src/lsm/format/compactions.ts";
-import { Admin, LSM_DEFAULTS, MERGE, type Db, type GcReport, type MergeOperator } from "../../src/lsm/mod.ts";
+import { Admin, Db, DbReader, decodeManifest, LSM_DEFAULTS, MERGE, type GcReport, type MergeOperator } from "../../src/lsm/mod.ts";
 import { bytes, keysOf, memoryWorld, openQuiet, overriding, text } from "./support/world.ts";
 
 const DAY_MS = 86_400_000;
@@ -193,4 +193,99 @@ test("a memtable and the L0 made of it, seen together for a moment, count each o
   }
   assert.deepEqual(seqs, [2, 1]);
   snapshot.close();
+});
+
+test("a reader takes each WAL object in once, though it looks twice at once, or stops halfway (life 26 of the simulation)", async () => {
+  const { components, store } = memoryWorld();
+  await using db = await openQuiet(components);
+  await db.put(bytes("k"), bytes("0"));
+  let fails = "";
+  const failing = overriding(store, {
+    get: async (key, ...rest) => {
+      if (!key.endsWith(fails) || fails === "") return await store.get(key, ...rest);
+      fails = "";
+      throw new PumiceError("STORE_REFUSED", { planted: true, key });
+    },
+  });
+  await using reader = await DbReader.open(
+    "db",
+    { ...components, store: failing },
+    { mode: "latest", pollMs: 3_600_000, checkpointLifetimeMs: 7_200_000 },
+  );
+  for (const value of ["1", "2", "3"]) await db.put(bytes("k"), bytes(value));
+  fails = `${(await keysOf(store, "db/wal/")).length}.sst`;
+  await assert.rejects(reader.refresh(), (error) => isPumiceError(error, "STORE_REFUSED"));
+  assert.equal(text(await reader.get(bytes("k"))), "0", "what was taken in is visible with the whole");
+  await Promise.all([reader.refresh(), reader.refresh()]);
+  assert.equal(text(await reader.get(bytes("k"))), "3");
+});
+
+test("a reader never goes back, though collection takes WAL objects away while it looks", async () => {
+  const { components, clock, store } = memoryWorld();
+  await using db = await openQuiet(components);
+  await db.put(bytes("a"), bytes("1"));
+  let isArmed = false;
+  const racing = overriding(store, {
+    get: async (key, ...rest) => {
+      if (isArmed && key.startsWith("db/wal/")) {
+        isArmed = false;
+        await db.put(bytes("c"), bytes("3"));
+        await db.flush("memtable");
+        clock.nowMs += DAY_MS;
+        await db.put(bytes("d"), bytes("4"));
+        await db.flush("memtable");
+        await db.collectGarbage(1000);
+      }
+      return await store.get(key, ...rest);
+    },
+  });
+  await using reader = await DbReader.open(
+    "db",
+    { ...components, store: racing },
+    { mode: "latest", pollMs: 3_600_000, checkpointLifetimeMs: 7_200_000 },
+  );
+  await db.flush("memtable");
+  await db.put(bytes("b"), bytes("2"));
+  await reader.refresh();
+  const { lastSeq } = reader;
+  // Another tree with the same rows: the WAL is read anew.
+  await new Admin("db", components).compact("everything");
+  isArmed = true;
+  await reader.refresh();
+  assert.ok(reader.lastSeq > lastSeq, `${reader.lastSeq}`);
+  assert.equal(text(await reader.get(bytes("d"))), "4");
+});
+
+test("a store that is closed while its compactor comes back is closed (life 157 of the simulation)", async () => {
+  const { components, store, clock } = memoryWorld();
+  const closed = Promise.withResolvers<void>();
+  let db: Db | undefined;
+  let claims = 0;
+  // The third compactor to claim the store is the first again: after its rest it comes back.
+  const watched = interrupted(store, (key, body) => key.startsWith("db/manifest/") && isClaim(key, body) && ++claims === 2, {
+    run: async () => {
+      closed.resolve(db?.close());
+      await clock.sleep(20);
+    },
+  });
+  // Had it not been closed, nothing of it would go on when the test is over.
+  using over = new DisposableStack();
+  let isOver = false;
+  over.defer(() => (isOver = true));
+  const impatient = { now: () => clock.now(), monotonic: () => clock.monotonic(), sleep: clock.sleep.bind(clock) };
+  impatient.sleep = async (ms, options) =>
+    await (isOver ? new Promise<void>(() => undefined) : clock.sleep(ms === 30_000 ? 1 : ms, options));
+  let epoch = 0;
+  function isClaim(key: string, body: Uint8Array): boolean {
+    const { compactorEpoch } = decodeManifest(body, key);
+    const isNew = compactorEpoch > epoch;
+    epoch = Math.max(epoch, compactorEpoch);
+    return isNew;
+  }
+  db = await Db.open("db", { ...components, clock: impatient, store: watched }, { gc: false, compactor: { pollIntervalMs: 5 } });
+  await db.put(bytes("a"), bytes("1"));
+  // Not by way of `watched`: another process.
+  await new Admin("db", components).compact("everything");
+  const ends = closed.promise.then(() => true);
+  assert.ok(await Promise.race([ends, clock.sleep(10_000).then(() => false)]), "it was closed");
 });

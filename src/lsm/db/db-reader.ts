@@ -54,6 +54,11 @@ interface Tail {
   walSeq: number;
 }
 
+/** What a look at the store may fail of, and the next may not. */
+const PASSING = ["STORE_UNAVAILABLE", "LSM_MISSING", "LSM_CHECKPOINT_NOT_FOUND", "LSM_CONTENTION"] as const;
+/** How often a load begins again that lost a race with collection, before it is left to the next look. */
+const RELOADS_MAX = 5;
+
 interface OwnCheckpoint {
   readonly id: Uuid;
   /** When it was made or renewed, by both clocks: one may jump, the other stand still while the machine sleeps. */
@@ -179,7 +184,7 @@ export class DbReader {
       } catch (error) {
         if (this.context.signal.aborted) return;
         // The store may be away for a while, or collection was faster: what was read before stays readable.
-        if (!isPumiceError(error, "STORE_UNAVAILABLE") && !isPumiceError(error, "LSM_MISSING")) {
+        if (!PASSING.some((code) => isPumiceError(error, code))) {
           this.end ??= new PumiceError("LSM_CLOSED", { what: "the reader failed" }, error);
           return;
         }
@@ -189,12 +194,12 @@ export class DbReader {
 
   /** One at a time: two would put the same rows into the same memtable. */
   private async load(): Promise<void> {
-    const turn = this.loading.then(async () => await this.loadNow());
+    const turn = this.loading.then(async () => await this.loadNow(0));
     this.loading = turn.catch(() => undefined);
     await turn;
   }
 
-  private async loadNow(): Promise<void> {
+  private async loadNow(attempt: number): Promise<void> {
     const manifest = await this.latest();
     const isNewTree = this.manifest === undefined || !sameTree(manifest, this.manifest);
     const tail = isNewTree ? { memtable: new Memtable(), walId: manifest.replayAfterWalId, walSeq: 0 } : this.tail;
@@ -212,10 +217,16 @@ export class DbReader {
       // With its rows, not at the end: should the next object fail, these are not read again.
       tail.walId++;
     }
+    const seq = Math.max(manifest.lastL0Seq, tail.memtable.lastSeq);
+    if (seq < this.seq) {
+      // Collection took WAL objects away meanwhile, so a newer manifest has their rows. What was seen goes on being seen.
+      if (attempt < RELOADS_MAX) await this.loadNow(attempt + 1);
+      return;
+    }
     this.manifest = manifest;
     this.tail = tail;
     this.view = { memtables: [tail.memtable], ...this.context.tree(manifest, true) };
-    this.seq = Math.max(manifest.lastL0Seq, tail.memtable.lastSeq);
+    this.seq = seq;
   }
 
   private async latest(): Promise<Manifest> {
