@@ -49,6 +49,7 @@ function openS3(address: string, settings: ObjectStoreSettings): OpenedObjectSto
   if (url.search !== "" || url.hash !== "" || url.port !== "") {
     throw new PumiceError("STORE_URL", { reason: "an S3 address has a bucket and a path, nothing else", bucket: url.hostname });
   }
+  const path = decodedPath(url.pathname).replaceAll(/^\/+|\/+$/g, "");
   const fromEnvironment = s3FromEnvironment(settings.env);
   const store = new S3ObjectStore({
     bucket: url.hostname,
@@ -56,8 +57,15 @@ function openS3(address: string, settings: ObjectStoreSettings): OpenedObjectSto
     region: settings.region ?? fromEnvironment.region,
     endpoint: settings.endpoint ?? fromEnvironment.endpoint,
   });
-  const path = decodeURIComponent(url.pathname).replaceAll(/^\/+|\/+$/g, "");
   return { store, path, address: `s3://${url.hostname}/${path}`, close: () => store.close() };
+}
+
+function decodedPath(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch (error) {
+    throw new PumiceError("STORE_URL", { reason: "its path is no percent-encoded text; write %25 for a percent sign", path }, error);
+  }
 }
 
 function pathOfFileUrl(address: string): string {

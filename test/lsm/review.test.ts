@@ -305,3 +305,39 @@ test("a WAL object that writes a key twice in one batch is refused as damaged, n
     );
   }
 });
+
+test("a word that is none of the known ones is refused, and never means another", async () => {
+  const { components } = memoryWorld();
+  await using db = await openQuiet(components);
+  await db.put(bytes("a"), bytes("1"));
+  const refused = (error: unknown): boolean => isPumiceError(error, "LSM_INVALID");
+  const word = (text: string): never => text as never;
+  assert.throws(() => db.scan({ order: word("desc") }), refused);
+  assert.throws(() => db.scan({ durability: word("durable") }), refused);
+  await assert.rejects(db.get(bytes("a"), { durability: word("durable") }), refused);
+  assert.throws(() => db.begin(word("serialisable")), refused);
+  await assert.rejects(db.flush(word("all")), refused);
+  await assert.rejects(DbReader.open("db", components, { mode: word("follow") }), refused);
+  await assert.rejects(Db.open(word(5 as never), components), refused);
+  await assert.rejects(db.write([] as never), refused);
+  assert.equal(db.status().openReads, 0);
+});
+
+test("a number that is none is refused as count, age or lifetime", async () => {
+  const { components } = memoryWorld();
+  await using db = await openQuiet(components);
+  await db.put(bytes("a"), bytes("1"));
+  const refused = (error: unknown): boolean => isPumiceError(error, "LSM_INVALID");
+  const { id } = await db.createCheckpoint();
+  for (const bad of [Number.NaN, -1, "5" as never]) {
+    using scan = db.scan();
+    await assert.rejects(scan.nextBatch(bad), refused);
+    assert.throws(() => scan.nextBatchSync(bad), refused);
+    await assert.rejects(db.createCheckpoint({ lifetimeMs: bad }), refused);
+    await assert.rejects(db.refreshCheckpoint(id, bad), refused);
+    if (bad !== ("5" as never)) await assert.rejects(db.collectGarbage(bad), refused);
+  }
+  await assert.rejects(db.createCheckpoint({ lifetimeMs: Infinity }), refused);
+  await assert.rejects(db.createCheckpoint({ id: "x" }), refused);
+  assert.equal((await db.listCheckpoints())[0]?.expireTimeS, 0);
+});

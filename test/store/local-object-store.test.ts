@@ -88,6 +88,66 @@ describe("local directory", () => {
     assert.deepEqual(calls.at(-1), { name: "fsync", path: `${root}/a/b`, to: undefined });
   });
 
+  test("folders that had to be made above the root are synced too", async () => {
+    fresh();
+    const store = new LocalObjectStore({ root: `${root}/x/y` });
+    const calls: FileCall[] = [];
+    const unhook = hookFiles((call) => void calls.push(call));
+    await store.put("k", utf8("1")).finally(unhook);
+    const made = calls.findIndex((call) => call.name === "mkdir");
+    for (const path of [`${root}/x/y`, `${root}/x`, root, dirname(root)]) {
+      assert.ok(
+        calls.slice(made).some((call) => call.name === "fsync" && call.path === path),
+        path,
+      );
+    }
+  });
+
+  test("who is told that the name is taken is told so after the folder is synced, if the sync of a put before has failed", async () => {
+    const store = fresh();
+    await store.put("d/other", utf8("1"));
+    let isFailing = true;
+    const calls: FileCall[] = [];
+    const unhook = hookFiles((call) => {
+      if (call.path !== `${root}/d` || (call.name !== "open" && call.name !== "fsync")) return undefined;
+      calls.push(call);
+      return isFailing ? fileError("EMFILE", "open") : undefined;
+    });
+    const put = () => store.putIf("d/k", utf8("1"), { kind: "absent" });
+    try {
+      await assert.rejects(put(), (e) => isPumiceError(e, "STORE_UNAVAILABLE"));
+      await assert.rejects(put(), (e) => isPumiceError(e, "STORE_UNAVAILABLE"));
+      isFailing = false;
+      calls.length = 0;
+      assert.deepEqual(await put(), { ok: false });
+      assert.deepEqual(
+        calls.map((call) => call.name),
+        ["open", "fsync"],
+      );
+      calls.length = 0;
+      assert.deepEqual(await put(), { ok: false });
+      assert.deepEqual(calls, [], "once is enough");
+    } finally {
+      unhook();
+    }
+  });
+
+  test("links that lead nowhere but to each other are in no listing and stop none", async () => {
+    const store = fresh();
+    await store.put("d/k", utf8("1"));
+    fs.symlinkSync("loop", `${root}/d/loop`);
+    assert.deepEqual(await names(store, ""), ["d/k"]);
+  });
+
+  test("a file where the store's directory should be is named as such", async () => {
+    fresh();
+    fs.writeFileSync(root, "x");
+    for (const path of [root, `${root}/below`]) {
+      const store = new LocalObjectStore({ root: path });
+      await assert.rejects(store.put("d/k", utf8("1")), (e) => isPumiceError(e, "STORE_REFUSED") && e.details["path"] === root);
+    }
+  });
+
   test("a store told not to sync syncs nothing", async () => {
     const store = fresh(false);
     const calls: FileCall[] = [];

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { inspect } from "node:util";
 import { equalBytes, isPumiceError, utf8, type Clock, type ETag } from "../../src/base/mod.ts";
+import { openObjectStore } from "../../src/host/open-object-store.ts";
 import { s3FromEnvironment, type S3ObjectStoreOptions } from "../../src/host/s3/options.ts";
 import { PUT_ID_HEADER } from "../../src/host/s3/put-id.ts";
 import { S3ObjectStore } from "../../src/host/s3/s3-object-store.ts";
@@ -150,6 +151,7 @@ describe("S3 attempts", () => {
     { kind: "status", status: 502 },
     { kind: "status", status: 503, code: "SlowDown" },
     { kind: "status", status: 504 },
+    { kind: "status", status: 520 },
     { kind: "status", status: 429 },
     { kind: "status", status: 408 },
     { kind: "status", status: 400, code: "RequestTimeout" },
@@ -523,6 +525,21 @@ describe("S3 answers that do not fit", () => {
     }
   });
 
+  test("keys of a listing are decoded if it says that they are encoded, and else taken as they are", async () => {
+    const listing = (head: string, key: string) =>
+      `<ListBucketResult>${head}<Contents><Key>${key}</Key><Size>1</Size><ETag>e</ETag><LastModified>2020-01-01T00:00:00Z</LastModified></Contents></ListBucketResult>`;
+    const encoded = "<EncodingType>url</EncodingType>";
+    for (const [body, expected] of [
+      [listing(encoded, "a+b%2Bc%25"), "a b+c%"],
+      [listing("", "a+b%2Bc%"), "a+b%2Bc%"],
+    ] as const) {
+      await using odd = await answering({ status: 200, body });
+      assert.deepEqual(await names(odd.store, ""), [expected]);
+    }
+    await using odd = await answering({ status: 200, body: listing(encoded, "a%zz") });
+    await assert.rejects(names(odd.store, ""), (e) => isPumiceError(e, "STORE_UNAVAILABLE"));
+  });
+
   test("another range than was asked for is an error; the whole object for a range is cut", async () => {
     for (const [range, body] of [
       ["bytes 0-3/10", "0123"],
@@ -563,6 +580,13 @@ describe("S3 settings", () => {
     });
     const store = new S3ObjectStore({ bucket: "bucket", ...s3FromEnvironment({}) });
     await assert.rejects(store.get("k"), (e) => isPumiceError(e, "STORE_REFUSED") && e.message.includes("AWS_ACCESS_KEY_ID"));
+  });
+
+  test("an address whose path is no percent-encoded text is STORE_URL", () => {
+    assert.throws(
+      () => openObjectStore("s3://bucket/100%", { env: {} }),
+      (e) => isPumiceError(e, "STORE_URL"),
+    );
   });
 
   test("what cannot be a bucket or an endpoint is STORE_URL, and credentials in it are not repeated", () => {

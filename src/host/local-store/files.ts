@@ -40,12 +40,9 @@ export const unlink = (path: string): Promise<void> => call((done) => fs.unlink(
 export const symlink = (target: string, path: string): Promise<void> => call((done) => fs.symlink(target, path, done as NoParamCallback));
 /** The text of such a link. */
 export const readlink = (path: string): Promise<string> => call((done) => fs.readlink(path, "utf8", done));
-/** Makes the folder and those above it. */
-export const makeFolders = async (path: string): Promise<void> => {
-  await call<string | undefined>((done) =>
-    fs.mkdir(path, { recursive: true }, done as (e: NodeJS.ErrnoException | null, p?: string) => void),
-  );
-};
+/** Makes the folder and those above it; the path of the topmost one that it made. */
+export const makeFolders = (path: string): Promise<string | undefined> =>
+  call<string | undefined>((done) => fs.mkdir(path, { recursive: true }, done as (e: NodeJS.ErrnoException | null, p?: string) => void));
 /** Names and kinds in a folder. */
 export const readFolder = (path: string): Promise<Dirent[]> => call((done) => fs.readdir(path, { withFileTypes: true }, done));
 

@@ -1,7 +1,7 @@
 /** A directory tree read in the order of keys, each file's metadata only when it is its turn. */
 import type { BigIntStats, Dirent } from "node:fs";
 import { compareUtf8, type ETag, type ObjectMeta } from "../../base/mod.ts";
-import { isAbsent, readFolder, stat } from "./files.ts";
+import { codeOf, isAbsent, readFolder, stat } from "./files.ts";
 
 /** Files whose metadata are asked for at a time. */
 const STAT_COUNT = 16;
@@ -92,7 +92,8 @@ async function isFolderEntry(dirent: Dirent, path: string): Promise<boolean | un
     const stats = await stat(path);
     return stats.isDirectory() ? true : stats.isFile() ? false : undefined;
   } catch (error) {
-    if (isAbsent(error)) return undefined;
+    // ELOOP: links that lead to each other, and so to nothing.
+    if (isAbsent(error) || codeOf(error) === "ELOOP") return undefined;
     throw error;
   }
 }

@@ -126,13 +126,13 @@ export class LocalObjectStore implements ObjectStore {
         return condition.kind === "absent" ? meta === undefined : meta?.etag === condition.etag;
       };
       // Looked at before the body is written, so that losing is cheap; what decides comes below.
-      if (!(await holds())) return { ok: false };
+      if (!(await holds())) return await this.#lost(path);
       return this.#withTemporary(key, body, options, async (temporary) => {
         const isPlaced =
           condition.kind === "absent"
             ? await linkIfAbsent(temporary.path, path)
             : await this.#locks.within(dirname(path), (confirm) => replaceIf(holds, confirm, temporary.path, path), options?.signal);
-        if (!isPlaced) return { ok: false };
+        if (!isPlaced) return await this.#lost(path);
         await this.#syncs.sync(dirname(path));
         return { ok: true, etag: temporary.etag };
       });
@@ -153,6 +153,12 @@ export class LocalObjectStore implements ObjectStore {
     });
   }
 
+  /** What is there instead may be this store's own, placed by a call whose sync failed: the caller may find that out, and rely on it. */
+  async #lost(path: string): Promise<PutResult> {
+    await this.#syncs.settle(dirname(path));
+    return { ok: false };
+  }
+
   /** Checks key and signal, runs, and tells the file system's errors in the store's words. */
   async #attempt<T>(key: string, options: StoreOptions | undefined, run: () => Promise<T>): Promise<T> {
     checkObjectKey(key);
@@ -163,7 +169,18 @@ export class LocalObjectStore implements ObjectStore {
     try {
       return await run();
     } catch (error) {
+      // Not the key's fault then, whatever it looks like from below.
+      if (codeOf(error) === "ENOTDIR" || codeOf(error) === "EEXIST") await this.#checkRoot(error);
       throw asStoreError(error, key);
+    }
+  }
+
+  async #checkRoot(cause: unknown): Promise<void> {
+    for (let path = this.root; ; path = dirname(path)) {
+      const stats = await stat(path).catch(() => undefined);
+      if (stats?.isFile() === true)
+        throw new PumiceError("STORE_REFUSED", { reason: "where the store's directory should be is a file", path }, cause);
+      if (stats !== undefined || path === dirname(path)) return;
     }
   }
 

@@ -1,7 +1,7 @@
 /**
  * Requests to one bucket: signed, sent, sent again where that can help, and their errors told in the object store's words.
  *
- * What is sent again: what got no whole answer, 408, 429, 500, 502, 503, 504, S3's own codes for "again", once after the store
+ * What is sent again: what got no whole answer, 408, 429, 5xx but for 501 and 505, S3's own codes for "again", once after the store
  * said that our clock is off (which then is corrected), once after it said that our credentials have expired (new ones are asked for).
  * Every other answer is the caller's. Conditional writes decide for themselves between attempts (conditional-put.ts), hence `attempt` and `pause`.
  */
@@ -239,8 +239,12 @@ function isWorthAgain(answer: HttpAnswer, method: string): boolean {
     case 400:
     case 409:
       return AGAIN.has(errorOf(answer).code ?? "");
-    default:
+    case 501: // Not implemented: another attempt changes nothing.
+    case 505:
       return false;
+    default:
+      // Others that servers between here and the store have made up (520 to 530 at Cloudflare, before R2), say as much as 500.
+      return answer.status > 505;
   }
 }
 

@@ -91,8 +91,10 @@ export class S3ObjectStore implements ObjectStore {
     let startAfter = options?.startAfter ?? "";
     for (;;) {
       const page = await this.#page(prefix, startAfter, options);
+      // Asked for, but not every server does it: one that does says so.
+      const isEncoded = textOf(page, "EncodingType") === "url";
       for (const element of childrenOf(page, "Contents")) {
-        const meta = this.#metaOfElement(element);
+        const meta = this.#metaOfElement(element, isEncoded);
         // Each page begins after the last key of the one before, so a server that forgot the order would loop, or skip.
         if (compareUtf8(meta.key, startAfter) <= 0) throw strange("its listing is not in order", { prefix, key: meta.key });
         startAfter = meta.key;
@@ -176,7 +178,7 @@ export class S3ObjectStore implements ObjectStore {
     return root;
   }
 
-  #metaOfElement(element: XmlElement): ObjectMeta {
+  #metaOfElement(element: XmlElement, isEncoded: boolean): ObjectMeta {
     const rawKey = textOf(element, "Key");
     const sizeBytes = Number(textOf(element, "Size"));
     const lastModifiedMs = Date.parse(textOf(element, "LastModified") ?? "");
@@ -184,9 +186,17 @@ export class S3ObjectStore implements ObjectStore {
     if (rawKey === undefined || etag === undefined || !Number.isSafeInteger(sizeBytes) || Number.isNaN(lastModifiedMs)) {
       throw strange("its listing misses a key, size, time or etag", { key: rawKey });
     }
-    const key = decodeURIComponent(rawKey.replaceAll("+", " "));
+    const key = isEncoded ? decodedKey(rawKey) : rawKey;
     if (!key.startsWith(this.#prefix)) throw strange("its listing shows a key that was not asked for", { key });
     return { key: key.slice(this.#prefix.length), sizeBytes, etag: unquoted(etag), lastModifiedMs };
+  }
+}
+
+function decodedKey(rawKey: string): string {
+  try {
+    return decodeURIComponent(rawKey.replaceAll("+", " "));
+  } catch {
+    throw strange("its listing has a key that is not encoded as it says", { key: rawKey });
   }
 }
 

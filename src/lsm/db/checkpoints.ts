@@ -1,6 +1,6 @@
 /** Checkpoints: promises, written into the manifest, to keep one state readable for other processes. */
 import { assert, PumiceError, type Clock, type Random } from "../../base/mod.ts";
-import { newUuid, type Uuid } from "../format/identifiers.ts";
+import { isUuid, newUuid, type Uuid } from "../format/identifiers.ts";
 import type { Checkpoint, Manifest } from "../format/manifest.ts";
 import type { Sequence } from "../store/sequence.ts";
 
@@ -22,9 +22,17 @@ export interface CheckpointParts {
   readonly random: Random;
 }
 
+/** Its end, in seconds since 1970, must fit 32 bits: 40 years. For longer, let it live until it is deleted. */
+const LIFETIME_MS_MAX = 40 * 365 * 86_400_000;
+
+function checkId(id: Uuid): void {
+  if (!isUuid(id)) throw new PumiceError("LSM_INVALID", { what: "id of a checkpoint is no UUID", id });
+}
+
 /** Adds a checkpoint of the latest state, or of another checkpoint's. @throws LSM_CHECKPOINT_NOT_FOUND */
 export async function createCheckpoint(parts: CheckpointParts, options: CheckpointOptions): Promise<Checkpoint> {
   const id = options.id ?? newUuid(parts.random);
+  checkId(id);
   const version = await parts.manifests.update((manifest, baseId) => {
     // Made before an answer was lost: it is there already.
     if (manifest.checkpoints.some((checkpoint) => checkpoint.id === id)) return undefined;
@@ -47,6 +55,8 @@ export function newCheckpoint(
 }
 
 function expireTimeS(nowS: number, lifetimeMs: number | undefined): number {
+  if (lifetimeMs !== undefined && !(typeof lifetimeMs === "number" && lifetimeMs >= 0 && lifetimeMs <= LIFETIME_MS_MAX))
+    throw new PumiceError("LSM_INVALID", { what: "lifetime of a checkpoint is no time", lifetimeMs, maxMs: LIFETIME_MS_MAX });
   return lifetimeMs === undefined ? 0 : nowS + Math.max(1, Math.ceil(lifetimeMs / 1000));
 }
 

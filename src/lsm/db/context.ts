@@ -41,6 +41,7 @@ export class StoreContext {
   private tables = new Map<string, Table>();
 
   constructor(root: string, components: LsmComponents, settings: Pick<LsmSettings, "cacheBytes" | "readAttemptsMax">) {
+    if (typeof root !== "string") throw new PumiceError("LSM_INVALID", { what: "name of a store is no text", found: typeof root });
     this.components = components;
     this.limits = settings;
     this.paths = pathsOf(root);

@@ -15,7 +15,7 @@ import { deleteCheckpoint, newCheckpoint, refreshCheckpoint } from "./checkpoint
 import { StoreContext } from "./context.ts";
 import { Memtable, MemRow } from "./memtable.ts";
 import { checkOrder } from "./open.ts";
-import { NOT_CACHED, ownValue, Reads, type GetOptions, type ScanOptions } from "./reads.ts";
+import { checkChoice, NOT_CACHED, ownValue, Reads, type GetOptions, type ScanOptions } from "./reads.ts";
 import type { KeyValue, Scan } from "./scan.ts";
 import { LSM_DEFAULTS, type LsmComponents } from "./settings.ts";
 import type { View } from "./view.ts";
@@ -90,7 +90,8 @@ export class DbReader {
       skipsWal: options.skipsWal ?? false,
       filtersExpired: options.filtersExpired ?? false,
     };
-    if (settings.pollMs <= 0 || settings.checkpointLifetimeMs < Math.max(1000, 2 * settings.pollMs)) {
+    if (typeof settings.mode === "string") checkChoice("mode", settings.mode, ["managed", "latest"]);
+    if (!(settings.pollMs > 0 && settings.checkpointLifetimeMs >= Math.max(1000, 2 * settings.pollMs))) {
       throw new PumiceError("LSM_INVALID", {
         what: "a checkpoint must live at least 1 s and twice as long as a poll",
         checkpointLifetimeMs: settings.checkpointLifetimeMs,

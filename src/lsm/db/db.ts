@@ -21,7 +21,7 @@ import { HybridClock } from "./hybrid-clock.ts";
 import { Memtable, type MemRow } from "./memtable.ts";
 import { checkEpoch, openForWriting, type Opened } from "./open.ts";
 import { Pins } from "./pins.ts";
-import { NOT_CACHED, ownValue, Reads, type GetOptions, type ReadSource, type ScanBounds, type ScanOptions } from "./reads.ts";
+import { checkChoice, NOT_CACHED, ownValue, Reads, type GetOptions, type ReadSource, type ScanBounds, type ScanOptions } from "./reads.ts";
 import type { KeyValue, Scan } from "./scan.ts";
 import { completeSettings, type LsmComponents, type LsmOptions, type LsmSettings, type Profile } from "./settings.ts";
 import { Snapshot } from "./snapshot.ts";
@@ -161,6 +161,7 @@ export class Db {
   /** As write, without a promise: visible at once, durable later. @throws LSM_BUSY */
   writeSync(batch: WriteBatch): WriteHandle {
     this.checkWritable();
+    if (!(batch instanceof WriteBatch)) throw new PumiceError("LSM_INVALID", { what: "what is written is no WriteBatch" });
     if (batch.size === 0) throw new PumiceError("LSM_INVALID", { what: "batch is empty" });
     if (this.context.operator === undefined && batch.entries.some((entry) => entry.kind === MERGE))
       throw new PumiceError("LSM_MERGE_OPERATOR");
@@ -226,6 +227,7 @@ export class Db {
   /** Begins a transaction. */
   begin(isolation: Isolation = "serializable"): Transaction {
     this.checkOpen();
+    checkChoice("isolation", isolation, ["serializable", "snapshot"]);
     const host = {
       log: this.conflicts,
       room: (signal: AbortSignal | undefined) => (this.isFull ? this.waitForRoom(signal) : undefined),
@@ -258,6 +260,7 @@ export class Db {
   /** Makes everything written before durable: as WAL objects, or as L0. */
   async flush(kind: FlushKind = "wal", options: WaitOptions = {}): Promise<void> {
     this.checkOpen();
+    checkChoice("kind of flush", kind, ["wal", "memtable"]);
     if (kind === "wal" && this.wal !== undefined) {
       await this.wal.flush(options.signal);
       return;
@@ -302,6 +305,7 @@ export class Db {
   /** Runs garbage collection now. */
   async collectGarbage(minAgeMs?: number): Promise<GcReport> {
     this.checkOpen();
+    if (minAgeMs !== undefined && !(minAgeMs >= 0)) throw new PumiceError("LSM_INVALID", { what: "minAgeMs is no time", minAgeMs });
     return await this.background.collectGarbage(minAgeMs);
   }
 

@@ -1,5 +1,5 @@
 /** Reading: what the store itself, snapshots, transactions and readers of other processes' stores have in common. */
-import { isPumiceError } from "../../base/mod.ts";
+import { isPumiceError, PumiceError } from "../../base/mod.ts";
 import { intersect, prefixRange, type KeyRange } from "../format/key-range.ts";
 import { checkBytes, checkKey, type Row } from "../format/row.ts";
 import { MergeCursor, type Order, type RowCursor } from "../store/cursors.ts";
@@ -52,6 +52,14 @@ export function rangeOf(bounds: ScanBounds): KeyRange {
   return prefix === undefined ? range : intersect(range, prefixRange(prefix));
 }
 
+const DURABILITIES = ["memory", "remote"];
+
+/** @throws LSM_INVALID if `chosen` is given and none of `known`: a word misspelled must not mean something else. */
+export function checkChoice(what: string, chosen: string | undefined, known: readonly string[]): void {
+  if (chosen === undefined || known.includes(chosen)) return;
+  throw new PumiceError("LSM_INVALID", { what: `there is no such ${what}`, found: chosen, known: known.join(" ") });
+}
+
 /** Where a read gets what it looks at. */
 export interface ReadSource {
   /** The view in force now. */
@@ -81,6 +89,7 @@ export class Reads {
     const { source } = this;
     source.check();
     if (!(key instanceof Uint8Array) || key.length === 0 || key.length > 65_535) checkKey(key);
+    if (options?.durability !== undefined) checkChoice("durability", options.durability, DURABILITIES);
     source.onRead?.(key);
     const lookup = { key, maxSeq: source.maxSeq(options?.durability), rules: source.rules(), local: source.local };
     const result = lookupNow(source.view(), lookup, undefined);
@@ -122,6 +131,8 @@ export class Reads {
   scan(options: ScanOptions): Scan {
     const { source } = this;
     source.check();
+    checkChoice("order", options.order, ["ascending", "descending"]);
+    checkChoice("durability", options.durability, DURABILITIES);
     const range = rangeOf(options);
     source.onRead?.(range);
     const order = options.order ?? "ascending";

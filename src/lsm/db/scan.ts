@@ -36,6 +36,12 @@ export interface ScanParts {
 
 /** Rows with sequence numbers from here on are a transaction's own, not committed: it sees them all. */
 export const LOCAL_SEQ = 2 ** 52;
+/** @throws LSM_INVALID unless it is a number of rows: fewer than asked for means the end, so nothing else may give none. */
+function checkCount(count: number): void {
+  if (typeof count !== "number" || !(count >= 0))
+    throw new PumiceError("LSM_INVALID", { what: "count of rows is no number from 0 on", count });
+}
+
 /** Rows that a scan collects before it lets other work in. */
 const ITERATION_BATCH = 256;
 
@@ -67,6 +73,7 @@ export class Scan implements AsyncIterable<KeyValue> {
   /** Up to `count` further rows; fewer only at the end. @throws LSM_CLOSED, LSM_CORRUPT, LSM_MISSING, LSM_MERGE_OPERATOR, STORE_UNAVAILABLE */
   async nextBatch(count: number, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<KeyValue[]> {
     const batch: KeyValue[] = [];
+    checkCount(count);
     this.parts.check();
     while (!this.collect(batch, count)) {
       options.signal?.throwIfAborted();
@@ -78,6 +85,7 @@ export class Scan implements AsyncIterable<KeyValue> {
 
   /** As nextBatch, without a promise: gives fewer than `count` also where more would have to be fetched; then `needsLoad` is true. */
   nextBatchSync(count: number): { readonly rows: KeyValue[]; readonly needsLoad: boolean } {
+    checkCount(count);
     this.parts.check();
     const rows: KeyValue[] = [];
     const needsLoad = !this.collect(rows, count);

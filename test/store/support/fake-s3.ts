@@ -202,7 +202,9 @@ export class FakeS3 {
       return `<Contents><Key>${name}</Key><Size>${body.length}</Size><ETag>&quot;${etag}&quot;</ETag><LastModified>${time}</LastModified></Contents>`;
     });
     const isTruncated = page.length < keys.length;
-    return xml(`<ListBucketResult xmlns="x">${contents.join("\n")}<IsTruncated>${isTruncated}</IsTruncated></ListBucketResult>`);
+    return xml(
+      `<ListBucketResult xmlns="x"><EncodingType>url</EncodingType>${contents.join("\n")}<IsTruncated>${isTruncated}</IsTruncated></ListBucketResult>`,
+    );
   }
 
   #checkSignature(request: FakeRequest, rawPath: string, rawQuery: string): Reply | undefined {
