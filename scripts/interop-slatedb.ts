@@ -3,7 +3,7 @@
  * other wrote. Cases that may hang or crash the other engine run in a child process with a deadline. The last line is
  * `N passed, N failed`; the exit code is 1 if any failed.
  *
- * `--case NAME` runs the cases whose name contains NAME.
+ * `--case NAME` runs the cases whose name contains NAME; `--gate` those that are part of the gate: one of each kind, in seconds.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -11,12 +11,21 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { interopCases } from "./interop-slatedb/cases.ts";
+import { writeUntilKilled } from "./interop-slatedb/kills.ts";
 import { Failure } from "./interop-slatedb/oracle.ts";
 
 const CHILD_DEADLINE_MS = 30_000;
 
-const only = process.argv.includes("--case") ? process.argv[process.argv.indexOf("--case") + 1] : undefined;
-const childCase = process.argv.includes("--child") ? process.argv[process.argv.indexOf("--child") + 1] : undefined;
+/** What stands behind a flag. */
+function argument(flag: string): string | undefined {
+  const at = process.argv.indexOf(flag);
+  return at === -1 ? undefined : process.argv[at + 1];
+}
+
+const only = argument("--case");
+const isGate = process.argv.includes("--gate");
+const childCase = argument("--child");
+const writer = argument("--writer");
 
 async function runHere(name: string, root: string): Promise<void> {
   const found = interopCases.find((each) => each.name === name);
@@ -35,14 +44,15 @@ function runInChild(name: string, root: string): void {
 }
 
 if (childCase !== undefined) {
-  await runHere(childCase, process.argv[process.argv.indexOf("--root") + 1] as string);
+  await runHere(childCase, argument("--root") ?? "");
   process.exit(0);
 }
+if (writer === "ours" || writer === "theirs") await writeUntilKilled(argument("--root") ?? "", writer, Number(argument("--round")));
 
 let passed = 0;
 let failed = 0;
 for (const each of interopCases) {
-  if (only !== undefined && !each.name.includes(only)) continue;
+  if ((only !== undefined && !each.name.includes(only)) || (isGate && each.isQuick !== true)) continue;
   const root = mkdtempSync(join(tmpdir(), "pumice-interop-"));
   const started = performance.now();
   try {

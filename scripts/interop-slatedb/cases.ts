@@ -5,7 +5,7 @@ import { isPumiceError } from "../../src/base/mod.ts";
 import { COMPRESSIONS, WriteBatch, type LsmOptions } from "../../src/lsm/mod.ts";
 import {
   bytes,
-  Failure,
+  COMPACTING,
   lastFile,
   must,
   openOurs,
@@ -15,18 +15,27 @@ import {
   text,
   theirRows,
   theyMustSee,
+  waitUntil,
   weMustSee,
   ourRows,
   type TheirOptions,
 } from "./oracle.ts";
+import { commandLineCases } from "./command-line.ts";
+import { craftedCases } from "./crafted-cases.ts";
 import { dangerousCases } from "./dangerous.ts";
+import { handOverCases } from "./hand-overs.ts";
+import { killCases } from "./kills.ts";
+import { reencodeCases } from "./reencode-cases.ts";
 import { reencodeAll } from "./reencode.ts";
 import { Workload } from "./workload.ts";
 
 /** One thing that must hold. `run` gets an empty directory. */
 export interface InteropCase {
   readonly name: string;
+  /** True if it may hang or crash the process it runs in. */
   readonly isDangerous?: boolean;
+  /** True if it is part of the gate. */
+  readonly isQuick?: boolean;
   run(root: string): Promise<void>;
 }
 
@@ -67,18 +76,11 @@ async function handOver(
   for (const turn of how.first === "ours" ? [ourTurn, theirTurn, ourTurn] : [theirTurn, ourTurn, theirTurn]) await turn();
 }
 
-async function waitUntil(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 25_000;
-  while (!(await isSo())) {
-    if (performance.now() > deadline) throw new Failure(`not in time: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
 const handOvers: InteropCase[] = COMPRESSIONS.flatMap((compression) =>
   (compression === "none" ? (["Block1Kib", "Block4Kib", "Block16Kib", "Block64Kib"] as const) : (["Block4Kib"] as const)).flatMap((block) =>
     (["ours", "theirs"] as const).map((first) => ({
       name: `${first} first, ${compression}, ${block}: each reads and writes on`,
+      isQuick: compression === "lz4" && first === "ours",
       run: async (root: string) => await handOver(root, { compression, block, first }),
     })),
   ),
@@ -136,6 +138,7 @@ const ownership: InteropCase[] = [
   },
   {
     name: "we compact SlateDB's L0s and runs",
+    isQuick: true,
     run: async (root) => {
       const work = new Workload(4, 900);
       const theirs = await openTheirs(root);
@@ -186,15 +189,6 @@ const ownership: InteropCase[] = [
     },
   },
 ];
-
-const COMPACTING = {
-  poll_interval: "50ms",
-  manifest_update_timeout: "300s",
-  max_sst_size: 268_435_456,
-  max_concurrent_compactions: 4,
-  max_fetch_tasks: 4,
-  scheduler_options: {},
-};
 
 async function openedManifest(root: string): Promise<{ l0: number; runs: number }> {
   const { decodeManifest } = await import("../../src/lsm/format/manifest.ts");
@@ -318,6 +312,7 @@ const details: InteropCase[] = [
   },
   {
     name: "SlateDB's DbReader and WalReader read our store",
+    isQuick: true,
     run: async (root) => {
       const ours = await openOurs(root);
       const work = new Workload(9, 100);
@@ -383,6 +378,7 @@ const details: InteropCase[] = [
   },
   {
     name: "a checksum that is wrong is refused by both",
+    isQuick: true,
     run: async (root) => {
       const ours = await openOurs(root);
       await ours.put(bytes("a"), bytes("1"));
@@ -427,4 +423,14 @@ const details: InteropCase[] = [
 ];
 
 /** All cases, in the order in which they run. */
-export const interopCases: readonly InteropCase[] = [...details, ...ownership, ...handOvers, ...dangerousCases];
+export const interopCases: readonly InteropCase[] = [
+  ...details,
+  ...reencodeCases,
+  ...ownership,
+  ...handOvers,
+  ...handOverCases,
+  ...commandLineCases,
+  ...craftedCases,
+  ...killCases,
+  ...dangerousCases,
+];

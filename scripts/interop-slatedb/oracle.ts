@@ -35,10 +35,11 @@ export const appendOperator: MergeOperator = {
   },
 };
 
-/** Components of our engine over a directory. */
-export function ourComponents(root: string): LsmComponents {
+/** Components of our engine over a directory, the WAL in another if one is given. */
+export function ourComponents(root: string, walRoot?: string): LsmComponents {
   const store = new LocalObjectStore({ root, isSynced: false });
-  return { store, clock: systemClock, random: systemRandom, crc32: nodeCrc32, hostCodecs, mergeOperator: appendOperator };
+  const walStore = walRoot === undefined ? undefined : new LocalObjectStore({ root: walRoot, isSynced: false });
+  return { store, walStore, clock: systemClock, random: systemRandom, crc32: nodeCrc32, hostCodecs, mergeOperator: appendOperator };
 }
 
 /** Our engine on `root`/db. */
@@ -50,19 +51,78 @@ export async function openOurs(root: string, options: LsmOptions = {}): Promise<
 export interface TheirOptions {
   readonly settings?: Readonly<Record<string, unknown>> | undefined;
   readonly blockSize?: keyof typeof slate.SstBlockSize | undefined;
+  /** Where the WAL is, if not in `root`. */
+  readonly walRoot?: string | undefined;
 }
 
-/** SlateDB on `root`/db, without compactor and collector unless the settings say so. */
-export async function openTheirs(root: string, options: TheirOptions = {}): Promise<slate.Db> {
+/** SlateDB's merge operator, the same as ours. */
+const theirOperator = {
+  merge: (key: Uint8Array, existing: Uint8Array | undefined, operand: Uint8Array) => appendOperator.merge(key, existing, operand),
+};
+
+/** Settings of SlateDB's compactor under which it compacts soon. */
+export const COMPACTING = {
+  poll_interval: "50ms",
+  manifest_update_timeout: "300s",
+  max_sst_size: 268_435_456,
+  max_concurrent_compactions: 4,
+  max_fetch_tasks: 4,
+  scheduler_options: {},
+};
+
+/** SlateDB on a path below `root`, without compactor and collector unless the settings say so. */
+export async function openTheirs(root: string, options: TheirOptions = {}, path = "db"): Promise<slate.Db> {
   mkdirSync(root, { recursive: true });
-  const builder = new slate.DbBuilder("db", slate.ObjectStore.resolve(`file://${root}`));
+  const builder = new slate.DbBuilder(path, slate.ObjectStore.resolve(`file://${root}`));
   const settings = slate.Settings.default();
   const all = { flush_interval: "5ms", compactor_options: null, garbage_collector_options: null, ...options.settings };
   for (const [key, value] of Object.entries(all)) settings.set(key, JSON.stringify(value));
   builder.with_settings(settings);
-  builder.with_merge_operator({ merge: (key, existing, operand) => appendOperator.merge(key, existing, operand) });
+  builder.with_merge_operator(theirOperator);
+  if (options.walRoot !== undefined) {
+    mkdirSync(options.walRoot, { recursive: true });
+    builder.with_wal_object_store(slate.ObjectStore.resolve(`file://${options.walRoot}`));
+  }
   if (options.blockSize !== undefined) builder.with_sst_block_size(slate.SstBlockSize[options.blockSize]);
   return await builder.build();
+}
+
+/** SlateDB's reader of `root`/db: at a checkpoint, or following. */
+export async function openTheirReader(
+  root: string,
+  how: { checkpoint?: string; pollMs?: number; lifetimeMs?: number },
+): Promise<slate.DbReader> {
+  const builder = new slate.DbReaderBuilder("db", slate.ObjectStore.resolve(`file://${root}`));
+  if (how.checkpoint !== undefined) builder.with_checkpoint_id(how.checkpoint);
+  builder.with_merge_operator(theirOperator);
+  builder.with_options({
+    manifest_poll_interval_ms: how.pollMs ?? 10_000,
+    checkpoint_lifetime_ms: how.lifetimeMs ?? 600_000,
+    max_memtable_bytes: 67_108_864,
+    skip_wal_replay: false,
+  });
+  return await builder.build();
+}
+
+/** Runs `action`; the error it ends with, or undefined. A hang, which is what some cases are about, is the error "hang". */
+export async function errorOf(action: () => Promise<unknown>, deadlineMs = 8000): Promise<unknown> {
+  const timeout = new Promise<string>((resolve) => setTimeout(() => resolve("hang"), deadlineMs).unref());
+  return await Promise.race([
+    action().then(
+      () => undefined,
+      (error: unknown) => error ?? "unknown",
+    ),
+    timeout,
+  ]);
+}
+
+/** Waits for a condition. @throws Failure */
+export async function waitUntil(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 25_000;
+  while (!(await isSo())) {
+    if (performance.now() > deadline) throw new Failure(`not in time: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }
 
 const everything = { start: undefined, start_inclusive: true, end: undefined, end_inclusive: false };

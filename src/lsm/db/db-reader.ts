@@ -14,7 +14,7 @@ import { withRetry } from "../store/retry.ts";
 import { deleteCheckpoint, newCheckpoint, refreshCheckpoint } from "./checkpoints.ts";
 import { StoreContext } from "./context.ts";
 import { Memtable, MemRow } from "./memtable.ts";
-import { checkOrder } from "./open.ts";
+import { checkOrder, effectiveRows } from "./open.ts";
 import { checkChoice, NOT_CACHED, ownValue, Reads, type GetOptions, type ScanOptions } from "./reads.ts";
 import type { KeyValue, Scan } from "./scan.ts";
 import { LSM_DEFAULTS, type LsmComponents } from "./settings.ts";
@@ -214,7 +214,7 @@ export class DbReader {
       if (bytes === undefined) break;
       const rows = readWal(bytes, key, this.context.sealer);
       tail.walSeq = checkOrder(rows, tail.walSeq, key);
-      for (const row of rows) if (row.seq > manifest.lastL0Seq) tail.memtable.insert(new MemRow(row));
+      for (const row of effectiveRows(rows)) if (row.seq > manifest.lastL0Seq) tail.memtable.insert(new MemRow(row));
       // With its rows, not at the end: should the next object fail, these are not read again.
       tail.walId++;
     }

@@ -6,7 +6,7 @@
  * 2. Timestamps never make replay fail: their maximum is taken. What can only be damage is refused: a gap in ids, a bad checksum, sequence
  *    numbers that go back or repeat from one object to the next.
  */
-import { assert, compareBytes, PumiceError } from "../../base/mod.ts";
+import { assert, compareBytes, PumiceError, toHex } from "../../base/mod.ts";
 import { damaged } from "../format/damage.ts";
 import { allSsts, emptyManifest, type Manifest } from "../format/manifest.ts";
 import type { Row } from "../format/row.ts";
@@ -162,7 +162,7 @@ async function replay(context: StoreContext, range: ReplayRange): Promise<Omit<O
   let lastTick = manifest.lastL0ClockTick;
   let replayedRows = 0;
   for await (const { id, rows } of readWals(context, range)) {
-    for (const row of rows) {
+    for (const row of effectiveRows(rows)) {
       if (row.seq <= manifest.lastL0Seq) continue;
       memtable.insert(new MemRow(row));
       replayedRows++;
@@ -205,13 +205,9 @@ async function fetchWal(context: StoreContext, id: number, epoch: number): Promi
   throw new PumiceError("LSM_MISSING", { object: key, what: "gap in the WAL" });
 }
 
-/**
- * Sequence numbers never go back in an object, begin above those of the objects before, and belong to one row of a key. Gives the last.
- * @throws LSM_CORRUPT
- */
+/** Sequence numbers never go back in an object, and begin above those of the objects before. Gives the last. @throws LSM_CORRUPT */
 export function checkOrder(rows: readonly Row[], previous: number, object: string): number {
   let last = previous;
-  let batchStart = 0;
   rows.forEach((row, i) => {
     const isGood = i === 0 ? row.seq > last : row.seq >= last;
     if (!isGood || row.seq < 1) {
@@ -222,23 +218,22 @@ export function checkOrder(rows: readonly Row[], previous: number, object: strin
         found: row.seq,
       });
     }
-    if (i > 0 && row.seq !== last) {
-      checkBatch(rows, { start: batchStart, end: i }, object);
-      batchStart = i;
-    }
     last = row.seq;
   });
-  checkBatch(rows, { start: batchStart, end: rows.length }, object);
   return last;
 }
 
-/** A batch has one row of a key. Its rows come sorted from every writer that we know, which makes this cheap; but that is no law. */
-function checkBatch(rows: readonly Row[], part: { readonly start: number; readonly end: number }, object: string): void {
-  const order = (left: Row, right: Row): number => compareBytes(left.key, right.key);
-  for (let i = part.start + 1; i < part.end; i++) {
-    if (order(rows[i - 1] as Row, rows[i] as Row) < 0) continue;
-    const sorted = rows.slice(part.start, part.end).sort(order);
-    if (sorted.every((row, at) => at === 0 || order(sorted[at - 1] as Row, row) < 0)) return;
-    throw damaged({ object, what: "a batch writes a key twice", expected: "one row of a key", found: `sequence number ${rows[i]?.seq}` });
-  }
+/**
+ * The rows of a WAL object that count: of several rows that one batch has of one key, the last. SlateDB 0.12 writes such batches where it
+ * cannot fold a merge because the TTLs differ, and this is how it replays them.
+ */
+export function effectiveRows(rows: readonly Row[]): readonly Row[] {
+  // Batches come sorted by key from every writer that we know: then one look at the neighbour is enough.
+  const isSorted = rows.every((row, i) => {
+    const before = rows[i - 1];
+    return before === undefined || before.seq !== row.seq || compareBytes(before.key, row.key) < 0;
+  });
+  if (isSorted) return rows;
+  const last = new Map(rows.map((row) => [`${row.seq} ${toHex(row.key)}`, row]));
+  return [...last.values()];
 }
