@@ -24,6 +24,7 @@ interface TextDecoder {
   decode(bytes: Uint8Array): string;
 }
 
+declare var AbortSignal: { any(signals: readonly AbortSignal[]): AbortSignal };
 declare var AbortController: { new (): AbortController };
 declare var TextEncoder: { new (): TextEncoder };
 declare var TextDecoder: { new (label?: "utf-8", options?: { readonly fatal?: boolean; readonly ignoreBOM?: boolean }): TextDecoder };

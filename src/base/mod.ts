@@ -1,4 +1,5 @@
 /** base: words, bytes, assertions, errors, and the interfaces to the world. Imports nothing. */
+export * from "./abort.ts";
 export * from "./assert.ts";
 export * from "./bytes.ts";
 export * from "./clock.ts";

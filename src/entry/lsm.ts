@@ -7,7 +7,7 @@
  */
 import { MemoryObjectStore, type ObjectStore, type Spawner } from "../base/mod.ts";
 import { hostCodecs, nodeCrc32, openObjectStore, systemClock, systemRandom, threadSpawner } from "../host/mod.ts";
-import { Db, DbReader, RemoteExecutor, type LsmComponents, type LsmOptions, type ReaderOptions } from "../lsm/mod.ts";
+import { Db, DbReader, RemoteExecutor, type LsmComponents, type LsmOptions, type ReaderOptions, type WaitOptions } from "../lsm/mod.ts";
 import type { CompactionWorkerInit } from "./lsm-compaction-worker.ts";
 
 export { isPumiceError, MemoryObjectStore, PumiceError, type ErrorCode, type ErrorKind, type ObjectStore } from "../base/mod.ts";
@@ -62,14 +62,22 @@ export function memoryStore(): ObjectStore {
 }
 
 /** Opens the store of that name for writing, and makes it if there is none. By an address, compaction runs on a thread of its own. @throws what Db.open throws */
-export async function openDb(location: StoreLocation, name: string, options: LsmOptions & ComponentChoices = {}): Promise<Db> {
+export async function openDb(
+  location: StoreLocation,
+  name: string,
+  options: LsmOptions & ComponentChoices & WaitOptions = {},
+): Promise<Db> {
   const choices = { ...compactionThread(location, name, options), ...choicesOf(options) };
   const resolved = resolve(location, choices);
   return await Db.open(placeOf(resolved.path, name), resolved.components, withoutChoices(options));
 }
 
 /** Opens the store of that name for reading. @throws what DbReader.open throws */
-export async function openReader(location: StoreLocation, name: string, options: ReaderOptions & ComponentChoices = {}): Promise<DbReader> {
+export async function openReader(
+  location: StoreLocation,
+  name: string,
+  options: ReaderOptions & ComponentChoices & WaitOptions = {},
+): Promise<DbReader> {
   const resolved = resolve(location, choicesOf(options));
   return await DbReader.open(placeOf(resolved.path, name), resolved.components, withoutChoices(options));
 }

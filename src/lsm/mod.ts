@@ -11,7 +11,7 @@ export { type CheckpointOptions } from "./db/checkpoints.ts";
 export { cloneStore, type CloneOptions } from "./db/clone.ts";
 export { DbReader, type ReaderMode, type ReaderOptions } from "./db/db-reader.ts";
 export { WalReader, type FollowOptions, type WalChange, type WalFile, type WalToken } from "./db/wal-reader.ts";
-export { Db, type FlushKind, type WaitOptions } from "./db/db.ts";
+export { Db, type FlushKind } from "./db/db.ts";
 export { type MergeOperator } from "./db/merge-operator.ts";
 export { NOT_CACHED, type GetOptions, type ScanBounds, type ScanOptions } from "./db/reads.ts";
 export { Scan, type KeyValue } from "./db/scan.ts";
@@ -25,6 +25,7 @@ export {
   type LsmOptions,
   type LsmSettings,
   type Profile,
+  type WaitOptions,
 } from "./db/settings.ts";
 export { Snapshot } from "./db/snapshot.ts";
 export { type DbStatus } from "./db/status.ts";

@@ -4,6 +4,7 @@
  * deleted would still be read here as it was. What this process replaces or deletes leaves the cache at once.
  */
 import {
+  abortable,
   assert,
   assertByteRange,
   checkObjectKey,
@@ -298,16 +299,4 @@ export class CachingObjectStore implements ObjectStore {
 function asCallersError(error: unknown, key: string, start: number): unknown {
   if (!isPumiceError(error, "STORE_RANGE")) return error;
   return new PumiceError("STORE_RANGE", { key, start, sizeBytes: error.details["sizeBytes"] }, error);
-}
-
-/** `promise`, or the signal's reason if that comes first. */
-function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise;
-  return new Promise<T>((resolve, reject) => {
-    const aborted = (): void => reject(signal.reason as Error);
-    if (signal.aborted) return aborted();
-    signal.addEventListener("abort", aborted, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", aborted));
-    return undefined;
-  });
 }

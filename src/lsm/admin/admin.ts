@@ -5,7 +5,14 @@ import { InlineExecutor } from "../compaction/executor.ts";
 import { SizeTieredPicker } from "../compaction/picker.ts";
 import { createCheckpoint, deleteCheckpoint, refreshCheckpoint, type CheckpointOptions } from "../db/checkpoints.ts";
 import { StoreContext } from "../db/context.ts";
-import { completeSettings, COMPACTOR_DEFAULTS, type LsmComponents, type LsmOptions, type Profile } from "../db/settings.ts";
+import {
+  completeSettings,
+  COMPACTOR_DEFAULTS,
+  type LsmComponents,
+  type LsmOptions,
+  type Profile,
+  type WaitOptions,
+} from "../db/settings.ts";
 import type { Compactions } from "../format/compactions.ts";
 import type { Ulid, Uuid } from "../format/identifiers.ts";
 import { allSsts, type Checkpoint, type Manifest, type SstRef } from "../format/manifest.ts";
@@ -45,87 +52,90 @@ export class Admin {
   }
 
   /** Stored manifests, ascending. */
-  async listManifests(): Promise<StoredVersion[]> {
-    return await this.context.manifests.list();
+  async listManifests(options: WaitOptions = {}): Promise<StoredVersion[]> {
+    return await this.scoped(options).manifests.list();
   }
 
   /** A manifest: of that id, or the one in force. @throws LSM_NOT_FOUND */
-  async readManifest(id?: number): Promise<{ readonly id: number; readonly value: Manifest }> {
-    const version = id === undefined ? await this.context.manifests.refresh() : await this.context.manifests.read(id);
-    if (version === undefined) throw new PumiceError("LSM_NOT_FOUND", { root: this.context.paths.root, manifest: id });
+  async readManifest(id?: number, options: WaitOptions = {}): Promise<{ readonly id: number; readonly value: Manifest }> {
+    const { manifests, paths } = this.scoped(options);
+    const version = id === undefined ? await manifests.refresh() : await manifests.read(id);
+    if (version === undefined) throw new PumiceError("LSM_NOT_FOUND", { root: paths.root, manifest: id });
     return version;
   }
 
   /** Stored compactions files, ascending. */
-  async listCompactions(): Promise<StoredVersion[]> {
-    return await compactionsOf(this.context, "0.12").list();
+  async listCompactions(options: WaitOptions = {}): Promise<StoredVersion[]> {
+    return await compactionsOf(this.scoped(options), "0.12").list();
   }
 
   /** A compactions file: of that id, or the one in force; undefined if there is none. */
-  async readCompactions(id?: number): Promise<{ readonly id: number; readonly value: Compactions } | undefined> {
-    const file = compactionsOf(this.context, "0.12");
+  async readCompactions(id?: number, options: WaitOptions = {}): Promise<{ readonly id: number; readonly value: Compactions } | undefined> {
+    const file = compactionsOf(this.scoped(options), "0.12");
     return id === undefined ? await file.refresh() : await file.read(id);
   }
 
   /** Checkpoints, of that name if one is given. */
-  async listCheckpoints(name?: string): Promise<readonly Checkpoint[]> {
-    const { value } = await this.readManifest();
+  async listCheckpoints(name?: string, options: WaitOptions = {}): Promise<readonly Checkpoint[]> {
+    const { value } = await this.readManifest(undefined, options);
     return value.checkpoints.filter((checkpoint) => name === undefined || checkpoint.name === name);
   }
 
   /** A checkpoint of the latest state that is in the store, or of another checkpoint's. */
-  async createCheckpoint(options: CheckpointOptions = {}): Promise<Checkpoint> {
-    await this.readManifest();
-    return await createCheckpoint(this.context, options);
+  async createCheckpoint(options: CheckpointOptions & WaitOptions = {}): Promise<Checkpoint> {
+    await this.readManifest(undefined, options);
+    return await createCheckpoint(this.scoped(options), options);
   }
 
   /** @throws LSM_CHECKPOINT_NOT_FOUND */
-  async refreshCheckpoint(id: Uuid, lifetimeMs: number | undefined): Promise<Checkpoint> {
-    await this.readManifest();
-    return await refreshCheckpoint(this.context, id, lifetimeMs);
+  async refreshCheckpoint(id: Uuid, lifetimeMs: number | undefined, options: WaitOptions = {}): Promise<Checkpoint> {
+    await this.readManifest(undefined, options);
+    return await refreshCheckpoint(this.scoped(options), id, lifetimeMs);
   }
 
   /** Deletes a checkpoint. */
-  async deleteCheckpoint(id: Uuid): Promise<void> {
-    await this.readManifest();
-    await deleteCheckpoint(this.context, id);
+  async deleteCheckpoint(id: Uuid, options: WaitOptions = {}): Promise<void> {
+    await this.readManifest(undefined, options);
+    await deleteCheckpoint(this.scoped(options), id);
   }
 
   /** What an SST's own footer says. @throws LSM_NOT_FOUND, LSM_CORRUPT */
-  async describeSst(id: Ulid): Promise<SstDescription> {
-    const { value } = await this.readManifest();
+  async describeSst(id: Ulid, options: WaitOptions = {}): Promise<SstDescription> {
+    const context = this.scoped(options);
+    const { value } = await this.readManifest(undefined, options);
     const ref = allSsts(value).find((sst) => sst.id === id);
-    const key = ref === undefined ? this.context.paths.sst(id) : this.tableOf(value, ref).object;
-    const bytes = await withRetry(this.context.readPolicy, async () => await this.context.store.get(key));
+    const key = ref === undefined ? context.paths.sst(id) : tableOf(context, value, ref).object;
+    const bytes = await withRetry(context.readPolicy, async () => await context.store.get(key, { signal: context.signal }));
     if (bytes === undefined) throw new PumiceError("LSM_NOT_FOUND", { object: key });
-    const footer = readFooter(bytes, key, this.context.sealer);
+    const footer = readFooter(bytes, key, context.sealer);
     const own: SstRef = { id, viewId: id, ...footer, visibleRange: undefined };
-    const table = this.context.tree({ ...value, l0: [own], runs: [], segments: [] }, false).l0[0];
+    const table = context.tree({ ...value, l0: [own], runs: [], segments: [] }, false).l0[0];
     return { ...footer, id, sizeBytes: bytes.length, stats: await table?.stats(), isUsed: ref !== undefined };
   }
 
   /** The points at which sequence numbers and times are known together. */
-  async timeline(): Promise<TrackedPoint[]> {
-    const { id, value } = await this.readManifest();
+  async timeline(options: WaitOptions = {}): Promise<TrackedPoint[]> {
+    const { id, value } = await this.readManifest(undefined, options);
     return decodeTracker(value.sequenceTracker, this.context.paths.manifest(id));
   }
 
   /** One run of garbage collection. */
-  async collectGarbage(minAgeMs: number, profile: Profile = "0.12"): Promise<GcReport> {
-    return await collectGarbage(this.context, { minAgeMs }, profile);
+  async collectGarbage(minAgeMs: number, profile: Profile = "0.12", options: WaitOptions = {}): Promise<GcReport> {
+    return await collectGarbage(this.scoped(options), { minAgeMs }, profile);
   }
 
   /** Claims the compactor's epoch and merges everything into one run, or as the size-tiered picker says. */
-  async compact(how: "everything" | "tiered", profile: Profile = "0.12"): Promise<void> {
+  async compact(how: "everything" | "tiered", profile: Profile = "0.12", options: WaitOptions = {}): Promise<void> {
     const settings = completeSettings(this.options);
+    const context = this.scoped(options);
     const compactor = new Compactor({
-      context: this.context,
+      context,
       settings: { ...settings, compactor: settings.compactor ?? COMPACTOR_DEFAULTS },
       profile,
       picker: new SizeTieredPicker(settings.compactor ?? COMPACTOR_DEFAULTS),
-      executor: new InlineExecutor(this.context),
+      executor: new InlineExecutor(context),
     });
-    await this.readManifest();
+    await this.readManifest(undefined, options);
     await compactor.start();
     if (how === "everything") await compactor.compactAll();
     else await compactor.drain();
@@ -133,24 +143,28 @@ export class Admin {
   }
 
   /** Checks every checksum and every invariant that the files can show. */
-  async verify(): Promise<VerifyReport> {
-    return await verifyStore(this.context);
+  async verify(options: WaitOptions = {}): Promise<VerifyReport> {
+    return await verifyStore(this.scoped(options));
   }
 
   /** What would have to be done to a damaged store. Changes nothing. @throws LSM_NOT_FOUND */
-  async planRepair(): Promise<RepairPlan> {
-    return await planRepair(this.context);
+  async planRepair(options: WaitOptions = {}): Promise<RepairPlan> {
+    return await planRepair(this.scoped(options));
   }
 
   /** Carries out a plan that was made by `planRepair` and shown. @throws LSM_CONTENTION if the store has changed since */
-  async repair(plan: RepairPlan): Promise<void> {
-    await applyRepair(this.context, plan);
+  async repair(plan: RepairPlan, options: WaitOptions = {}): Promise<void> {
+    await applyRepair(this.scoped(options), plan);
   }
 
-  private tableOf(manifest: Manifest, ref: SstRef): Table {
-    const tree = this.context.tree(manifest, false);
-    const found = [...tree.l0, ...tree.runs.flatMap((run) => run.tables)].find((table) => table.ref.viewId === ref.viewId);
-    if (found === undefined) throw new PumiceError("LSM_NOT_FOUND", { sst: ref.id });
-    return found;
+  private scoped(options: WaitOptions): StoreContext {
+    return this.context.scoped(options.signal);
   }
+}
+
+function tableOf(context: StoreContext, manifest: Manifest, ref: SstRef): Table {
+  const tree = context.tree(manifest, false);
+  const found = [...tree.l0, ...tree.runs.flatMap((run) => run.tables)].find((table) => table.ref.viewId === ref.viewId);
+  if (found === undefined) throw new PumiceError("LSM_NOT_FOUND", { sst: ref.id });
+  return found;
 }

@@ -19,7 +19,6 @@ import { checkOrder } from "../db/open.ts";
 import type { Uuid } from "../format/identifiers.ts";
 import { decodeManifest, encodeManifest, type LsmTree, type Manifest, type SstRef } from "../format/manifest.ts";
 import { readWal } from "../format/sst-reader.ts";
-import { idOf } from "../store/paths.ts";
 import { createObject, withRetry } from "../store/retry.ts";
 import { nothingLoaded, type Table } from "../store/tables.ts";
 
@@ -99,7 +98,7 @@ async function readableManifest(context: StoreContext, steps: RepairStep[]): Pro
   if (stored.length === 0) throw new PumiceError("LSM_NOT_FOUND", { root: context.paths.root });
   const asides: RepairStep[] = [];
   for (const { id, key } of stored.toReversed()) {
-    const bytes = await withRetry(context.readPolicy, () => context.store.get(key));
+    const bytes = await withRetry(context.readPolicy, async () => await context.store.get(key, { signal: context.signal }));
     if (bytes === undefined) continue;
     const reason = await faultIn(async () => void decodeManifest(bytes, key));
     if (reason === undefined) {
@@ -117,7 +116,7 @@ async function faultOfCheckpoint(
   faults: Map<string, string | undefined>,
 ): Promise<string | undefined> {
   const key = context.paths.manifest(manifestId);
-  const bytes = await withRetry(context.readPolicy, () => context.store.get(key));
+  const bytes = await withRetry(context.readPolicy, async () => await context.store.get(key, { signal: context.signal }));
   if (bytes === undefined) return `its manifest ${key} is missing`;
   const fault = await faultIn(async () => void decodeManifest(bytes, key));
   if (fault !== undefined) return fault;
@@ -151,18 +150,15 @@ async function faultOfTable(table: Table, faults: Map<string, string | undefined
 }
 
 async function surveyWal(context: StoreContext, manifest: Manifest, steps: RepairStep[]): Promise<void> {
-  const startAfter = context.paths.wal(manifest.replayAfterWalId);
   let expected = manifest.replayAfterWalId + 1;
   let lastSeq = 0;
   let broken: string | undefined;
-  for await (const { key } of context.walStore.list(context.paths.wals, { startAfter })) {
-    const id = idOf(key, ".sst");
-    if (id === undefined) continue;
+  for (const { id, key } of await context.walsAfter(manifest.replayAfterWalId)) {
     if (broken === undefined && id !== expected) broken = `${context.paths.wal(expected)} is missing`;
     const reason =
       broken ??
       (await faultIn(async () => {
-        const bytes = await withRetry(context.readPolicy, () => context.walStore.get(key));
+        const bytes = await withRetry(context.readPolicy, async () => await context.walStore.get(key, { signal: context.signal }));
         lastSeq = checkOrder(readWal(bytes ?? new Uint8Array(0), key, context.sealer), lastSeq, key);
       }));
     if (reason !== undefined) steps.push({ kind: "set-wal-aside", object: key, reason });
@@ -201,7 +197,7 @@ function without(manifest: Manifest, steps: readonly RepairStep[]): Manifest {
 /** Copies the object below `set-aside/`, then deletes it. */
 async function setAside(context: StoreContext, key: string, store: StoreContext["store"]): Promise<void> {
   const root = context.paths.root === "" ? "" : `${context.paths.root}/`;
-  const bytes = await withRetry(context.readPolicy, () => store.get(key));
+  const bytes = await withRetry(context.readPolicy, async () => await store.get(key, { signal: context.signal }));
   if (bytes !== undefined) {
     // An id may be set aside twice in the life of a store: the copies are numbered.
     const copy = `${root}set-aside/${key.slice(root.length)}`;
@@ -210,5 +206,5 @@ async function setAside(context: StoreContext, key: string, store: StoreContext[
       if ((await createObject(store, context.writePolicy, object)) !== "taken") break;
     }
   }
-  await withRetry(context.writePolicy, () => store.delete(key));
+  await withRetry(context.writePolicy, async () => await store.delete(key, { signal: context.signal }));
 }

@@ -6,7 +6,6 @@ import { allSsts, treesOf, type LsmTree, type Manifest, type SortedRun } from ".
 import type { Row } from "../format/row.ts";
 import { sipHash13 } from "../format/siphash.ts";
 import { readWal } from "../format/sst-reader.ts";
-import { idOf } from "../store/paths.ts";
 import { withRetry } from "../store/retry.ts";
 import { firstVisible, lastVisible, nothingLoaded, type Table } from "../store/tables.ts";
 
@@ -166,19 +165,15 @@ class Verifier {
   }
 
   private async wal(manifest: Manifest): Promise<void> {
-    const keys: { id: number; key: string }[] = [];
-    const startAfter = this.context.paths.wal(manifest.replayAfterWalId);
-    for await (const meta of this.context.walStore.list(this.context.paths.wals, { startAfter })) {
-      const id = idOf(meta.key, ".sst");
-      if (id !== undefined) keys.push({ id, key: meta.key });
-    }
+    const { signal } = this.context;
+    const keys = await this.context.walsAfter(manifest.replayAfterWalId);
     let lastSeq = 0;
     for (const [i, { id, key }] of keys.entries()) {
       const expected = manifest.replayAfterWalId + 1 + i;
       if (id !== expected && (i === 0 || keys[i - 1]?.id !== id - 1)) this.note(this.context.paths.wal(expected), "gap in the WAL");
       this.counts.wals++;
       await this.attempt(key, async () => {
-        const bytes = await withRetry(this.context.readPolicy, async () => await this.context.walStore.get(key));
+        const bytes = await withRetry(this.context.readPolicy, async () => await this.context.walStore.get(key, { signal }));
         const rows = readWal(bytes ?? new Uint8Array(0), key, this.context.sealer);
         this.counts.rows += rows.length;
         lastSeq = checkOrder(rows, lastSeq, key);

@@ -5,7 +5,7 @@
  * 2. The manifest changes in one put: sources out, output in, and a checkpoint of the state before, for readers in other processes.
  * 3. The compactions file is behind the manifest, never before it: a compaction that is listed as running and whose sources are gone is over.
  */
-import { assert, compareBytes, isPumiceError, PumiceError } from "../../base/mod.ts";
+import { abortable, assert, compareBytes, isPumiceError, PumiceError } from "../../base/mod.ts";
 import { checkWritable, sstSettings, type StoreContext } from "../db/context.ts";
 import { newCheckpoint } from "../db/checkpoints.ts";
 import type { CompactorSettings, LsmSettings, Profile } from "../db/settings.ts";
@@ -58,11 +58,18 @@ export function compactionsOf(context: StoreContext, profile: Profile): Sequence
   });
 }
 
+/** What one compaction works with: it may be given up alone. */
+interface Work {
+  readonly context: StoreContext;
+  readonly file: Sequence<Compactions>;
+}
+
 /** See the header of this file. */
 export class Compactor {
   private readonly parts: CompactorParts;
   private readonly context: StoreContext;
   private readonly file: Sequence<Compactions>;
+  private readonly all: Work;
   private readonly ulids: UlidSource;
   private readonly running = new Map<Ulid, { readonly spec: CompactionSpec; readonly done: Promise<void> }>();
   private epoch = 0;
@@ -73,11 +80,14 @@ export class Compactor {
   /** A merge of everything waits or runs: nothing else begins. */
   private isExclusive = false;
   private exclusive: Promise<void> = Promise.resolve();
+  /** Given up by who had asked for them; the file does not say so yet. */
+  private readonly abandoned = new Set<Ulid>();
 
   constructor(parts: CompactorParts) {
     this.parts = parts;
     this.context = parts.context;
     this.file = compactionsOf(parts.context, parts.profile);
+    this.all = { context: this.context, file: this.file };
     this.file.honoursBoundary = parts.context.manifests.honoursBoundary;
     this.ulids = new UlidSource(parts.context.random);
   }
@@ -117,6 +127,7 @@ export class Compactor {
       // Whoever wakes this has the manifest at hand; else another process may have changed it.
       const latest = await this.context.manifests.refresh();
       if (latest !== undefined) this.checkEpoch(latest.value);
+      if (this.abandoned.size > 0) await this.updateFile((compactions) => compactions);
     }
   }
 
@@ -147,8 +158,9 @@ export class Compactor {
   }
 
   /** Runs one compaction now. @throws LSM_INVALID if it cannot be done */
-  async compact(spec: CompactionSpec): Promise<void> {
-    const manifest = (await this.context.manifest()).value;
+  async compact(spec: CompactionSpec, signal?: AbortSignal): Promise<void> {
+    const work = { context: this.context.scoped(signal), file: this.file.scoped(signal) };
+    const manifest = (await work.context.manifest()).value;
     this.checkEpoch(manifest);
     const fault = faultOfSpec(manifest, spec);
     if (fault !== undefined) throw new PumiceError("LSM_INVALID", { what: "compaction is not possible", because: fault });
@@ -156,9 +168,12 @@ export class Compactor {
     const over = Promise.withResolvers<void>();
     this.running.set(compaction.id, { spec, done: over.promise });
     try {
-      await this.updateFile((compactions) => [...compactions, compaction]);
-      await this.execute(compaction);
+      await this.updateFile((compactions) => [...compactions, compaction], work);
+      await this.execute(compaction, work);
       this.counts.completed++;
+    } catch (error) {
+      if (signal?.aborted === true) this.abandoned.add(compaction.id);
+      throw error;
     } finally {
       this.running.delete(compaction.id);
       over.resolve();
@@ -166,21 +181,22 @@ export class Compactor {
   }
 
   /** Merges everything into one run, when what runs now has ended. */
-  async compactAll(): Promise<void> {
-    const turn = this.exclusive.then(async () => await this.compactAllNow());
+  async compactAll(signal?: AbortSignal): Promise<void> {
+    const turn = this.exclusive.then(async () => await this.compactAllNow(signal));
     this.exclusive = turn.catch(() => undefined);
-    await turn;
+    await abortable(turn, signal);
   }
 
-  private async compactAllNow(): Promise<void> {
+  private async compactAllNow(signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted();
     this.isExclusive = true;
     try {
-      while (this.running.size > 0) await Promise.all([...this.running.values()].map(({ done }) => done));
-      const manifest = (await this.context.manifest()).value;
+      while (this.running.size > 0) await abortable(Promise.all([...this.running.values()].map(({ done }) => done)), signal);
+      const manifest = (await this.context.scoped(signal).manifest()).value;
       this.checkEpoch(manifest);
       const l0 = manifest.l0.map((sst) => sst.viewId);
       const runs = manifest.runs.map((run) => run.id);
-      if (l0.length + runs.length > 0) await this.compact({ l0, runs, destination: runs.at(-1) ?? 0 });
+      if (l0.length + runs.length > 0) await this.compact({ l0, runs, destination: runs.at(-1) ?? 0 }, signal);
     } finally {
       this.isExclusive = false;
       this.wake();
@@ -244,22 +260,22 @@ export class Compactor {
     this.running.set(compaction.id, { spec: compaction.spec, done });
   }
 
-  private async execute(compaction: Compaction): Promise<void> {
+  private async execute(compaction: Compaction, work: Work = this.all): Promise<void> {
     try {
-      const manifest = (await this.context.manifest()).value;
+      const manifest = (await work.context.manifest()).value;
       this.checkEpoch(manifest);
       const sources = sourcesOf(manifest, compaction.spec);
-      const outputs = this.trivialMove(sources) ?? (await this.merge(compaction, manifest, sources));
-      await this.commit(compaction, outputs);
-      await this.setStatus(compaction.id, "completed");
+      const outputs = this.trivialMove(sources) ?? (await this.merge({ compaction, work }, manifest, sources));
+      await this.commit({ compaction, work }, outputs);
+      await this.setStatus(compaction.id, "completed", work);
     } catch (error) {
-      if (!this.context.signal.aborted && !isPumiceError(error, "LSM_FENCED")) await this.setStatus(compaction.id, "failed");
+      if (!work.context.signal.aborted && !isPumiceError(error, "LSM_FENCED")) await this.setStatus(compaction.id, "failed", work);
       throw error;
     }
   }
 
   private async merge(
-    compaction: Compaction,
+    { compaction, work }: { compaction: Compaction; work: Work },
     manifest: Manifest,
     sources: { l0: SstRef[]; runs: SortedRun[] },
   ): Promise<readonly SstRef[]> {
@@ -273,14 +289,14 @@ export class Compactor {
     };
     const progress: CompactionProgress = {
       onOutput: async (outputs) => {
-        await this.updateFile((all) => all.map((each) => (each.id === compaction.id ? { ...each, outputs } : each)));
+        await this.updateFile((all) => all.map((each) => (each.id === compaction.id ? { ...each, outputs } : each)), work);
       },
       onBytes: ({ read, written }) => {
         this.counts.bytesRead += read;
         this.counts.bytesWritten += written;
       },
     };
-    return await executor.run(job, progress, this.context.signal);
+    return await executor.run(job, progress, work.context.signal);
   }
 
   /** The sources themselves, in order of keys, if they may be used as they are. */
@@ -297,11 +313,11 @@ export class Compactor {
     return isDisjoint ? ssts : undefined;
   }
 
-  private async commit(compaction: Compaction, outputs: readonly SstRef[]): Promise<void> {
+  private async commit({ compaction, work }: { compaction: Compaction; work: Work }, outputs: readonly SstRef[]): Promise<void> {
     const { spec } = compaction;
     const checkpointId = newUuid(this.context.random);
     const lifetimeMs = this.parts.settings.compactor.checkpointLifetimeMs;
-    await this.context.manifests.update((manifest, id) => {
+    await work.context.manifests.update((manifest, id) => {
       this.checkEpoch(manifest);
       const fault = faultOfSpec(manifest, spec);
       if (fault !== undefined) throw new PumiceError("LSM_INVALID", { what: "the sources changed during the compaction", because: fault });
@@ -310,19 +326,21 @@ export class Compactor {
     });
   }
 
-  private async setStatus(id: Ulid, status: Compaction["status"]): Promise<void> {
-    await this.updateFile((all) => all.map((each) => (each.id === id ? { ...each, status } : each)));
+  private async setStatus(id: Ulid, status: Compaction["status"], work: Work): Promise<void> {
+    await this.updateFile((all) => all.map((each) => (each.id === id ? { ...each, status } : each)), work);
   }
 
   /** Changes the list; keeps what is active and the newest of what is finished. */
-  private async updateFile(change: (compactions: readonly Compaction[]) => readonly Compaction[]): Promise<void> {
-    await this.file.update((content) => {
+  private async updateFile(change: (compactions: readonly Compaction[]) => readonly Compaction[], work: Work = this.all): Promise<void> {
+    const abandoned = new Set(this.abandoned);
+    await work.file.update((content) => {
       if (content.compactorEpoch > this.epoch)
         throw new PumiceError("LSM_FENCED", { epoch: this.epoch, newerEpoch: content.compactorEpoch });
-      const changed = change(content.compactions);
+      const changed = change(content.compactions).map((each) => (abandoned.has(each.id) ? ({ ...each, status: "failed" } as const) : each));
       const newestDone = changed.filter((each) => !isActive(each)).at(-1);
       return { compactorEpoch: this.epoch, compactions: changed.filter((each) => isActive(each) || each === newestDone) };
     });
+    for (const id of abandoned) this.abandoned.delete(id);
   }
 
   private checkEpoch(manifest: Manifest): void {

@@ -1,5 +1,5 @@
 /** Merging: reads the sources of a compaction, writes its outputs. Where it runs (this thread, another) is the executor's affair. */
-import { compareBytes } from "../../base/mod.ts";
+import { abortable, compareBytes } from "../../base/mod.ts";
 import { UlidSource, type Ulid } from "../format/identifiers.ts";
 import { ALL_KEYS, type KeyRange } from "../format/key-range.ts";
 import type { Manifest, SstRef } from "../format/manifest.ts";
@@ -51,20 +51,21 @@ export class InlineExecutor implements CompactionExecutor {
     this.filter = filter;
   }
 
-  async run(job: CompactionJob, progress: CompactionProgress): Promise<readonly SstRef[]> {
+  async run(job: CompactionJob, progress: CompactionProgress, signal?: AbortSignal): Promise<readonly SstRef[]> {
+    const context = this.context.scoped(signal);
     const resumed = resumePoint(job.outputs);
     const outputs = resumed.outputs.slice();
-    const ulids = new UlidSource(this.context.random);
+    const ulids = new UlidSource(context.random);
     ulids.observe(job.id);
-    let writer = new SstWriter("compacted", job.settings, this.context.sealer);
+    let writer = new SstWriter("compacted", job.settings, context.sealer);
     const close = async (): Promise<void> => {
-      const sst = await this.upload(writer, ulids);
+      const sst = await upload(context, writer, ulids);
       progress.onBytes({ read: 0, written: sst.info.indexOffset + sst.info.indexLength });
       outputs.push(sst);
-      writer = new SstWriter("compacted", job.settings, this.context.sealer);
+      writer = new SstWriter("compacted", job.settings, context.sealer);
       await progress.onOutput(outputs);
     };
-    for await (const rows of this.merged(job, resumed.range, progress)) {
+    for await (const rows of this.merged({ job, range: resumed.range, context }, progress)) {
       for (const row of rows) writer.add(row);
       // Between keys only: versions of one key stay in one SST.
       if (writer.writtenBytes >= job.settings.maxSstBytes) await close();
@@ -74,16 +75,19 @@ export class InlineExecutor implements CompactionExecutor {
   }
 
   /** The surviving versions of each key in turn. */
-  private async *merged(job: CompactionJob, range: KeyRange, progress: CompactionProgress): AsyncGenerator<readonly Row[]> {
-    const tree = this.context.tree({ ...job.sources, segments: [] }, false);
+  private async *merged(
+    { job, range, context }: { job: CompactionJob; range: KeyRange; context: StoreContext },
+    progress: CompactionProgress,
+  ): AsyncGenerator<readonly Row[]> {
+    const tree = context.tree({ ...job.sources, segments: [] }, false);
     const readAhead = { cachesBlocks: false, readAheadBytesMax: READ_AHEAD_BYTES };
     const cursor = openCursor({ memtables: [], ...tree }, { range, order: "ascending", readAhead });
-    const rules: RetentionRules = { ...job.rules, operator: this.context.operator };
-    const pace = new Pace(this.context.clock, this.context.signal);
+    const rules: RetentionRules = { ...job.rules, operator: context.operator };
+    const pace = new Pace(context.clock, context.signal);
     let versions: Row[] = [];
     let bytes = 0;
     for (;;) {
-      while (!cursor.next()) await cursor.load();
+      while (!cursor.next()) await abortable(cursor.load(), context.signal);
       const { row } = cursor;
       const first = versions[0];
       if (first !== undefined && (row === undefined || !isSameKey(first, row))) {
@@ -109,18 +113,18 @@ export class InlineExecutor implements CompactionExecutor {
     // Above the bottom, an older version would come back to light: only at the bottom may a row vanish.
     return rules.isBottom && filter(only) === "drop" ? [] : rows;
   }
+}
 
-  private async upload(writer: SstWriter, ulids: UlidSource): Promise<SstRef> {
-    const built = writer.finish();
-    const { id } = await createUnderNewKey(this.context.store, this.context.writePolicy, {
-      body: built.bytes,
-      newKey: () => {
-        const ulid = ulids.next(Math.max(0, Math.floor(this.context.clock.now())));
-        return { id: ulid, key: this.context.paths.sst(ulid) };
-      },
-    });
-    return { id, viewId: id, formatVersion: SST_VERSION, info: built.info, visibleRange: undefined };
-  }
+async function upload(context: StoreContext, writer: SstWriter, ulids: UlidSource): Promise<SstRef> {
+  const built = writer.finish();
+  const { id } = await createUnderNewKey(context.store, context.writePolicy, {
+    body: built.bytes,
+    newKey: () => {
+      const ulid = ulids.next(Math.max(0, Math.floor(context.clock.now())));
+      return { id: ulid, key: context.paths.sst(ulid) };
+    },
+  });
+  return { id, viewId: id, formatVersion: SST_VERSION, info: built.info, visibleRange: undefined };
 }
 
 /**

@@ -2,7 +2,7 @@
  * Merges on another thread: the job goes there as a message, outputs and counts come back as messages. One worker for one job, ended with it.
  * The worker opens the store by itself; so a store with functions that cannot be sent (a merge operator, a transformer) merges inline.
  */
-import { PumiceError, type ErrorCode, type ErrorDetails, type Spawner, type WorkerScope } from "../../base/mod.ts";
+import { onAbort, PumiceError, type ErrorCode, type ErrorDetails, type Spawner, type WorkerScope } from "../../base/mod.ts";
 import { StoreContext } from "../db/context.ts";
 import { LSM_DEFAULTS, type LsmComponents } from "../db/settings.ts";
 import type { SstRef } from "../format/manifest.ts";
@@ -29,11 +29,10 @@ export class RemoteExecutor implements CompactionExecutor {
     signal.throwIfAborted();
     const worker = this.spawner.spawn(this.worker.name, this.worker.initial);
     let noted: Promise<void> = Promise.resolve();
-    let onAbort = (): void => undefined;
+    let forget = (): void => undefined;
     try {
       const outputs = await new Promise<readonly SstRef[]>((resolve, reject) => {
-        onAbort = () => reject(new PumiceError("LSM_CLOSED", { what: "compaction was given up" }));
-        signal.addEventListener("abort", onAbort, { once: true });
+        forget = onAbort(signal, reject);
         worker.onExit((error) => reject(new PumiceError("WORKER_FAILED", { name: this.worker.name }, error)));
         worker.onMessage((message) => {
           const reply = message as Reply;
@@ -49,7 +48,7 @@ export class RemoteExecutor implements CompactionExecutor {
       await noted;
       return outputs;
     } finally {
-      signal.removeEventListener("abort", onAbort);
+      forget();
       await worker.terminate();
     }
   }
@@ -64,7 +63,7 @@ export function serveCompaction(scope: WorkerScope, store: { readonly root: stri
     onBytes: (counts) => scope.post({ kind: "bytes", ...counts } satisfies Reply),
   };
   scope.onMessage((message) => {
-    executor.run(message as CompactionJob, progress).then(
+    executor.run(message as CompactionJob, progress, context.signal).then(
       (outputs) => scope.post({ kind: "done", outputs } satisfies Reply),
       (error: unknown) => {
         const known = error instanceof PumiceError ? error : new PumiceError("WORKER_FAILED", { reason: String(error) });

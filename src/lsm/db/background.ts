@@ -83,15 +83,16 @@ export class Background {
   }
 
   /** Merges all there is into one run. */
-  async compactAll(): Promise<void> {
+  async compactAll(signal: AbortSignal | undefined): Promise<void> {
     const embedded = this.compactor;
-    const compactor = embedded ?? this.newCompactor();
+    const compactor = embedded ?? this.newCompactor(this.context.scoped(signal));
     if (embedded === undefined) await compactor.start();
-    await compactor.compactAll();
+    await compactor.compactAll(signal);
   }
 
-  async collectGarbage(minAgeMs: number | undefined): Promise<GcReport> {
-    return await collectGarbage(this.context, { minAgeMs: minAgeMs ?? this.settings.gc?.minAgeMs ?? GC_DEFAULTS.minAgeMs }, this.profile);
+  async collectGarbage(minAgeMs: number | undefined, signal?: AbortSignal): Promise<GcReport> {
+    const ageMs = minAgeMs ?? this.settings.gc?.minAgeMs ?? GC_DEFAULTS.minAgeMs;
+    return await collectGarbage(this.context.scoped(signal), { minAgeMs: ageMs }, this.profile);
   }
 
   /** Lets nothing begin any more. Idempotent. */
@@ -107,12 +108,12 @@ export class Background {
     await Promise.all([...this.tasks, this.flushTimer]);
   }
 
-  private newCompactor(): Compactor {
+  private newCompactor(context: StoreContext = this.context): Compactor {
     const settings = { ...this.settings, compactor: this.settings.compactor ?? COMPACTOR_DEFAULTS };
     const chosen = this.context.compaction;
-    const inline = new InlineExecutor(this.context, chosen.compactionFilter);
+    const inline = new InlineExecutor(context, chosen.compactionFilter);
     return new Compactor({
-      context: this.context,
+      context,
       settings,
       profile: this.profile,
       onEnd: (error) => {

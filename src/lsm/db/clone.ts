@@ -12,10 +12,10 @@ import { idOf } from "../store/paths.ts";
 import { createObject, withRetry } from "../store/retry.ts";
 import { createCheckpoint } from "./checkpoints.ts";
 import { StoreContext } from "./context.ts";
-import { LSM_DEFAULTS, type LsmComponents } from "./settings.ts";
+import { LSM_DEFAULTS, type LsmComponents, type WaitOptions } from "./settings.ts";
 
 /** How to clone. */
-export interface CloneOptions {
+export interface CloneOptions extends WaitOptions {
   /** The state to begin with; undefined: the latest flushed to L0 or WAL. */
   readonly checkpoint?: Uuid | undefined;
 }
@@ -30,14 +30,14 @@ export async function cloneStore(
   components: LsmComponents,
   options: CloneOptions = {},
 ): Promise<void> {
-  const parent = new StoreContext(parentRoot, components, LSM_DEFAULTS);
-  const child = new StoreContext(childRoot, components, LSM_DEFAULTS);
+  const parent = new StoreContext(parentRoot, components, LSM_DEFAULTS).scoped(options.signal);
+  const child = new StoreContext(childRoot, components, LSM_DEFAULTS).scoped(options.signal);
   const started = await child.manifests.refresh();
   const draft = started?.value ?? (await beginClone(parent, child, options));
   const link = draft.externalDbs.find((db) => db.path === parentRoot);
   if (link === undefined) throw new PumiceError("LSM_INVALID", { what: "there is another store already", root: childRoot });
   if (draft.initialized) return;
-  for (const external of draft.externalDbs) await holdParent(external, components);
+  for (const external of draft.externalDbs) await holdParent(external, child);
   await copyWal(parent, child, draft);
   await child.manifests.update((manifest) => (manifest.initialized ? undefined : { ...manifest, initialized: true }));
 }
@@ -96,10 +96,10 @@ async function lastWalId(parent: StoreContext, state: Manifest): Promise<number>
 }
 
 /** Makes the checkpoint by which a clone holds the SSTs of a parent. */
-async function holdParent(external: ExternalDb, components: LsmComponents): Promise<void> {
+async function holdParent(external: ExternalDb, child: StoreContext): Promise<void> {
   const id = external.finalCheckpointId;
   assert(id !== undefined, "a clone names the checkpoint by which it holds its parent");
-  const parent = new StoreContext(external.path, components, LSM_DEFAULTS);
+  const parent = child.sibling(external.path);
   await parent.manifest();
   await createCheckpoint(parent, { id, source: external.sourceCheckpointId });
 }
@@ -107,7 +107,7 @@ async function holdParent(external: ExternalDb, components: LsmComponents): Prom
 async function copyWal(parent: StoreContext, child: StoreContext, draft: Manifest): Promise<void> {
   for (let id = draft.replayAfterWalId + 1; id <= draft.walIdLastSeen; id++) {
     const from = parent.paths.wal(id);
-    const body = await withRetry(parent.readPolicy, async () => await parent.walStore.get(from));
+    const body = await withRetry(parent.readPolicy, async () => await parent.walStore.get(from, { signal: parent.signal }));
     if (body === undefined) throw new PumiceError("LSM_MISSING", { object: from });
     await createObject(child.walStore, child.writePolicy, { key: child.paths.wal(id), body });
   }

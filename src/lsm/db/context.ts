@@ -1,11 +1,11 @@
 /** What everything that works on one store shares: its names, its manifest, its tables. */
-import { crc32, PumiceError, toHex, type Clock, type ObjectStore, type Random } from "../../base/mod.ts";
+import { crc32, eitherSignal, PumiceError, toHex, type Clock, type ObjectStore, type Random } from "../../base/mod.ts";
 import { Sealer } from "../format/compression.ts";
 import { decodeManifest, encodeManifest, isSegmented, type Manifest, type SstRef } from "../format/manifest.ts";
 import type { SstSettings } from "../format/sst-writer.ts";
 import { BlockCache } from "../store/block-cache.ts";
-import { pathsOf, type Paths } from "../store/paths.ts";
-import type { RetryPolicy } from "../store/retry.ts";
+import { idOf, pathsOf, type Paths } from "../store/paths.ts";
+import { withRetry, type RetryPolicy } from "../store/retry.ts";
 import { Sequence } from "../store/sequence.ts";
 import { Table } from "../store/tables.ts";
 import type { MergeOperator } from "./merge-operator.ts";
@@ -36,12 +36,23 @@ export class StoreContext {
   readonly writePolicy: RetryPolicy;
   private readonly components: LsmComponents;
   private readonly limits: Pick<LsmSettings, "cacheBytes" | "readAttemptsMax">;
-  private readonly controller = new AbortController();
+  private readonly controller: AbortController;
+  private readonly ownSignal: AbortSignal;
+  /** The store's own context, if this one is for a call. */
+  private readonly whole: StoreContext;
   private isPatient = false;
   private tables = new Map<string, Table>();
 
-  constructor(root: string, components: LsmComponents, settings: Pick<LsmSettings, "cacheBytes" | "readAttemptsMax">) {
+  constructor(
+    root: string,
+    components: LsmComponents,
+    settings: Pick<LsmSettings, "cacheBytes" | "readAttemptsMax">,
+    scope?: { readonly whole: StoreContext; readonly signal: AbortSignal },
+  ) {
     if (typeof root !== "string") throw new PumiceError("LSM_INVALID", { what: "name of a store is no text", found: typeof root });
+    this.whole = scope?.whole ?? this;
+    this.controller = scope?.whole.controller ?? new AbortController();
+    this.ownSignal = scope?.signal ?? this.controller.signal;
     this.components = components;
     this.limits = settings;
     this.paths = pathsOf(root);
@@ -51,12 +62,12 @@ export class StoreContext {
     this.clock = components.clock;
     this.random = components.random;
     const { hostCodecs, blockTransformer: transformer } = components;
-    this.sealer = new Sealer({ crc32: components.crc32 ?? crc32, hostCodecs, transformer });
-    this.cache = components.cache ?? new BlockCache(settings.cacheBytes);
+    this.sealer = scope?.whole.sealer ?? new Sealer({ crc32: components.crc32 ?? crc32, hostCodecs, transformer });
+    this.cache = scope?.whole.cache ?? components.cache ?? new BlockCache(settings.cacheBytes);
     this.operator = components.mergeOperator;
-    const { signal } = this.controller;
+    const signal = this.ownSignal;
     this.readPolicy = { clock: this.clock, attemptsMax: settings.readAttemptsMax, signal };
-    const attemptsMax = (): number => (this.isPatient ? Infinity : settings.readAttemptsMax);
+    const attemptsMax = (): number => (this.whole.isPatient ? Infinity : settings.readAttemptsMax);
     this.writePolicy = {
       clock: this.clock,
       signal,
@@ -64,16 +75,14 @@ export class StoreContext {
         return attemptsMax();
       },
     };
-    this.manifests = new Sequence<Manifest>({
-      store: this.store,
-      policy: this.writePolicy,
-      prefix: this.paths.manifests,
-      suffix: ".manifest",
-      key: this.paths.manifest,
-      boundaryKey: this.paths.boundary("manifest"),
-      encode: encodeManifest,
-      decode: decodeManifest,
-    });
+    this.manifests = scope?.whole.manifests.scoped(scope.signal) ?? newManifests(this);
+  }
+
+  /** The same store for one call: its waits end with `signal` too. */
+  scoped(signal: AbortSignal | undefined): StoreContext {
+    if (signal === undefined) return this;
+    const either = eitherSignal(this.ownSignal, signal);
+    return new StoreContext(this.paths.root, this.components, this.limits, { whole: this.whole, signal: either });
   }
 
   /** What of compaction the components choose. */
@@ -83,12 +92,12 @@ export class StoreContext {
 
   /** Another store beside this one, in the same object store. */
   sibling(root: string): StoreContext {
-    return new StoreContext(root, { ...this.components, cache: this.cache, onClosed: undefined }, this.limits);
+    return new StoreContext(root, { ...this.components, cache: this.cache, onClosed: undefined }, this.limits).scoped(this.ownSignal);
   }
 
-  /** Aborted when the store is closed. */
+  /** Aborted when the store is closed, or the call given up that this is for. */
   get signal(): AbortSignal {
-    return this.controller.signal;
+    return this.ownSignal;
   }
 
   /** From now on writes are tried for ever: the store is open, and what it took must not be lost because the object store is away. */
@@ -103,7 +112,7 @@ export class StoreContext {
 
   /** Ends every wait for the store. Idempotent. */
   abort(reason: unknown): void {
-    if (!this.signal.aborted) this.controller.abort(reason);
+    if (!this.controller.signal.aborted) this.controller.abort(reason);
   }
 
   /** The manifest in force. @throws LSM_NOT_FOUND if there is no store. */
@@ -111,6 +120,19 @@ export class StoreContext {
     const version = await this.manifests.refresh();
     if (version === undefined) throw new PumiceError("LSM_NOT_FOUND", { root: this.paths.root });
     return version;
+  }
+
+  /** Objects of the WAL behind the one of that id, ascending. */
+  async walsAfter(id: number): Promise<{ readonly id: number; readonly key: string }[]> {
+    const { signal, paths } = this;
+    return await withRetry(this.readPolicy, async () => {
+      const found: { id: number; key: string }[] = [];
+      for await (const { key } of this.walStore.list(paths.wals, { startAfter: paths.wal(id), signal })) {
+        const walId = idOf(key, ".sst");
+        if (walId !== undefined) found.push({ id: walId, key });
+      }
+      return found;
+    });
   }
 
   /**
@@ -123,11 +145,13 @@ export class StoreContext {
     for (const db of manifest.externalDbs) for (const id of db.sstIds) external.set(id, db.path);
     const open = (ref: SstRef): Table => {
       const name = viewName(ref);
-      let table = this.tables.get(name);
+      let table = this.whole.tables.get(name);
       if (table === undefined) {
         const parent = external.get(ref.id);
         const paths = parent === undefined ? this.paths : pathsOf(parent);
-        const parts = { store: this.store, sealer: this.sealer, cache: this.cache, policy: this.readPolicy };
+        // What stays must not end with a call.
+        const policy = isCurrent ? this.whole.readPolicy : this.readPolicy;
+        const parts = { store: this.store, sealer: this.sealer, cache: this.cache, policy };
         table = new Table(ref, paths.sst(ref.id), parts);
       }
       next.set(name, table);
@@ -139,11 +163,25 @@ export class StoreContext {
       runs: trees.flatMap(({ runs }) => runs.map((run) => ({ id: run.id, tables: run.ssts.map(open) }))),
     };
     if (isCurrent) {
-      for (const [id, table] of this.tables) if (!next.has(id)) table.evict();
-      this.tables = next;
+      for (const [id, table] of this.whole.tables) if (!next.has(id)) table.evict();
+      this.whole.tables = next;
     }
     return tree;
   }
+}
+
+function newManifests(context: StoreContext): Sequence<Manifest> {
+  const { store, paths, writePolicy: policy } = context;
+  return new Sequence<Manifest>({
+    store,
+    policy,
+    prefix: paths.manifests,
+    suffix: ".manifest",
+    key: paths.manifest,
+    boundaryKey: paths.boundary("manifest"),
+    encode: encodeManifest,
+    decode: decodeManifest,
+  });
 }
 
 /** Two views of one SST are told apart by their ids, or, in a manifest of version 1, by their ranges. */

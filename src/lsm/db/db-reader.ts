@@ -6,7 +6,7 @@
  *    lose a race with collection, in which case a read begins again on the newer state.
  * 2. A WAL object becomes visible whole.
  */
-import { isPumiceError, PumiceError } from "../../base/mod.ts";
+import { abortable, isPumiceError, onAbort, PumiceError } from "../../base/mod.ts";
 import { isUuid, newUuid, type Uuid } from "../format/identifiers.ts";
 import { treesOf, type Manifest } from "../format/manifest.ts";
 import { readWal } from "../format/sst-reader.ts";
@@ -17,7 +17,7 @@ import { Memtable, MemRow } from "./memtable.ts";
 import { checkOrder, effectiveRows } from "./open.ts";
 import { checkChoice, NOT_CACHED, ownValue, Reads, type GetOptions, type ScanOptions } from "./reads.ts";
 import type { KeyValue, Scan } from "./scan.ts";
-import { LSM_DEFAULTS, type LsmComponents } from "./settings.ts";
+import { LSM_DEFAULTS, type LsmComponents, type WaitOptions } from "./settings.ts";
 import type { View } from "./view.ts";
 
 /** How a reader keeps what it reads: by its own checkpoint, at a given one, or not at all. */
@@ -82,7 +82,8 @@ export class DbReader {
   private closing: Promise<void> | undefined;
 
   /** Opens a store for reading. @throws LSM_NOT_FOUND, LSM_CHECKPOINT_NOT_FOUND, LSM_CORRUPT, LSM_UNSUPPORTED, LSM_INVALID */
-  static async open(root: string, components: LsmComponents, options: ReaderOptions = {}): Promise<DbReader> {
+  static async open(root: string, components: LsmComponents, options: ReaderOptions & WaitOptions = {}): Promise<DbReader> {
+    options.signal?.throwIfAborted();
     const settings: ReaderSettings = {
       mode: options.mode ?? "managed",
       pollMs: options.pollMs ?? 10_000,
@@ -99,11 +100,17 @@ export class DbReader {
     }
     const context = new StoreContext(root, components, { ...LSM_DEFAULTS, cacheBytes: options.cacheBytes ?? LSM_DEFAULTS.cacheBytes });
     const reader = new DbReader(context, settings);
+    const forget = onAbort(options.signal, (reason) => context.abort(reason));
     try {
-      await reader.load();
+      await reader.load(context);
+      options.signal?.throwIfAborted();
     } catch (error) {
-      await reader.close();
+      // Its checkpoint, if it came to one, expires.
+      if (options.signal?.aborted === true) await context.release();
+      else await reader.close();
       throw error;
+    } finally {
+      forget();
     }
     if (typeof settings.mode === "string") reader.polling = reader.poll();
     return reader;
@@ -149,15 +156,24 @@ export class DbReader {
   }
 
   /** Looks for news now. */
-  async refresh(): Promise<void> {
+  async refresh(options: WaitOptions = {}): Promise<void> {
     if (this.end !== undefined) throw this.end;
-    if (typeof this.settings.mode === "string") await this.load();
+    if (typeof this.settings.mode === "string") await this.load(this.context.scoped(options.signal));
   }
 
-  /** Gives its checkpoint back and ends; one that cannot be given back expires. Idempotent. */
-  async close(): Promise<void> {
+  /** Gives its checkpoint back and ends. Idempotent. When the signal aborts, of whichever call, the checkpoint is left to its lifetime. */
+  async close(options: WaitOptions = {}): Promise<void> {
+    options.signal?.throwIfAborted();
     this.closing ??= this.closeNow();
-    await this.closing;
+    const forget = onAbort(options.signal, (reason) => this.context.abort(reason));
+    try {
+      await this.closing;
+    } catch (error) {
+      if (options.signal?.aborted === true) this.closing = Promise.resolve();
+      throw error;
+    } finally {
+      forget();
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -181,7 +197,7 @@ export class DbReader {
     for (;;) {
       try {
         await this.context.clock.sleep(this.settings.pollMs, { signal: this.context.signal });
-        await this.load();
+        await this.load(this.context);
       } catch (error) {
         if (this.context.signal.aborted) return;
         // The store may be away for a while, or collection was faster: what was read before stays readable.
@@ -194,25 +210,25 @@ export class DbReader {
   }
 
   /** One at a time: two would put the same rows into the same memtable. */
-  private async load(): Promise<void> {
-    const turn = this.loading.then(async () => await this.loadNow(0));
+  private async load(context: StoreContext): Promise<void> {
+    const turn = this.loading.then(async () => {
+      context.signal.throwIfAborted();
+      await this.loadNow(context, 0);
+    });
     this.loading = turn.catch(() => undefined);
-    await turn;
+    await abortable(turn, context.signal);
   }
 
-  private async loadNow(attempt: number): Promise<void> {
-    const manifest = await this.latest();
+  private async loadNow(context: StoreContext, attempt: number): Promise<void> {
+    const manifest = await this.latest(context);
     const isNewTree = this.manifest === undefined || !sameTree(manifest, this.manifest);
     const tail = isNewTree ? { memtable: new Memtable(), walId: manifest.replayAfterWalId, walSeq: 0 } : this.tail;
     const lastWalId = typeof this.settings.mode === "string" ? Infinity : manifest.walIdLastSeen;
     while (!this.settings.skipsWal && tail.walId < lastWalId) {
-      const key = this.context.paths.wal(tail.walId + 1);
-      const bytes = await withRetry(
-        this.context.readPolicy,
-        async () => await this.context.walStore.get(key, { signal: this.context.signal }),
-      );
+      const key = context.paths.wal(tail.walId + 1);
+      const bytes = await withRetry(context.readPolicy, async () => await context.walStore.get(key, { signal: context.signal }));
       if (bytes === undefined) break;
-      const rows = readWal(bytes, key, this.context.sealer);
+      const rows = readWal(bytes, key, context.sealer);
       tail.walSeq = checkOrder(rows, tail.walSeq, key);
       for (const row of effectiveRows(rows)) if (row.seq > manifest.lastL0Seq) tail.memtable.insert(new MemRow(row));
       // With its rows, not at the end: should the next object fail, these are not read again.
@@ -221,33 +237,33 @@ export class DbReader {
     const seq = Math.max(manifest.lastL0Seq, tail.memtable.lastSeq);
     if (seq < this.seq) {
       // Collection took WAL objects away meanwhile, so a newer manifest has their rows. What was seen goes on being seen.
-      if (attempt < RELOADS_MAX) await this.loadNow(attempt + 1);
+      if (attempt < RELOADS_MAX) await this.loadNow(context, attempt + 1);
       return;
     }
     this.manifest = manifest;
     this.tail = tail;
-    this.view = { memtables: [tail.memtable], ...this.context.tree(manifest, true) };
+    this.view = { memtables: [tail.memtable], ...context.tree(manifest, true) };
     this.seq = seq;
   }
 
-  private async latest(): Promise<Manifest> {
+  private async latest(context: StoreContext): Promise<Manifest> {
     const { mode } = this.settings;
-    const version = await this.context.manifest();
+    const version = await context.manifest();
     if (mode === "latest") return version.value;
-    if (mode !== "managed") return await this.atCheckpoint(version.value, mode.checkpoint);
-    return await this.withOwnCheckpoint(version.value);
+    if (mode !== "managed") return await this.atCheckpoint(context, version.value, mode.checkpoint);
+    return await this.withOwnCheckpoint(context, version.value);
   }
 
-  private async atCheckpoint(manifest: Manifest, id: Uuid): Promise<Manifest> {
+  private async atCheckpoint(context: StoreContext, manifest: Manifest, id: Uuid): Promise<Manifest> {
     const found = isUuid(id) ? manifest.checkpoints.find((checkpoint) => checkpoint.id === id) : undefined;
-    const version = found === undefined ? undefined : await this.context.manifests.read(found.manifestId);
+    const version = found === undefined ? undefined : await context.manifests.read(found.manifestId);
     if (version === undefined) throw new PumiceError("LSM_CHECKPOINT_NOT_FOUND", { checkpoint: id });
     return version.value;
   }
 
   /** Makes its checkpoint when the tree has changed or somebody has deleted it, renews it at half of its life. One put of the manifest each. */
-  private async withOwnCheckpoint(latest: Manifest): Promise<Manifest> {
-    const { clock } = this.context;
+  private async withOwnCheckpoint(context: StoreContext, latest: Manifest): Promise<Manifest> {
+    const { clock } = context;
     const times = { wallMs: clock.now(), steadyMs: clock.monotonic() };
     const lifetimeMs = this.settings.checkpointLifetimeMs;
     const old = this.own;
@@ -256,7 +272,7 @@ export class DbReader {
       const ageMs = Math.max(Math.abs(times.wallMs - old.wallMs), times.steadyMs - old.steadyMs);
       if (ageMs < lifetimeMs / 2) return this.manifest;
       try {
-        await refreshCheckpoint(this.context, old.id, lifetimeMs);
+        await refreshCheckpoint(context, old.id, lifetimeMs);
         this.own = { id: old.id, ...times };
         return this.manifest;
       } catch (error) {
@@ -264,9 +280,9 @@ export class DbReader {
         if (!isPumiceError(error, "LSM_CHECKPOINT_NOT_FOUND")) throw error;
       }
     }
-    const id = newUuid(this.context.random);
-    const version = await this.context.manifests.update((manifest, baseId) => {
-      const checkpoint = newCheckpoint(this.context, { lifetimeMs }, { id, manifestId: baseId + 1 });
+    const id = newUuid(context.random);
+    const version = await context.manifests.update((manifest, baseId) => {
+      const checkpoint = newCheckpoint(context, { lifetimeMs }, { id, manifestId: baseId + 1 });
       return { ...manifest, checkpoints: [...manifest.checkpoints.filter((each) => each.id !== old?.id && each.id !== id), checkpoint] };
     });
     this.own = { id, ...times };

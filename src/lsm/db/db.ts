@@ -5,7 +5,7 @@
  * 1. One process writes: a newer writer's epoch or fence ends this one with LSM_FENCED.
  * 2. A commit is synchronous: nothing comes between its sequence number, its rows in WAL and memtable, and its visibility.
  */
-import { assert, EMPTY_BYTES, isPumiceError, PumiceError } from "../../base/mod.ts";
+import { assert, EMPTY_BYTES, isPumiceError, onAbort, PumiceError } from "../../base/mod.ts";
 import type { Uuid } from "../format/identifiers.ts";
 import type { Checkpoint, Manifest } from "../format/manifest.ts";
 import { MERGE, TOMBSTONE, VALUE } from "../format/row.ts";
@@ -23,7 +23,7 @@ import { checkEpoch, openForWriting, type Opened } from "./open.ts";
 import { Pins } from "./pins.ts";
 import { checkChoice, NOT_CACHED, ownValue, Reads, type GetOptions, type ReadSource, type ScanBounds, type ScanOptions } from "./reads.ts";
 import type { KeyValue, Scan } from "./scan.ts";
-import { completeSettings, type LsmComponents, type LsmOptions, type LsmSettings, type Profile } from "./settings.ts";
+import { completeSettings, type LsmComponents, type LsmOptions, type LsmSettings, type Profile, type WaitOptions } from "./settings.ts";
 import { Snapshot } from "./snapshot.ts";
 import type { DbStatus } from "./status.ts";
 import { ConflictLog, Transaction, type Isolation, type WriteHandle, type WriteOptions } from "./transaction.ts";
@@ -34,12 +34,9 @@ import { WalWriter } from "./wal-writer.ts";
 /** What `flush` makes durable: the WAL, or also the memtable as an L0. */
 export type FlushKind = "wal" | "memtable";
 
-/** Options of anything that waits. */
-export interface WaitOptions {
-  readonly signal?: AbortSignal | undefined;
-}
-
 const DELETE_RANGE_BATCH = 1000;
+/** Keys of one `multiGet` that are fetched at a time. */
+const MULTI_GET_FETCHES_MAX = 64;
 
 /** See the header of this file. */
 export class Db {
@@ -76,19 +73,28 @@ export class Db {
   private readonly replayedRows: number;
 
   /** Opens the store under `root` for writing, and makes it if there is none. @throws LSM_CORRUPT, LSM_MISSING, LSM_UNSUPPORTED, LSM_DOWNGRADE, LSM_INVALID, LSM_FENCED */
-  static async open(root: string, components: LsmComponents, options: LsmOptions = {}): Promise<Db> {
-    const settings = completeSettings(options);
+  static async open(root: string, components: LsmComponents, options: LsmOptions & WaitOptions = {}): Promise<Db> {
+    const { signal, ...given } = options;
+    signal?.throwIfAborted();
+    const settings = completeSettings(given);
     const context = new StoreContext(root, components, settings);
+    const forget = onAbort(signal, (reason) => context.abort(reason));
+    let db: Db | undefined;
     try {
       const opened = await openForWriting(context, settings);
       context.becomePatient();
-      const db = new Db(context, settings, opened);
+      db = new Db(context, settings, opened);
       await db.background.start();
+      signal?.throwIfAborted();
       return db;
     } catch (error) {
+      // Nothing stays of a store that did not open: no task, no timer, no connection.
       context.abort(error);
+      await db?.background.stop();
       await context.release();
       throw error;
+    } finally {
+      forget();
     }
   }
 
@@ -126,24 +132,28 @@ export class Db {
 
   /** Writes a value. Resolves when it is durable, unless `awaitDurable` is false. @throws LSM_FENCED, LSM_CLOSED, LSM_INVALID */
   async put(key: Uint8Array, value: Uint8Array, options?: WriteOptions): Promise<WriteHandle> {
+    options?.signal?.throwIfAborted();
     while (this.isFull) await this.waitForRoom(options?.signal);
     return await this.finish(this.putSync(key, value, options), options);
   }
 
   /** Deletes a key, whether or not it is there. */
   async delete(key: Uint8Array, options?: WriteOptions): Promise<WriteHandle> {
+    options?.signal?.throwIfAborted();
     while (this.isFull) await this.waitForRoom(options?.signal);
     return await this.finish(this.deleteSync(key), options);
   }
 
   /** Writes an operand for the merge operator. @throws LSM_MERGE_OPERATOR */
   async merge(key: Uint8Array, operand: Uint8Array, options?: WriteOptions): Promise<WriteHandle> {
+    options?.signal?.throwIfAborted();
     while (this.isFull) await this.waitForRoom(options?.signal);
     return await this.finish(this.writeSync(new WriteBatch().merge(key, operand, options)), options);
   }
 
   /** Writes a batch, all or nothing. @throws LSM_INVALID if it is empty */
   async write(batch: WriteBatch, options?: WriteOptions): Promise<WriteHandle> {
+    options?.signal?.throwIfAborted();
     while (this.isFull) await this.waitForRoom(options?.signal);
     return await this.finish(this.writeSync(batch), options);
   }
@@ -190,6 +200,7 @@ export class Db {
 
   /** The value of `key`, or undefined. The bytes are the caller's. @throws LSM_CLOSED, LSM_FENCED, LSM_CORRUPT, LSM_MISSING, STORE_UNAVAILABLE */
   async get(key: Uint8Array, options?: GetOptions): Promise<Uint8Array | undefined> {
+    options?.signal?.throwIfAborted();
     this.counts.gets++;
     const row = this.reads.rowSync(key, options);
     return ownValue(row === NOT_CACHED ? await this.reads.row(key, options) : row);
@@ -210,7 +221,25 @@ export class Db {
 
   /** The values of many keys, fetched side by side. */
   async multiGet(keys: readonly Uint8Array[], options?: GetOptions): Promise<(Uint8Array | undefined)[]> {
-    return await Promise.all(keys.map(async (key) => await this.get(key, options)));
+    options?.signal?.throwIfAborted();
+    const values: (Uint8Array | undefined)[] = [];
+    const missing: number[] = [];
+    for (const [i, key] of keys.entries()) {
+      const row = this.reads.rowSync(key, options);
+      if (row === NOT_CACHED) missing.push(i);
+      values.push(row === NOT_CACHED ? undefined : ownValue(row));
+    }
+    this.counts.gets += keys.length - missing.length;
+    const fetchSome = async (): Promise<void> => {
+      try {
+        for (let i = missing.pop(); i !== undefined; i = missing.pop()) values[i] = await this.get(keys[i] as Uint8Array, options);
+      } catch (error) {
+        missing.length = 0;
+        throw error;
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(missing.length, MULTI_GET_FETCHES_MAX) }, fetchSome));
+    return values;
   }
 
   /** The rows of a range, in order. */
@@ -261,6 +290,7 @@ export class Db {
   async flush(kind: FlushKind = "wal", options: WaitOptions = {}): Promise<void> {
     this.checkOpen();
     checkChoice("kind of flush", kind, ["wal", "memtable"]);
+    options.signal?.throwIfAborted();
     if (kind === "wal" && this.wal !== undefined) {
       await this.wal.flush(options.signal);
       return;
@@ -272,41 +302,42 @@ export class Db {
   }
 
   /** Keeps the state of this moment readable, for other processes too. Everything written before is in it. */
-  async createCheckpoint(options: CheckpointOptions = {}): Promise<Checkpoint> {
-    if (options.source === undefined) await this.flush("memtable");
-    return await createCheckpoint(this.context, options);
+  async createCheckpoint(options: CheckpointOptions & WaitOptions = {}): Promise<Checkpoint> {
+    this.checkOpen();
+    if (options.source === undefined) await this.flush("memtable", options);
+    return await createCheckpoint(this.context.scoped(options.signal), options);
   }
 
   /** Gives a checkpoint a new lifetime from now on; undefined: until it is deleted. @throws LSM_CHECKPOINT_NOT_FOUND */
-  async refreshCheckpoint(id: Uuid, lifetimeMs: number | undefined): Promise<Checkpoint> {
+  async refreshCheckpoint(id: Uuid, lifetimeMs: number | undefined, options: WaitOptions = {}): Promise<Checkpoint> {
     this.checkOpen();
-    return await refreshCheckpoint(this.context, id, lifetimeMs);
+    return await refreshCheckpoint(this.context.scoped(options.signal), id, lifetimeMs);
   }
 
   /** Deletes a checkpoint. */
-  async deleteCheckpoint(id: Uuid): Promise<void> {
+  async deleteCheckpoint(id: Uuid, options: WaitOptions = {}): Promise<void> {
     this.checkOpen();
-    await deleteCheckpoint(this.context, id);
+    await deleteCheckpoint(this.context.scoped(options.signal), id);
   }
 
   /** The checkpoints of the store, of that name if one is given. */
-  async listCheckpoints(name?: string): Promise<readonly Checkpoint[]> {
+  async listCheckpoints(name?: string, options: WaitOptions = {}): Promise<readonly Checkpoint[]> {
     this.checkOpen();
-    const { value } = await this.context.manifest();
+    const { value } = await this.context.scoped(options.signal).manifest();
     return value.checkpoints.filter((checkpoint) => name === undefined || checkpoint.name === name);
   }
 
   /** Merges everything into one run. */
-  async compact(): Promise<void> {
-    await this.flush("memtable");
-    await this.background.compactAll();
+  async compact(options: WaitOptions = {}): Promise<void> {
+    await this.flush("memtable", options);
+    await this.background.compactAll(options.signal);
   }
 
   /** Runs garbage collection now. */
-  async collectGarbage(minAgeMs?: number): Promise<GcReport> {
+  async collectGarbage(minAgeMs?: number, options: WaitOptions = {}): Promise<GcReport> {
     this.checkOpen();
     if (minAgeMs !== undefined && !(minAgeMs >= 0)) throw new PumiceError("LSM_INVALID", { what: "minAgeMs is no time", minAgeMs });
-    return await this.background.collectGarbage(minAgeMs);
+    return await this.background.collectGarbage(minAgeMs, options.signal);
   }
 
   /** What the store is doing and has done. Cheap. */
@@ -352,20 +383,33 @@ export class Db {
 
   /**
    * Flushes (by default the memtable too, so that nothing need be replayed, unless L0 is full and no compactor makes room), waits for
-   * compactions under way, and ends everything. Idempotent.
+   * compactions under way, and ends everything. Idempotent. When the signal aborts, of whichever call, the store ends at once: what was
+   * not durable is lost, as if the process had ended.
    */
   async close(options: WaitOptions & { readonly flush?: FlushKind | "none" } = {}): Promise<void> {
-    this.closing ??= this.closeNow(options);
-    await this.closing;
+    options.signal?.throwIfAborted();
+    this.closing ??= this.closeNow(options.flush);
+    const closing = this.closing;
+    const forget = onAbort(options.signal, (reason) => this.fail(new PumiceError("LSM_CLOSED", { what: "closing was given up" }, reason)));
+    try {
+      await closing;
+    } catch (error) {
+      // Told to who gave up; whoever closes later finds a closed store.
+      if (options.signal?.aborted === true) this.closing = Promise.resolve();
+      options.signal?.throwIfAborted();
+      throw error;
+    } finally {
+      forget();
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  private async closeNow(options: WaitOptions & { readonly flush?: FlushKind | "none" }): Promise<void> {
+  private async closeNow(flush: FlushKind | "none" | undefined): Promise<void> {
     try {
-      if (this.end === undefined) await this.flushForClose(options);
+      if (this.end === undefined) await this.flushForClose(flush);
       if (this.end === undefined) await this.background.stop();
     } finally {
       this.fail(new PumiceError("LSM_CLOSED"));
@@ -375,27 +419,23 @@ export class Db {
   }
 
   /** Without a wish of the caller's: the WAL, and then the memtables, unless a full L0 keeps them waiting and nobody makes room. */
-  private async flushForClose(options: WaitOptions & { readonly flush?: FlushKind | "none" }): Promise<void> {
-    const { flush, signal } = options;
+  private async flushForClose(flush: FlushKind | "none" | undefined): Promise<void> {
     if (flush === "none") return;
     if (flush !== undefined || this.wal === undefined) {
-      await this.flush(flush ?? "memtable", { signal });
+      await this.flush(flush ?? "memtable");
       return;
     }
-    await this.flush("wal", { signal });
+    await this.flush("wal");
     const l0s = this.manifest.l0.length + this.frozen.length + (this.memtable.isEmpty ? 0 : 1);
     if (this.settings.compactor === undefined && l0s > this.settings.l0SstsMax) return;
     const stuck = new AbortController();
-    const onAbort = (): void => stuck.abort(signal?.reason);
-    signal?.addEventListener("abort", onAbort, { once: true });
     this.onStuck = () => stuck.abort();
     try {
       await this.flush("memtable", { signal: stuck.signal });
     } catch (error) {
-      if (!stuck.signal.aborted || signal?.aborted === true) throw error;
+      if (!stuck.signal.aborted) throw error;
     } finally {
       this.onStuck = undefined;
-      signal?.removeEventListener("abort", onAbort);
     }
   }
 

@@ -1,5 +1,5 @@
 /** Reading: what the store itself, snapshots, transactions and readers of other processes' stores have in common. */
-import { isPumiceError, PumiceError } from "../../base/mod.ts";
+import { abortable, isPumiceError, PumiceError } from "../../base/mod.ts";
 import { intersect, prefixRange, type KeyRange } from "../format/key-range.ts";
 import { checkBytes, checkKey, type Row } from "../format/row.ts";
 import { MergeCursor, type Order, type RowCursor } from "../store/cursors.ts";
@@ -38,6 +38,8 @@ export interface ScanOptions extends ScanBounds {
   readonly cachesBlocks?: boolean | undefined;
   /** Read up to this much ahead. Default 256 KiB. */
   readonly readAheadBytesMax?: number | undefined;
+  /** Ends every wait of the scan. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 const READ_AHEAD_BYTES = 262_144;
@@ -99,6 +101,7 @@ export class Reads {
   /** The row that a reader sees, or undefined. */
   async row(key: Uint8Array, options: GetOptions | undefined): Promise<Row | undefined> {
     const { source } = this;
+    options?.signal?.throwIfAborted();
     const now = this.rowSync(key, options);
     if (now !== NOT_CACHED) return now;
     let lookup = { key, maxSeq: source.maxSeq(options?.durability), rules: source.rules(), local: source.local };
@@ -109,11 +112,12 @@ export class Reads {
       for (let reopened = 0; ;) {
         const result = lookupNow(view, lookup, loaded);
         if (typeof result !== "function") return result;
-        options?.signal?.throwIfAborted();
         try {
-          await result(loaded);
+          // The fetch itself may be shared with other reads, so it goes on, into the cache.
+          await abortable(result(loaded), options?.signal);
         } catch (error) {
           reopened++;
+          options?.signal?.throwIfAborted();
           if (!isPumiceError(error, "LSM_MISSING") || source.view() === view || reopened > REOPEN_MAX) throw error;
           view = source.view();
           loaded = nothingLoaded();
@@ -145,6 +149,7 @@ export class Reads {
       order,
       maxSeq: () => (isPinned ? maxSeq : source.maxSeq(options.durability)),
       rules: source.rules(),
+      signal: options.signal,
       open: (part): RowCursor => {
         const cursor = openCursor(source.view(), { range: part, order, readAhead });
         return source.local === undefined ? cursor : new MergeCursor([source.local.cursor(part, order), cursor], order);

@@ -1,5 +1,5 @@
 /** A scan: the rows that a reader sees, in order, in batches. The bytes it gives may be shared with the cache: they must not be changed. */
-import { compareBytes, isPumiceError, PumiceError } from "../../base/mod.ts";
+import { abortable, compareBytes, isPumiceError, PumiceError } from "../../base/mod.ts";
 import { contains, isEmptyRange, type KeyRange } from "../format/key-range.ts";
 import { MERGE, type Row } from "../format/row.ts";
 import type { Order, RowCursor } from "../store/cursors.ts";
@@ -24,6 +24,7 @@ export interface ScanParts {
   /** Rows with a higher sequence number are not seen. Asked again when a scan that nothing is kept for begins again. */
   maxSeq(): number;
   readonly rules: ReadRules;
+  readonly signal?: AbortSignal | undefined;
   /** Opens all versions of all keys in a part of the range. */
   open(range: KeyRange): RowCursor;
   /** Identity of what `open` looks at now. */
@@ -60,6 +61,7 @@ export class Scan implements AsyncIterable<KeyValue> {
   private lastKey: Uint8Array | undefined;
   private openedView: unknown;
   private maxSeq: number;
+  private loading: Promise<void> | undefined;
 
   constructor(parts: ScanParts) {
     this.parts = parts;
@@ -75,9 +77,13 @@ export class Scan implements AsyncIterable<KeyValue> {
     const batch: KeyValue[] = [];
     checkCount(count);
     this.parts.check();
+    const { signal } = this.parts;
+    options.signal?.throwIfAborted();
+    signal?.throwIfAborted();
     while (!this.collect(batch, count)) {
-      options.signal?.throwIfAborted();
-      await this.load();
+      // One at a time: who gave up and comes again waits for the same.
+      this.loading ??= this.load().finally(() => (this.loading = undefined));
+      await abortable(abortable(this.loading, signal), options.signal);
       this.parts.check();
     }
     return batch;
@@ -98,11 +104,11 @@ export class Scan implements AsyncIterable<KeyValue> {
   }
 
   /** All further rows, at most `limit`, and the end of the scan. */
-  async toArray(limit = Infinity): Promise<KeyValue[]> {
+  async toArray(limit = Infinity, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<KeyValue[]> {
     const rows: KeyValue[] = [];
     try {
       while (rows.length < limit) {
-        const batch = await this.nextBatch(Math.min(ITERATION_BATCH, limit - rows.length));
+        const batch = await this.nextBatch(Math.min(ITERATION_BATCH, limit - rows.length), options);
         if (batch.length === 0) break;
         for (const row of batch) rows.push(row);
       }

@@ -29,7 +29,7 @@ export interface LsmComponents {
   readonly compactionPicker?: CompactionPicker | undefined;
   /** A say in what compaction keeps. Compaction is then inline. */
   readonly compactionFilter?: CompactionFilter | undefined;
-  /** Called when a store or reader has been closed: the components are not needed any more. */
+  /** Called when a store or reader has been closed, or did not open: the components are not needed any more. */
   readonly onClosed?: (() => Promise<void>) | undefined;
   /** May be shared by several stores. Default: one of `cacheBytes`. */
   readonly cache?: BlockCache | undefined;
@@ -137,6 +137,11 @@ export type LsmOptions = Partial<Omit<LsmSettings, "compactor" | "gc">> & {
   readonly compactor?: Partial<CompactorSettings> | false | undefined;
   readonly gc?: Partial<GcSettings> | false | undefined;
 };
+
+/** Options of anything that waits. When the signal aborts, the call rejects with its reason, at once; what it had begun may still have happened. */
+export interface WaitOptions {
+  readonly signal?: AbortSignal | undefined;
+}
 
 /** All settings. @throws LSM_INVALID that names the first that cannot be. */
 export function completeSettings(options: LsmOptions): LsmSettings {

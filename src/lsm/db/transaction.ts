@@ -222,6 +222,7 @@ export class Transaction {
   async commit(options?: WriteOptions): Promise<WriteHandle | undefined> {
     this.checkOpen();
     try {
+      options?.signal?.throwIfAborted();
       for (let room = this.host.room(options?.signal); room !== undefined; room = this.host.room(options?.signal)) {
         await room;
         // It may have been committed or rolled back meanwhile.

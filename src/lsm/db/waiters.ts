@@ -1,4 +1,5 @@
 /** Those who wait until a sequence number is reached. */
+import { onAbort } from "../../base/mod.ts";
 
 interface Waiter {
   readonly seq: number;
@@ -30,27 +31,14 @@ export class SeqWaiters {
     if (seq <= this.reached) return;
     if (this.failure !== undefined) throw this.failure.error;
     signal?.throwIfAborted();
-    await new Promise<void>((resolve, reject) => {
-      const forget = (): void => signal?.removeEventListener("abort", onAbort);
-      const waiter: Waiter = {
-        seq,
-        resolve: () => {
-          forget();
-          resolve();
-        },
-        reject: (error) => {
-          forget();
-          reject(error);
-        },
-      };
-      const onAbort = (): void => {
-        this.waiters = this.waiters.filter((each) => each !== waiter);
-        reject(signal?.reason);
-      };
-      this.waiters.push(waiter);
-      // Taken off again: a signal may live as long as the program.
-      signal?.addEventListener("abort", onAbort, { once: true });
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const waiter: Waiter = { seq, resolve, reject };
+    this.waiters.push(waiter);
+    const forget = onAbort(signal, (reason) => {
+      this.waiters = this.waiters.filter((each) => each !== waiter);
+      reject(reason);
     });
+    await promise.finally(forget);
   }
 
   /** Lets those go whose sequence number is reached. */

@@ -8,7 +8,7 @@ import { readWal } from "../format/sst-reader.ts";
 import { idOf } from "../store/paths.ts";
 import { withRetry } from "../store/retry.ts";
 import { StoreContext } from "./context.ts";
-import { LSM_DEFAULTS, type LsmComponents } from "./settings.ts";
+import { LSM_DEFAULTS, type LsmComponents, type WaitOptions } from "./settings.ts";
 
 /** Where a reader of the WAL stands: behind that many rows of that object. */
 export interface WalToken {
@@ -48,11 +48,12 @@ export class WalReader {
   }
 
   /** Objects with ids [start, end), ascending. */
-  async list(start = 0, end = Infinity): Promise<WalFile[]> {
-    return await withRetry(this.context.readPolicy, async () => {
+  async list(start = 0, end = Infinity, options: WaitOptions = {}): Promise<WalFile[]> {
+    const { readPolicy, walStore, paths, signal } = this.context.scoped(options.signal);
+    return await withRetry(readPolicy, async () => {
       const files: WalFile[] = [];
-      const startAfter = start > 0 ? this.context.paths.wal(start - 1) : undefined;
-      for await (const meta of this.context.walStore.list(this.context.paths.wals, { startAfter })) {
+      const startAfter = start > 0 ? paths.wal(start - 1) : undefined;
+      for await (const meta of walStore.list(paths.wals, { startAfter, signal })) {
         const id = idOf(meta.key, ".sst");
         if (id !== undefined && id >= start && id < end) files.push({ id, sizeBytes: meta.sizeBytes, lastModifiedMs: meta.lastModifiedMs });
       }
@@ -61,22 +62,23 @@ export class WalReader {
   }
 
   /** Rows of an object, in order; undefined if it is not there. @throws LSM_CORRUPT */
-  async read(id: number): Promise<Row[] | undefined> {
-    const key = this.context.paths.wal(id);
-    const bytes = await withRetry(this.context.readPolicy, async () => await this.context.walStore.get(key));
+  async read(id: number, options: WaitOptions = {}): Promise<Row[] | undefined> {
+    const { readPolicy, walStore, paths, signal } = this.context.scoped(options.signal);
+    const key = paths.wal(id);
+    const bytes = await withRetry(readPolicy, async () => await walStore.get(key, { signal }));
     return bytes === undefined ? undefined : readWal(bytes, key, this.context.sealer);
   }
 
   /** All changes from a token on, for ever if `pollMs` is given. @throws LSM_MISSING if the object to go on with was collected */
   async *follow(options: FollowOptions = {}): AsyncGenerator<WalChange> {
-    let { walId, rows: skip } = options.after ?? { walId: (await this.list())[0]?.id ?? 1, rows: 0 };
+    let { walId, rows: skip } = options.after ?? { walId: (await this.list(0, Infinity, options))[0]?.id ?? 1, rows: 0 };
     for (;;) {
       options.signal?.throwIfAborted();
-      const rows = await this.read(walId);
+      const rows = await this.read(walId, options);
       if (rows === undefined) {
-        const later = await this.list(walId + 1);
+        const later = await this.list(walId + 1, Infinity, options);
         // The object may have come between the two looks.
-        if (later.length > 0 && (await this.read(walId)) === undefined) {
+        if (later.length > 0 && (await this.read(walId, options)) === undefined) {
           throw new PumiceError("LSM_MISSING", { object: this.context.paths.wal(walId), what: "the WAL was collected beyond this point" });
         }
         if (later.length > 0) continue;

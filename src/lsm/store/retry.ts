@@ -2,7 +2,7 @@
  * Trying again. Reads are repeated; a conditional put whose outcome is unknown is resolved by reading back, so that a lost answer
  * is never taken for a lost race, nor the other way round.
  */
-import { equalBytes, isPumiceError, type Clock, type ObjectStore } from "../../base/mod.ts";
+import { abortable, eitherSignal, equalBytes, isPumiceError, type Clock, type ObjectStore } from "../../base/mod.ts";
 
 /** How often and how long. */
 export interface RetryPolicy {
@@ -12,15 +12,23 @@ export interface RetryPolicy {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** The policy for one call, which ends with `signal` too. */
+export function withSignal(policy: RetryPolicy, signal: AbortSignal | undefined): RetryPolicy {
+  return signal === undefined ? policy : { ...policy, signal: eitherSignal(policy.signal, signal) };
+}
+
 const FIRST_DELAY_MS = 50;
 const DELAY_MAX_MS = 1000;
 
-/** Runs `action` until it succeeds, fails otherwise than by STORE_UNAVAILABLE, or has been tried `attemptsMax` times. */
+/**
+ * Runs `action` until it succeeds, fails otherwise than by STORE_UNAVAILABLE, or has been tried `attemptsMax` times. An abort ends the wait at once,
+ * also for a store that does not answer to one.
+ */
 export async function withRetry<T>(policy: RetryPolicy, action: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     policy.signal?.throwIfAborted();
     try {
-      return await action();
+      return await abortable(action(), policy.signal);
     } catch (error) {
       if (!isPumiceError(error, "STORE_UNAVAILABLE") || attempt >= policy.attemptsMax) throw error;
       await policy.clock.sleep(Math.min(DELAY_MAX_MS, FIRST_DELAY_MS * 2 ** (attempt - 1)), { signal: policy.signal });

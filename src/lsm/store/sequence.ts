@@ -5,9 +5,9 @@
  * If a boundary object exists, ids up to it may have been deleted: a version put at or below it was put by somebody who slept
  * through the deletion, and counts as never written.
  */
-import { assert, fromUtf8, PumiceError, type ObjectStore } from "../../base/mod.ts";
+import { abortable, assert, fromUtf8, PumiceError, type ObjectStore } from "../../base/mod.ts";
 import { idOf } from "./paths.ts";
-import { createObject, withRetry, type CreateOutcome, type RetryPolicy } from "./retry.ts";
+import { createObject, withRetry, withSignal, type CreateOutcome, type RetryPolicy } from "./retry.ts";
 
 /** A value and the id under which it is stored. */
 export interface Versioned<T> {
@@ -32,18 +32,47 @@ const CONFLICTS_MAX = 1000;
 /** A version known for longer than this is read again before something is built on it: others may have deleted what follows it. */
 const STALE_AFTER_MS = 30_000;
 
-/** The sequence, with its last version remembered. Updates of one instance are made one after the other. */
+/** What is remembered of a sequence. */
+interface Memory<T> {
+  latest: Versioned<T> | undefined;
+  refreshedAt: number;
+  queue: Promise<unknown>;
+  honoursBoundary: boolean;
+  readonly listeners: Set<(version: Versioned<T>) => void>;
+}
+
+/** The sequence, with its last version remembered. Updates of one instance, and of what `scoped` made of it, are made one after the other. */
 export class Sequence<T> {
   private readonly parts: SequenceParts<T>;
-  private latest: Versioned<T> | undefined;
-  private refreshedAt = -Infinity;
-  private queue: Promise<unknown> = Promise.resolve();
-  /** Whether boundary objects are looked at. Set once one was seen, or by the profile that writes them. */
-  honoursBoundary = false;
-  private readonly listeners = new Set<(version: Versioned<T>) => void>();
+  private readonly memory: Memory<T>;
 
-  constructor(parts: SequenceParts<T>) {
+  constructor(parts: SequenceParts<T>, memory?: Memory<T>) {
     this.parts = parts;
+    this.memory = memory ?? {
+      latest: undefined,
+      refreshedAt: -Infinity,
+      queue: Promise.resolve(),
+      honoursBoundary: false,
+      listeners: new Set(),
+    };
+  }
+
+  /** The same sequence for one call: its waits end with `signal` too. */
+  scoped(signal: AbortSignal | undefined): Sequence<T> {
+    return signal === undefined ? this : new Sequence({ ...this.parts, policy: withSignal(this.parts.policy, signal) }, this.memory);
+  }
+
+  /** Whether boundary objects are looked at. Set once one was seen, or by the profile that writes them. */
+  get honoursBoundary(): boolean {
+    return this.memory.honoursBoundary;
+  }
+
+  set honoursBoundary(isHonoured: boolean) {
+    this.memory.honoursBoundary = isHonoured;
+  }
+
+  private get latest(): Versioned<T> | undefined {
+    return this.memory.latest;
   }
 
   /** The last version that this instance has seen. */
@@ -53,8 +82,8 @@ export class Sequence<T> {
 
   /** Calls `listener` with each version that is newer than those seen before. Returns how to stop it. */
   onChange(listener: (version: Versioned<T>) => void): () => void {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
+    this.memory.listeners.add(listener);
+    return () => this.memory.listeners.delete(listener);
   }
 
   /** The version in force, or undefined if there is none. @throws STORE_UNAVAILABLE, LSM_CORRUPT, LSM_UNSUPPORTED */
@@ -75,7 +104,7 @@ export class Sequence<T> {
     }
     // A listing may be behind; what it does not show is found by its name.
     for (let found = await this.successor(); found !== undefined; found = await this.successor()) this.remember(found);
-    this.refreshedAt = started;
+    this.memory.refreshedAt = started;
     return this.latest;
   }
 
@@ -122,13 +151,18 @@ export class Sequence<T> {
    * @throws LSM_CONTENTION, STORE_UNAVAILABLE, and what `change` throws
    */
   async update(change: (value: T, id: number) => T | undefined, options: { isClaim?: boolean } = {}): Promise<Versioned<T>> {
-    const turn = this.queue.then(async () => await this.updateNow(change, options.isClaim === true));
-    this.queue = turn.catch(() => undefined);
-    return await turn;
+    const { signal } = this.parts.policy;
+    const turn = this.memory.queue.then(async () => {
+      signal?.throwIfAborted();
+      return await this.updateNow(change, options.isClaim === true);
+    });
+    this.memory.queue = turn.catch(() => undefined);
+    // Not even its turn is waited for once the caller has given up.
+    return await abortable(turn, signal);
   }
 
   private async updateNow(change: (value: T, id: number) => T | undefined, isClaim: boolean): Promise<Versioned<T>> {
-    if (this.parts.policy.clock.monotonic() - this.refreshedAt > STALE_AFTER_MS) await this.refresh();
+    if (this.parts.policy.clock.monotonic() - this.memory.refreshedAt > STALE_AFTER_MS) await this.refresh();
     for (let attempt = 0; attempt < CONFLICTS_MAX; attempt++) {
       const base = this.latest ?? (await this.refresh());
       assert(base !== undefined, "an update has a version to begin from");
@@ -147,7 +181,10 @@ export class Sequence<T> {
 
   /** The boundary: ids up to it may have been deleted. 0 if there is none. */
   async boundary(): Promise<number> {
-    const bytes = await withRetry(this.parts.policy, async () => await this.parts.store.get(this.parts.boundaryKey));
+    const bytes = await withRetry(
+      this.parts.policy,
+      async () => await this.parts.store.get(this.parts.boundaryKey, { signal: this.parts.policy.signal }),
+    );
     if (bytes === undefined) return 0;
     this.honoursBoundary = true;
     const id = Number(fromUtf8(bytes));
@@ -158,11 +195,12 @@ export class Sequence<T> {
   /** Moves the boundary up to `id`; never down. @throws STORE_UNAVAILABLE */
   async advanceBoundary(id: number): Promise<void> {
     const body = new TextEncoder().encode(String(id));
+    const { signal } = this.parts.policy;
     await withRetry(this.parts.policy, async () => {
-      const meta = await this.parts.store.head(this.parts.boundaryKey);
+      const meta = await this.parts.store.head(this.parts.boundaryKey, { signal });
       if (meta !== undefined && (await this.boundary()) >= id) return;
       const condition = meta === undefined ? ({ kind: "absent" } as const) : ({ kind: "match", etag: meta.etag } as const);
-      const result = await this.parts.store.putIf(this.parts.boundaryKey, body, condition);
+      const result = await this.parts.store.putIf(this.parts.boundaryKey, body, condition, { signal });
       if (!result.ok) throw new PumiceError("STORE_UNAVAILABLE", { what: "boundary moved meanwhile", object: this.parts.boundaryKey });
     });
     this.honoursBoundary = true;
@@ -177,8 +215,8 @@ export class Sequence<T> {
 
   private remember(version: Versioned<T>): void {
     if (this.latest !== undefined && version.id <= this.latest.id) return;
-    this.latest = version;
-    this.refreshedAt = this.parts.policy.clock.monotonic();
-    for (const listener of this.listeners) listener(version);
+    this.memory.latest = version;
+    this.memory.refreshedAt = this.parts.policy.clock.monotonic();
+    for (const listener of this.memory.listeners) listener(version);
   }
 }
