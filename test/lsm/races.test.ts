@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isPumiceError, PumiceError, type ObjectStore } from "../../src/base/mod.ts";
 import { StoreContext } from "../../src/lsm/db/context.ts";
-import { Memtable, MemRow } from "../../src/lsm/db/memtable.ts";
+import { Memtable } from "../../src/lsm/db/memtable.ts";
 import { lookupNow, openCursor, type View } from "../../src/lsm/db/view.ts";
 import { ALL_KEYS } from "../../src/lsm/format/key-range.ts";
 import { nothingLoaded } from "../../src/lsm/store/tables.ts";
@@ -173,7 +173,7 @@ test("a memtable and the L0 made of it, seen together for a moment, count each o
   await db.flush("memtable");
   const memtable = new Memtable();
   for (const [i, operand] of ["x", "y"].entries()) {
-    memtable.insert(new MemRow({ key: bytes("k"), kind: MERGE, value: bytes(operand), seq: i + 1, createTs: 1, expireTs: undefined }));
+    memtable.insert({ key: bytes("k"), kind: MERGE, value: bytes(operand), seq: i + 1, createTs: 1, expireTs: undefined });
   }
   const view: View = { memtables: [memtable], ...new StoreContext("db", components, LSM_DEFAULTS).tree(db.manifest, false) };
   const lookup = { key: bytes("k"), maxSeq: 10, rules: { operator: mergeOperator, expireAtMs: undefined } };

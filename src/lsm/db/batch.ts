@@ -1,8 +1,6 @@
 /** A batch: writes that become visible and durable together. All get one sequence number; of several writes to a key the last counts. */
 import { compareBytes, EMPTY_BYTES, PumiceError } from "../../base/mod.ts";
-import { checkBytes, checkKey, MERGE, TOMBSTONE, VALUE, VALUE_BYTES_MAX, type RowKind } from "../format/row.ts";
-import type { Arena } from "./arena.ts";
-import { MemRow } from "./memtable.ts";
+import { checkBytes, checkKey, MERGE, TOMBSTONE, VALUE, VALUE_BYTES_MAX, type Row, type RowKind } from "../format/row.ts";
 import type { MergeOperator } from "./merge-operator.ts";
 
 /** When a row expires: after so many milliseconds, at a time (milliseconds since 1970), never, or by the store's default if absent. */
@@ -48,20 +46,19 @@ export class WriteBatch {
     return this.operations;
   }
 
-  /** The rows of the batch: by ascending key, one per key. */
-  rows(stamp: BatchStamp): MemRow[] {
+  /** The rows of the batch: by ascending key, one per key. Their bytes are the caller's: to be copied before the call that wrote them ends. */
+  rows(stamp: BatchStamp): Row[] {
     const { operations } = this;
     if (operations.length === 1) return [makeRow(operations[0] as Operation, stamp)];
-    const order = operations.map((_, i) => i);
-    order.sort((left, right) => compareBytes((operations[left] as Operation).key, (operations[right] as Operation).key) || left - right);
-    const rows: MemRow[] = [];
-    for (let i = 0; i < order.length;) {
+    // A stable sort: writes of one key stay in the order in which they were added.
+    const sorted = operations.toSorted((left, right) => compareBytes(left.key, right.key));
+    const rows: Row[] = [];
+    for (let i = 0; i < sorted.length;) {
       const first = i;
-      const { key } = operations[order[first] as number] as Operation;
+      const operation = sorted[first] as Operation;
       i++;
-      while (i < order.length && compareBytes((operations[order[i] as number] as Operation).key, key) === 0) i++;
-      const same = order.slice(first, i).map((index) => operations[index] as Operation);
-      rows.push(same.length === 1 ? makeRow(same[0] as Operation, stamp) : combine(same, stamp));
+      while (i < sorted.length && compareBytes((sorted[i] as Operation).key, operation.key) === 0) i++;
+      rows.push(i - first === 1 ? makeRow(operation, stamp) : combine(sorted.slice(first, i), stamp));
     }
     return rows;
   }
@@ -94,19 +91,12 @@ export interface BatchStamp {
   readonly createTs: number;
   readonly defaultTtlMs: number | undefined;
   readonly operator: MergeOperator | undefined;
-  readonly arena: Arena;
 }
 
-/** One row, its bytes copied. */
-export function makeRow(operation: Operation, stamp: BatchStamp): MemRow {
-  return new MemRow({
-    key: stamp.arena.copy(operation.key),
-    kind: operation.kind,
-    value: operation.value.length === 0 ? EMPTY_BYTES : stamp.arena.copy(operation.value),
-    seq: stamp.seq,
-    createTs: stamp.createTs,
-    expireTs: expiry(operation.ttl, stamp),
-  });
+/** One row, of the operation's own bytes. */
+export function makeRow(operation: Operation, stamp: BatchStamp): Row {
+  const { kind, key, value } = operation;
+  return { key, kind, value, seq: stamp.seq, createTs: stamp.createTs, expireTs: expiry(operation.ttl, stamp) };
 }
 
 function expiry(ttl: Ttl | undefined, stamp: BatchStamp): number | undefined {
@@ -116,7 +106,7 @@ function expiry(ttl: Ttl | undefined, stamp: BatchStamp): number | undefined {
 }
 
 /** Several writes of one key, oldest first, as one row. @throws LSM_MERGE_OPERATOR, LSM_INVALID */
-function combine(operations: readonly Operation[], stamp: BatchStamp): MemRow {
+function combine(operations: readonly Operation[], stamp: BatchStamp): Row {
   let base = operations.length - 1;
   while (base > 0 && (operations[base] as Operation).kind === MERGE) base--;
   const first = operations[base] as Operation;
@@ -136,6 +126,5 @@ function combine(operations: readonly Operation[], stamp: BatchStamp): MemRow {
   // A deletion with operands after it is the value that they make of nothing.
   const kind = first.kind === MERGE ? MERGE : VALUE;
   const row = makeRow({ kind, key: first.key, value: value ?? EMPTY_BYTES, ttl: "never" }, stamp);
-  if (earliest === undefined) return row;
-  return new MemRow({ key: row.key, kind: row.kind, value: row.value, seq: row.seq, createTs: row.createTs, expireTs: earliest });
+  return { ...row, expireTs: earliest };
 }

@@ -13,7 +13,7 @@ import { readWal } from "../format/sst-reader.ts";
 import { withRetry } from "../store/retry.ts";
 import { deleteCheckpoint, newCheckpoint, refreshCheckpoint } from "./checkpoints.ts";
 import { StoreContext } from "./context.ts";
-import { Memtable, MemRow } from "./memtable.ts";
+import { Memtable } from "./memtable.ts";
 import { checkOrder, effectiveRows } from "./open.ts";
 import { checkChoice, NOT_CACHED, ownValue, Reads, type GetOptions, type ScanOptions } from "./reads.ts";
 import type { KeyValue, Scan } from "./scan.ts";
@@ -230,7 +230,7 @@ export class DbReader {
       if (bytes === undefined) break;
       const rows = readWal(bytes, key, context.sealer);
       tail.walSeq = checkOrder(rows, tail.walSeq, key);
-      for (const row of effectiveRows(rows)) if (row.seq > manifest.lastL0Seq) tail.memtable.insert(new MemRow(row));
+      for (const row of effectiveRows(rows)) if (row.seq > manifest.lastL0Seq) tail.memtable.insert(row);
       // With its rows, not at the end: should the next object fail, these are not read again.
       tail.walId++;
     }

@@ -8,17 +8,16 @@
 import { assert, EMPTY_BYTES, isPumiceError, onAbort, PumiceError } from "../../base/mod.ts";
 import type { Uuid } from "../format/identifiers.ts";
 import type { Checkpoint, Manifest } from "../format/manifest.ts";
-import { MERGE, TOMBSTONE, VALUE } from "../format/row.ts";
+import { MERGE, TOMBSTONE, VALUE, type Row } from "../format/row.ts";
 import type { SequenceTracker } from "../format/sequence-tracker.ts";
 import type { GcReport } from "../gc/gc.ts";
-import { Arena } from "./arena.ts";
 import { Background } from "./background.ts";
 import { checkWrite, makeRow, WriteBatch, type PutOptions } from "./batch.ts";
 import { createCheckpoint, deleteCheckpoint, refreshCheckpoint, type CheckpointOptions } from "./checkpoints.ts";
 import { sstSettings, StoreContext } from "./context.ts";
 import { Flusher, type FrozenMemtable } from "./flusher.ts";
 import { HybridClock } from "./hybrid-clock.ts";
-import { Memtable, type MemRow } from "./memtable.ts";
+import { Memtable } from "./memtable.ts";
 import { checkEpoch, openForWriting, type Opened } from "./open.ts";
 import { Pins } from "./pins.ts";
 import { checkChoice, NOT_CACHED, ownValue, Reads, type GetOptions, type ReadSource, type ScanBounds, type ScanOptions } from "./reads.ts";
@@ -54,7 +53,6 @@ export class Db {
   private readonly background: Background;
   /** Reached by rows that are in L0. */
   private readonly flushed: SeqWaiters;
-  private arena = new Arena();
   private memtable: Memtable;
   /** Oldest first. */
   private frozen: FrozenMemtable[];
@@ -176,7 +174,8 @@ export class Db {
     if (this.context.operator === undefined && batch.entries.some((entry) => entry.kind === MERGE))
       throw new PumiceError("LSM_MERGE_OPERATOR");
     const handle = { seq: this.lastSeq + 1, createTs: this.hybrid.tick() };
-    this.commitRows(batch.rows({ ...handle, ...this.stampRest() }), handle);
+    const { seq, createTs } = handle;
+    this.commitRows(batch.rows({ seq, createTs, defaultTtlMs: this.settings.defaultTtlMs, operator: this.context.operator }), handle);
     return handle;
   }
 
@@ -443,20 +442,16 @@ export class Db {
     this.checkWritable();
     checkWrite(entry.key, entry.value, ttl);
     const handle = { seq: this.lastSeq + 1, createTs: this.hybrid.tick() };
-    const { arena, settings } = this;
-    const stamp = { seq: handle.seq, createTs: handle.createTs, defaultTtlMs: settings.defaultTtlMs, operator: undefined, arena };
+    const stamp = { seq: handle.seq, createTs: handle.createTs, defaultTtlMs: this.settings.defaultTtlMs, operator: undefined };
     this.commitRows([makeRow({ kind, key: entry.key, value: entry.value, ttl }, stamp)], handle);
     return handle;
   }
 
-  private stampRest(): { defaultTtlMs: number | undefined; operator: LsmComponents["mergeOperator"]; arena: Arena } {
-    return { defaultTtlMs: this.settings.defaultTtlMs, operator: this.context.operator, arena: this.arena };
-  }
-
-  private commitRows(rows: readonly MemRow[], handle: WriteHandle): void {
+  /** The rows' bytes are the caller's: inserting copies them. */
+  private commitRows(rows: readonly Row[], handle: WriteHandle): void {
     this.lastSeq = handle.seq;
-    this.wal?.append(rows, handle.seq);
     for (const row of rows) this.memtable.insert(row);
+    this.wal?.append(handle.seq);
     this.counts.puts += rows.length;
     if (!this.conflicts.isIdle) {
       this.conflicts.note(
@@ -511,10 +506,10 @@ export class Db {
 
   private freeze(): void {
     if (this.memtable.isEmpty) return;
-    const walId = this.wal?.cut() ?? this.fenceId;
+    const next = new Memtable();
+    const walId = this.wal?.cutFor(next) ?? this.fenceId;
     this.frozen.push({ memtable: this.memtable, walId, tracker: this.tracker.encode() });
-    this.memtable = new Memtable();
-    this.arena = new Arena();
+    this.memtable = next;
     this.walFilesAtFreeze = this.wal?.files ?? 0;
     this.currentView = this.makeView(this.manifest);
   }
@@ -537,7 +532,7 @@ export class Db {
   }
 
   private newWal(opened: Opened): WalWriter {
-    const settings = { ...sstSettings(this.settings, opened.profile), fileBytesMax: this.settings.l0SstBytes };
+    const settings = sstSettings(this.settings, opened.profile);
     const hooks = {
       onDurable: () => {
         if (this.wal === undefined || this.wal.files - this.walFilesAtFreeze < this.settings.walFilesMax) return;
@@ -550,7 +545,10 @@ export class Db {
         if (latest !== undefined) checkEpoch(latest.value, this.epoch);
       },
     };
-    return new WalWriter({ context: this.context, settings, hooks }, { nextId: opened.fenceId + 1, seq: opened.lastSeq });
+    return new WalWriter(
+      { context: this.context, settings, hooks },
+      { nextId: opened.fenceId + 1, seq: opened.lastSeq, memtable: opened.memtable },
+    );
   }
 
   private flushHooks(): ConstructorParameters<typeof Flusher>[2] {

@@ -9,8 +9,8 @@ import { assert } from "../../base/mod.ts";
 import { UlidSource } from "../format/identifiers.ts";
 import { ALL_KEYS } from "../format/key-range.ts";
 import type { Manifest, SstRef } from "../format/manifest.ts";
-import type { Row } from "../format/row.ts";
-import { SST_VERSION, SstWriter, type BuiltSst, type SstSettings } from "../format/sst-writer.ts";
+import { MERGE, type Row } from "../format/row.ts";
+import { expectedBytes, SST_VERSION, SstWriter, type BuiltSst, type SstSettings } from "../format/sst-writer.ts";
 import { createUnderNewKey } from "../store/retry.ts";
 import type { StoreContext } from "./context.ts";
 import { isSameKey } from "./merge-operator.ts";
@@ -41,6 +41,11 @@ export interface FlushHooks {
   onFlushed(frozen: FrozenMemtable): void;
   /** Compaction must make room before L0 can take more. */
   onStall(): void;
+}
+
+/** True if no reader can see an older version of the row's key. */
+function hidesOlder(row: Row, rules: RetentionRules): boolean {
+  return row.seq <= rules.minSeq && row.kind !== MERGE;
 }
 
 /** How often a stalled flush looks at the manifest. */
@@ -122,20 +127,31 @@ export class Flusher {
   }
 
   private async build(memtable: Memtable, rules: RetentionRules): Promise<BuiltSst> {
-    const writer = new SstWriter("compacted", this.settings, this.context.sealer);
+    const settings = { ...this.settings, memory: new Uint8Array(expectedBytes(memtable.newestBytes)) };
+    const writer = new SstWriter("compacted", settings, this.context.sealer);
     const cursor = memtable.cursor(ALL_KEYS, "ascending");
     const pace = new Pace(this.context.clock, this.context.signal);
+    let newest: Row | undefined;
+    /** All versions of the newest's key that may be seen; empty if that is only the newest. */
     let versions: Row[] = [];
     for (;;) {
       cursor.next();
       const { row } = cursor;
-      const first = versions[0];
-      if (first !== undefined && (row === undefined || !isSameKey(first, row))) {
-        for (const kept of versions.length === 1 && first.expireTs === undefined ? versions : retain(versions, rules)) writer.add(kept);
-        versions = [];
+      if (newest !== undefined && row !== undefined && isSameKey(newest, row)) {
+        if (versions.length === 0) {
+          // Of most keys everybody sees only the newest version: the others cost nothing.
+          if (hidesOlder(newest, rules)) continue;
+          versions.push(newest);
+        }
+        versions.push(row);
+      } else {
+        if (versions.length > 0) for (const kept of retain(versions, rules)) writer.add(kept);
+        else if (newest !== undefined)
+          for (const kept of newest.expireTs === undefined ? [newest] : retain([newest], rules)) writer.add(kept);
+        if (row === undefined) return writer.finish();
+        newest = row;
+        if (versions.length > 0) versions = [];
       }
-      if (row === undefined) return writer.finish();
-      versions.push(row);
       if (pace.due()) await pace.rest();
     }
   }

@@ -1,56 +1,47 @@
 /**
- * Memtable: the newest rows, ordered. A list of sorted chunks: two binary searches over numbers (format/key-prefix.ts) find a key, an insertion
- * moves a few pointers.
+ * Memtable: the newest rows, ordered. The rows lie in an arena (row-arena.ts); a list of sorted chunks of references to them is the order:
+ * two binary searches over numbers (format/key-prefix.ts) find a key, an insertion moves a few numbers.
  *
  * 1. Keys ascend strictly over all chunks; no chunk is empty but a sole one.
- * 2. The versions of a key hang together, newest first, by strictly descending sequence number.
+ * 2. A chunk refers to the newest version of a key; from there the versions hang together, by strictly descending sequence number.
  * 3. All keys begin with the common prefix; each chunk has the number of each of its keys, and `firsts` that of each chunk's first.
  * 4. Rows are never removed; a cursor that meets a change finds its place again by its key.
+ * 5. The arena has the rows in the order of their insertion: so a part of the WAL is what was inserted between two marks.
  */
-import { assert, compareBytes, EMPTY_BYTES } from "../../base/mod.ts";
+import { assert, EMPTY_BYTES } from "../../base/mod.ts";
+import type { Entry } from "../format/entry-cursor.ts";
 import { comparePrefix, prefixNumber, sharedLength, type CommonPrefix } from "../format/key-prefix.ts";
 import { isAfterStart, isBeforeEnd, type KeyRange } from "../format/key-range.ts";
-import { MERGE, TICK_MIN, type Row, type RowKind } from "../format/row.ts";
+import { MERGE, TICK_MIN, type Row } from "../format/row.ts";
 import type { Order, RowCursor } from "../store/cursors.ts";
+import { ArenaEntry, NO_ROW, RowArena, type RowRef } from "./row-arena.ts";
 
 const CHUNK_ROWS_MAX = 128;
 /** Fixed part of a row's size: sequence number, flags, times, lengths; as it will be encoded, roughly. */
 const ROW_OVERHEAD_BYTES = 24;
 
-/** A row of a memtable, with the older versions of its key behind it. */
-export class MemRow implements Row {
-  readonly key: Uint8Array;
-  readonly kind: RowKind;
-  readonly value: Uint8Array;
-  readonly seq: number;
-  readonly createTs: number | undefined;
-  readonly expireTs: number | undefined;
-  older: MemRow | undefined = undefined;
-
-  constructor(row: Row) {
-    this.key = row.key;
-    this.kind = row.kind;
-    this.value = row.value;
-    this.seq = row.seq;
-    this.createTs = row.createTs;
-    this.expireTs = row.expireTs;
-  }
-}
-
 interface Chunk {
-  readonly rows: MemRow[];
+  /** Newest version of each key. */
+  readonly refs: RowRef[];
   /** The prefix number of each row's key. */
   readonly numbers: number[];
 }
 
 /** See the header of this file. */
 export class Memtable {
-  private readonly chunks: Chunk[] = [{ rows: [], numbers: [] }];
+  private readonly arena = new RowArena();
+  private readonly chunks: Chunk[] = [{ refs: [], numbers: [] }];
   private readonly firsts: number[] = [0];
   private common: CommonPrefix = { sample: EMPTY_BYTES, length: 0 };
   /** Counts changes of the chunks, so that cursors notice. */
   private changes = 0;
   private rows = 0;
+  /** Where `find` ended. Valid only until the next. */
+  private foundChunk = 0;
+  private foundIndex = 0;
+  private foundNumber = 0;
+  /** As sizeBytes, of the newest version of each key alone. */
+  newestBytes = 0;
   /** Estimated size of the rows, encoded. */
   sizeBytes = 0;
   /** 0 if there are none. */
@@ -62,51 +53,54 @@ export class Memtable {
     return this.rows === 0;
   }
 
-  /** Adds a row that is newer than every version of its key. */
-  insert(row: MemRow): void {
-    this.admit(row.key);
-    const number = prefixNumber(row.key, this.common.length);
-    const chunkIndex = this.chunkOf(row.key, number);
-    const chunk = this.chunks[chunkIndex] as Chunk;
-    const index = lowerBound(chunk, row.key, number);
-    const present = chunk.rows[index];
-    if (present !== undefined && chunk.numbers[index] === number && compareBytes(present.key, row.key) === 0) {
-      assert(present.seq < row.seq, "a newer version has a higher sequence number");
-      row.older = present;
-      chunk.rows[index] = row;
-    } else {
-      if (index === chunk.rows.length) {
-        chunk.rows.push(row);
-        chunk.numbers.push(number);
-      } else {
-        chunk.rows.splice(index, 0, row);
-        chunk.numbers.splice(index, 0, number);
-      }
-      if (index === 0) this.firsts[chunkIndex] = number;
-      this.changes++;
-      if (chunk.rows.length > CHUNK_ROWS_MAX) this.split(chunkIndex);
-    }
-    this.rows++;
-    this.sizeBytes += row.key.length + row.value.length + ROW_OVERHEAD_BYTES;
-    if (this.firstSeq === 0) this.firstSeq = row.seq;
-    if (row.seq > this.lastSeq) this.lastSeq = row.seq;
-    if (row.createTs !== undefined && row.createTs > this.lastTick) this.lastTick = row.createTs;
+  /** Adds a copy of a row that is newer than every version of its key. */
+  insert(row: Row): void {
+    const { arena } = this;
+    const { key, createTs } = row;
+    const present = this.prepare(key, key.length, row.seq);
+    const ref = arena.add(row, present);
+    this.enter(ref, present);
+    this.account(ref, present);
+    if (createTs !== undefined && createTs > this.lastTick) this.lastTick = createTs;
+  }
+
+  /** The same with an entry of a block, which is no tombstone with a value. */
+  insertEntry(entry: Entry): void {
+    const { arena } = this;
+    const present = this.prepare(entry.key, entry.keyLength, entry.seq);
+    const ref = arena.addEntry(entry, present);
+    this.enter(ref, present);
+    this.account(ref, present);
+    const createTs = arena.createTs(ref);
+    if (createTs !== undefined && createTs > this.lastTick) this.lastTick = createTs;
   }
 
   /** Appends the versions of `key` with seq <= maxSeq, newest first, up to the first that is no merge operand. True if that was found. */
   lookup(key: Uint8Array, maxSeq: number, found: Row[]): boolean {
     if (comparePrefix(key, this.common) !== 0) return false;
-    const number = prefixNumber(key, this.common.length);
-    const chunk = this.chunks[this.chunkOf(key, number)] as Chunk;
-    const index = lowerBound(chunk, key, number);
-    let row: MemRow | undefined = chunk.rows[index];
-    if (row === undefined || chunk.numbers[index] !== number || compareBytes(row.key, key) !== 0) return false;
-    for (; row !== undefined; row = row.older) {
-      if (row.seq > maxSeq) continue;
+    const { arena } = this;
+    for (let ref = this.find(key, key.length); ref !== NO_ROW; ref = arena.older(ref)) {
+      if (arena.seq(ref) > maxSeq) continue;
+      const row = arena.row(ref, undefined);
       found.push(row);
       if (row.kind !== MERGE) return true;
     }
     return false;
+  }
+
+  /** The newest row inserted so far, as a mark for `rowsBetween`. */
+  get mark(): RowRef {
+    return this.arena.lastRef;
+  }
+
+  /** Gives `take` the rows inserted after the mark `from`, up to the mark `to`, in the order of their insertion. */
+  eachBetween(from: RowRef, to: RowRef, take: (entry: Entry) => void): void {
+    const entry = new ArenaEntry();
+    for (let ref = from; ref !== to;) {
+      ref = this.arena.following(ref);
+      this.arena.read(ref, entry);
+      take(entry);
+    }
   }
 
   /** All versions of all keys in the range. */
@@ -124,71 +118,132 @@ export class Memtable {
     const side = key === undefined ? (order === "ascending" ? -1 : 1) : comparePrefix(key, this.common);
     if (key === undefined || side !== 0) {
       const last = this.chunks.length - 1;
-      const end: MemPosition = { chunk: last, index: (this.chunks[last] as Chunk).rows.length };
+      const end: MemPosition = { chunk: last, index: (this.chunks[last] as Chunk).refs.length };
       if (side > 0) return order === "ascending" ? end : { chunk: last, index: end.index - 1 };
       return { chunk: 0, index: order === "ascending" ? 0 : -1 };
     }
-    const number = prefixNumber(key, this.common.length);
-    const chunk = this.chunkOf(key, number);
-    const { rows } = this.chunks[chunk] as Chunk;
-    const index = lowerBound(this.chunks[chunk] as Chunk, key, number);
-    const at = rows[index];
-    const isThere = at !== undefined && compareBytes(at.key, key) === 0;
+    const isThere = this.find(key, key.length) !== NO_ROW;
+    const { foundChunk: chunk, foundIndex: index } = this;
     if (order === "ascending") return { chunk, index: isAfter && isThere ? index + 1 : index };
     return { chunk, index: !isAfter && isThere ? index : index - 1 };
   }
 
-  /** The row at a position, moving it on over the borders of chunks; undefined beyond the ends. */
-  at(position: MemPosition): MemRow | undefined {
+  /** The newest version of the key at a position, moving it on over the borders of chunks; NO_ROW beyond the ends. */
+  at(position: MemPosition): RowRef {
     for (;;) {
       const chunk = this.chunks[position.chunk];
-      if (chunk === undefined) return undefined;
+      if (chunk === undefined) return NO_ROW;
       if (position.index < 0) {
         position.chunk--;
-        position.index = (this.chunks[position.chunk]?.rows.length ?? 0) - 1;
-        if (position.chunk < 0) return undefined;
-      } else if (position.index >= chunk.rows.length) {
+        position.index = (this.chunks[position.chunk]?.refs.length ?? 0) - 1;
+        if (position.chunk < 0) return NO_ROW;
+      } else if (position.index >= chunk.refs.length) {
         position.chunk++;
         position.index = 0;
-      } else return chunk.rows[position.index];
+      } else return chunk.refs[position.index] as RowRef;
     }
   }
 
-  /** Makes the common prefix that of `key` too. It only ever gets shorter, so this costs little over a table's life. */
-  private admit(key: Uint8Array): void {
+  /** The version of a key that is next older than `ref`. */
+  older(ref: RowRef): RowRef {
+    return this.arena.older(ref);
+  }
+
+  /** The row. `key` is its key if there is a view of it already. */
+  row(ref: RowRef, key: Uint8Array | undefined): Row {
+    return this.arena.row(ref, key);
+  }
+
+  /** Makes room for the key in what all keys have in common, and finds it: the newest version there is. */
+  private prepare(key: Uint8Array, length: number, seq: number): RowRef {
+    this.admit(key, length);
+    const present = this.find(key, length);
+    assert(present === NO_ROW || this.arena.seq(present) < seq, "a newer version has a higher sequence number");
+    return present;
+  }
+
+  /** Makes the common prefix that of the key too. It only ever gets shorter, so this costs little over a table's life. */
+  private admit(key: Uint8Array, length: number): void {
     if (this.rows === 0) {
-      this.common = { sample: key, length: key.length };
+      this.common = { sample: key.slice(0, length), length };
       return;
     }
-    const shared = sharedLength(key, this.common.sample, this.common.length);
+    const shared = Math.min(length, sharedLength(key, this.common.sample, this.common.length));
     if (shared === this.common.length) return;
     this.common = { sample: this.common.sample, length: shared };
     for (const [i, chunk] of this.chunks.entries()) {
-      for (const [j, row] of chunk.rows.entries()) chunk.numbers[j] = prefixNumber(row.key, shared);
+      for (const [j, ref] of chunk.refs.entries()) chunk.numbers[j] = prefixNumber(this.arena.key(ref), shared);
       this.firsts[i] = chunk.numbers[0] ?? 0;
     }
   }
 
-  /** The chunk in which `key` is or belongs. */
-  private chunkOf(key: Uint8Array, number: number): number {
-    const { chunks, firsts } = this;
+  /** The newest version of the key, the first `length` bytes of `key`; and where in the order it is or belongs, in the fields `found...`. */
+  private find(key: Uint8Array, length: number): RowRef {
+    const { arena, chunks, firsts } = this;
+    const number = prefixNumber(key, this.common.length, length);
     let low = 0;
     let high = chunks.length;
     while (high - low > 1) {
       const middle = (low + high) >>> 1;
       const first = firsts[middle] as number;
-      const isUpTo = first === number ? compareBytes(((chunks[middle] as Chunk).rows[0] as MemRow).key, key) <= 0 : first < number;
+      const isUpTo = first === number ? arena.compareKey((chunks[middle] as Chunk).refs[0] as RowRef, key, length) <= 0 : first < number;
       if (isUpTo) low = middle;
       else high = middle;
     }
-    return low;
+    const { refs, numbers } = chunks[low] as Chunk;
+    this.foundNumber = number;
+    this.foundChunk = low;
+    low = 0;
+    high = numbers.length;
+    let isThere = false;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const there = numbers[middle] as number;
+      const order = there === number ? arena.compareKey(refs[middle] as RowRef, key, length) : there - number;
+      if (order === 0) isThere = true;
+      if (order < 0) low = middle + 1;
+      else high = middle;
+    }
+    this.foundIndex = low;
+    return isThere ? (refs[low] as RowRef) : NO_ROW;
+  }
+
+  /** Puts a record into the order, where its key was looked for last. */
+  private enter(ref: RowRef, present: RowRef): void {
+    const { foundChunk, foundIndex: index, foundNumber: number } = this;
+    const { refs, numbers } = this.chunks[foundChunk] as Chunk;
+    if (present !== NO_ROW) {
+      refs[index] = ref;
+      return;
+    }
+    if (index === refs.length) {
+      refs.push(ref);
+      numbers.push(number);
+    } else {
+      refs.splice(index, 0, ref);
+      numbers.splice(index, 0, number);
+    }
+    if (index === 0) this.firsts[foundChunk] = number;
+    this.changes++;
+    if (refs.length > CHUNK_ROWS_MAX) this.split(foundChunk);
+  }
+
+  private account(ref: RowRef, present: RowRef): void {
+    const { arena } = this;
+    const seq = arena.seq(ref);
+    const bytes = arena.keyLength(ref) + arena.valueLength(ref) + ROW_OVERHEAD_BYTES;
+    this.rows++;
+    this.sizeBytes += bytes;
+    this.newestBytes += present === NO_ROW ? bytes : arena.valueLength(ref) - arena.valueLength(present);
+    if (this.firstSeq === 0) this.firstSeq = seq;
+    if (seq > this.lastSeq) this.lastSeq = seq;
   }
 
   private split(chunkIndex: number): void {
     const chunk = this.chunks[chunkIndex] as Chunk;
     // Keys that come in order fill chunks; others halve them.
     const at = chunkIndex === this.chunks.length - 1 ? CHUNK_ROWS_MAX - 8 : CHUNK_ROWS_MAX / 2;
-    const half: Chunk = { rows: chunk.rows.splice(at), numbers: chunk.numbers.splice(at) };
+    const half: Chunk = { refs: chunk.refs.splice(at), numbers: chunk.numbers.splice(at) };
     this.chunks.splice(chunkIndex + 1, 0, half);
     this.firsts.splice(chunkIndex + 1, 0, half.numbers[0] as number);
   }
@@ -200,20 +255,6 @@ export interface MemPosition {
   index: number;
 }
 
-function lowerBound(chunk: Chunk, key: Uint8Array, number: number): number {
-  const { rows, numbers } = chunk;
-  let low = 0;
-  let high = numbers.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    const there = numbers[middle] as number;
-    const isBelow = there === number ? compareBytes((rows[middle] as MemRow).key, key) < 0 : there < number;
-    if (isBelow) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
 class MemtableCursor implements RowCursor {
   row: Row | undefined;
   private readonly table: Memtable;
@@ -221,8 +262,9 @@ class MemtableCursor implements RowCursor {
   private readonly order: Order;
   private position: MemPosition;
   private changes: number;
-  private newest: MemRow | undefined;
-  private version: MemRow | undefined;
+  /** The newest version of the key it stands on; NO_ROW at the end. */
+  private newest: RowRef = NO_ROW;
+  private version: RowRef = NO_ROW;
   private isStarted = false;
 
   constructor(table: Memtable, range: KeyRange, order: Order) {
@@ -234,23 +276,25 @@ class MemtableCursor implements RowCursor {
   }
 
   next(): boolean {
-    if (this.version?.older !== undefined) {
-      this.version = this.version.older;
-      this.row = this.version;
+    const older = this.version === NO_ROW ? NO_ROW : this.table.older(this.version);
+    if (older !== NO_ROW) {
+      this.version = older;
+      this.row = this.table.row(older, this.row?.key);
       return true;
     }
-    if (this.isStarted && this.newest === undefined) return true;
+    if (this.isStarted && this.newest === NO_ROW) return true;
     if (this.changes !== this.table.changeCount) {
       this.position = this.seek();
       this.changes = this.table.changeCount;
     } else if (this.isStarted) this.position.index += this.order === "ascending" ? 1 : -1;
     this.isStarted = true;
-    const row = this.table.at(this.position);
+    const ref = this.table.at(this.position);
+    const row = ref === NO_ROW ? undefined : this.table.row(ref, undefined);
     const isInside =
       row !== undefined && (this.order === "ascending" ? isBeforeEnd(this.range, row.key) : isAfterStart(this.range, row.key));
-    this.newest = isInside ? row : undefined;
+    this.row = isInside ? row : undefined;
+    this.newest = isInside ? ref : NO_ROW;
     this.version = this.newest;
-    this.row = this.newest;
     return true;
   }
 
@@ -259,7 +303,7 @@ class MemtableCursor implements RowCursor {
   }
 
   private seek(): MemPosition {
-    if (this.newest !== undefined) return this.table.seek(this.newest.key, this.order, true);
+    if (this.row !== undefined) return this.table.seek(this.row.key, this.order, true);
     if (this.order === "ascending") return this.table.seek(this.range.start, this.order, !this.range.startInclusive);
     return this.table.seek(this.range.end, this.order, !this.range.endInclusive);
   }

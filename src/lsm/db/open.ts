@@ -17,7 +17,7 @@ import { idOf } from "../store/paths.ts";
 import { createObject, withRetry } from "../store/retry.ts";
 import { checkWritable, type StoreContext } from "./context.ts";
 import type { FrozenMemtable } from "./flusher.ts";
-import { Memtable, MemRow } from "./memtable.ts";
+import { Memtable } from "./memtable.ts";
 import type { Profile } from "./settings.ts";
 
 /** What opening found and made. */
@@ -164,7 +164,7 @@ async function replay(context: StoreContext, range: ReplayRange): Promise<Omit<O
   for await (const { id, rows } of readWals(context, range)) {
     for (const row of effectiveRows(rows)) {
       if (row.seq <= manifest.lastL0Seq) continue;
-      memtable.insert(new MemRow(row));
+      memtable.insert(row);
       replayedRows++;
     }
     lastSeq = Math.max(lastSeq, memtable.lastSeq);

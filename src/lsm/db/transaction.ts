@@ -6,7 +6,6 @@
  */
 import { PumiceError } from "../../base/mod.ts";
 import type { KeyRange } from "../format/key-range.ts";
-import { Arena } from "./arena.ts";
 import { WriteBatch, type PutOptions } from "./batch.ts";
 import { Memtable } from "./memtable.ts";
 import { NOT_CACHED, ownValue, Reads, type GetOptions, type ReadSource, type ScanOptions } from "./reads.ts";
@@ -148,7 +147,6 @@ export class Transaction {
   private readonly reads: Reads;
   private readonly batch = new WriteBatch();
   private readonly local = new Memtable();
-  private readonly arena = new Arena();
   private readonly readKeys = new Set<string>();
   private readonly readRanges: KeyRange[] = [];
   private readonly unmarked = new Set<string>();
@@ -257,7 +255,7 @@ export class Transaction {
     if (entry.kind === 1) single.delete(entry.key);
     else if (entry.kind === 8) single.merge(entry.key, entry.value);
     else single.put(entry.key, entry.value);
-    const stamp = { seq: LOCAL_SEQ + before, createTs: 0, defaultTtlMs: undefined, operator: undefined, arena: this.arena };
+    const stamp = { seq: LOCAL_SEQ + before, createTs: 0, defaultTtlMs: undefined, operator: undefined };
     for (const row of single.rows(stamp)) this.local.insert(row);
   }
 

@@ -1,5 +1,5 @@
 /**
- * WAL: rows on their way into numbered objects. Group commit: when somebody waits for durability and nothing is under way, the put
+ * WAL: rows on their way into numbered objects. They lie in the memtable that they were written to, and are encoded when their object is put. Group commit: when somebody waits for durability and nothing is under way, the put
  * starts at once; what comes meanwhile shares the next object. What nobody waits for goes with the flush interval.
  *
  * 1. Ids are contiguous; object n+1 is put only after object n is there. So the objects after a crash are a prefix of what was written.
@@ -7,11 +7,12 @@
  * 3. An id that is taken means a newer writer: LSM_FENCED. The check of the epoch after a long pause catches a newer writer whose
  *    fence has been deleted meanwhile (SlateDB #352).
  */
-import { PumiceError } from "../../base/mod.ts";
-import { SstWriter, type SstSettings } from "../format/sst-writer.ts";
+import { EMPTY_BYTES, PumiceError } from "../../base/mod.ts";
+import { expectedBytes, SstWriter, type SstSettings } from "../format/sst-writer.ts";
 import { createObject } from "../store/retry.ts";
 import type { StoreContext } from "./context.ts";
-import type { MemRow } from "./memtable.ts";
+import type { Memtable } from "./memtable.ts";
+import type { RowRef } from "./row-arena.ts";
 import { SeqWaiters } from "./waiters.ts";
 
 /** What the WAL tells its owner. */
@@ -24,28 +25,39 @@ export interface WalHooks {
   checkEpoch(): Promise<void>;
 }
 
+/** The rows that were inserted into a memtable between two marks. */
 interface PendingFile {
   readonly id: number;
-  readonly rows: MemRow[];
+  readonly memtable: Memtable;
+  readonly from: RowRef;
+  readonly to: RowRef;
   readonly sizeBytes: number;
   readonly lastSeq: number;
 }
 
-/** Rough size of a row beside its key and value. */
-const ROW_OVERHEAD_BYTES = 24;
 /** A put that ends later than this after the last look at the manifest is believed only after another look. */
 const EPOCH_TRUST_MS = 60_000;
+/**
+ * An object is closed when its rows have grown to this. It is encoded in one go, and in memory: so this bounds how long others wait,
+ * and what it costs. An object store gains little by larger ones.
+ */
+const OBJECT_BYTES_MAX = 4_194_304;
 
 /** See the header of this file. */
 export class WalWriter {
   private readonly context: StoreContext;
-  private readonly settings: SstSettings & { readonly fileBytesMax: number };
+  private readonly settings: SstSettings;
   private readonly hooks: WalHooks;
   private readonly durable: SeqWaiters;
-  private rows: MemRow[] = [];
-  private rowsBytes = 0;
+  private memtable: Memtable;
+  /** What was inserted up to this mark lies in objects, put or in the queue. */
+  private mark: RowRef;
+  /** Size of the memtable at the mark. */
+  private markBytes: number;
   private lastSeq: number;
   private queue: PendingFile[] = [];
+  /** Objects are put one at a time: the next is built where the last was. */
+  private memory: Uint8Array = EMPTY_BYTES;
   private nextId: number;
   private putId: number;
   private running: Promise<void> | undefined;
@@ -56,8 +68,8 @@ export class WalWriter {
   files = 0;
 
   constructor(
-    parts: { context: StoreContext; settings: SstSettings & { readonly fileBytesMax: number }; hooks: WalHooks },
-    start: { nextId: number; seq: number },
+    parts: { context: StoreContext; settings: SstSettings; hooks: WalHooks },
+    start: { nextId: number; seq: number; memtable: Memtable },
   ) {
     this.context = parts.context;
     this.settings = parts.settings;
@@ -65,6 +77,9 @@ export class WalWriter {
     this.nextId = start.nextId;
     this.putId = start.nextId - 1;
     this.lastSeq = start.seq;
+    this.memtable = start.memtable;
+    this.mark = start.memtable.mark;
+    this.markBytes = start.memtable.sizeBytes;
     this.durable = new SeqWaiters(start.seq);
     this.epochCheckedAt = parts.context.clock.monotonic();
   }
@@ -81,27 +96,40 @@ export class WalWriter {
 
   /** Bytes not yet in the store, estimated. */
   get pendingBytes(): number {
-    return this.queue.reduce((sum, file) => sum + file.sizeBytes, this.rowsBytes);
+    return this.queue.reduce((sum, file) => sum + file.sizeBytes, this.currentBytes);
   }
 
-  /** Takes the rows of one batch. */
-  append(rows: readonly MemRow[], seq: number): void {
-    for (const row of rows) {
-      this.rows.push(row);
-      this.rowsBytes += row.key.length + row.value.length + ROW_OVERHEAD_BYTES;
-    }
+  private get currentBytes(): number {
+    return this.memtable.sizeBytes - this.markBytes;
+  }
+
+  /** A batch with that sequence number is in the memtable, whole. */
+  append(seq: number): void {
     this.lastSeq = seq;
-    if (this.rowsBytes >= this.settings.fileBytesMax) this.flushSoon();
+    if (this.currentBytes < OBJECT_BYTES_MAX) return;
+    this.cut();
+    this.flushSoon();
   }
 
   /** Closes the current object; gives the id of the newest object that holds, or will hold, everything appended so far. */
   cut(): number {
-    if (this.rows.length > 0) {
-      this.queue.push({ id: this.nextId++, rows: this.rows, sizeBytes: this.rowsBytes, lastSeq: this.lastSeq });
-      this.rows = [];
-      this.rowsBytes = 0;
+    const { memtable, mark: from } = this;
+    const to = memtable.mark;
+    if (to !== from) {
+      this.queue.push({ id: this.nextId++, memtable, from, to, sizeBytes: this.currentBytes, lastSeq: this.lastSeq });
+      this.mark = to;
+      this.markBytes = memtable.sizeBytes;
     }
     return this.nextId - 1;
+  }
+
+  /** As cut; what comes later is inserted into `next`, which is empty. */
+  cutFor(next: Memtable): number {
+    const id = this.cut();
+    this.memtable = next;
+    this.mark = next.mark;
+    this.markBytes = next.sizeBytes;
+    return id;
   }
 
   /** Starts putting what there is, if that is not under way. */
@@ -154,11 +182,14 @@ export class WalWriter {
   }
 
   private async put(file: PendingFile): Promise<void> {
-    const writer = new SstWriter("wal", this.settings, this.context.sealer);
-    for (const row of file.rows) writer.add(row);
+    const needed = expectedBytes(file.sizeBytes);
+    if (this.memory.length < needed) this.memory = new Uint8Array(needed);
+    const writer = new SstWriter("wal", { ...this.settings, memory: this.memory }, this.context.sealer);
+    file.memtable.eachBetween(file.from, file.to, (entry) => writer.addEntry(entry));
     const object = { key: this.context.paths.wal(file.id), body: writer.finish().bytes };
     const outcome = await createObject(this.context.walStore, this.context.writePolicy, object);
     if (outcome === "taken") throw new PumiceError("LSM_FENCED", { what: "WAL object is another writer's", object: object.key });
+    if (this.memory.length > OBJECT_BYTES_MAX * 2) this.memory = EMPTY_BYTES;
     const now = this.context.clock.monotonic();
     if (now - this.epochCheckedAt < EPOCH_TRUST_MS) return;
     await this.hooks.checkEpoch();

@@ -9,7 +9,7 @@
  * 3. A block with more than one entry is at most `blockSizeBytes` long.
  */
 import { assert, viewOf } from "../../base/mod.ts";
-import type { EntryCursor } from "./entry-cursor.ts";
+import type { Entry } from "./entry-cursor.ts";
 import { FLAG_CREATE, FLAG_EXPIRE, setTime, TOMBSTONE, type Row } from "./row.ts";
 
 const RESTART_INTERVAL = 16;
@@ -77,8 +77,8 @@ export class BlockWriter {
     return true;
   }
 
-  /** The same with the entry that a cursor stands on. It is no tombstone with a value. */
-  addEntry(entry: EntryCursor, shared: number): boolean {
+  /** The same with an entry. It is no tombstone with a value. */
+  addEntry(entry: Entry, shared: number): boolean {
     const { tailAt, tailEnd } = entry;
     if (!this.begin(entry, shared, tailEnd - tailAt)) return false;
     if (entry.bytes === this.buffer) this.buffer.copyWithin(this.length, tailAt, tailEnd);

@@ -6,13 +6,28 @@
 import { EMPTY_BYTES, viewOf } from "../../base/mod.ts";
 import type { BlockOrigin } from "./block-reader.ts";
 import { damaged } from "./damage.ts";
-import { FLAG_CREATE, FLAG_EXPIRE, FLAGS_KNOWN, getTime, MERGE, TOMBSTONE, VALUE, type Row, type RowKind } from "./row.ts";
+import { FLAG_CREATE, FLAG_EXPIRE, FLAGS_KNOWN, getTime, kindOf, MERGE, TOMBSTONE, type Row, type RowKind } from "./row.ts";
 
 const U32 = 0x1_0000_0000;
 const KIND_FLAGS = TOMBSTONE | MERGE;
 
+/** A row as a block has it: what its fields describe may change with the next. */
+export interface Entry {
+  /** Holds the key in its first `keyLength` bytes. */
+  readonly key: Uint8Array;
+  readonly keyLength: number;
+  readonly bytes: Uint8Array;
+  /** The tail is `bytes` [tailAt, tailEnd), and begins with the value. */
+  readonly tailAt: number;
+  readonly tailEnd: number;
+  readonly valueLength: number;
+  readonly flags: number;
+  readonly kind: RowKind;
+  readonly seq: number;
+}
+
 /** See the header of this file. Its fields describe the entry that it stands on, and change with the next. */
-export class EntryCursor {
+export class EntryCursor implements Entry {
   /** Holds the key in its first `keyLength` bytes. */
   key: Uint8Array = new Uint8Array(64);
   keyLength = 0;
@@ -80,8 +95,7 @@ export class EntryCursor {
   }
 
   get kind(): RowKind {
-    const kind = this.flags & KIND_FLAGS;
-    return kind === 0 ? VALUE : kind === TOMBSTONE ? TOMBSTONE : MERGE;
+    return kindOf(this.flags);
   }
 
   get seq(): number {

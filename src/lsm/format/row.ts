@@ -19,6 +19,11 @@ export const FLAG_CREATE = 4;
 /** Every flag bit that has a meaning. */
 export const FLAGS_KNOWN = 15;
 
+/** The kind that a row's flags say. */
+export function kindOf(flags: number): RowKind {
+  return (flags & TOMBSTONE) !== 0 ? TOMBSTONE : (flags & MERGE) !== 0 ? MERGE : VALUE;
+}
+
 /** One version of one key. Its bytes are never changed once it is made. */
 export interface Row {
   readonly key: Uint8Array;

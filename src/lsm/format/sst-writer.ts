@@ -9,7 +9,7 @@ import { assert, concat, EMPTY_BYTES, viewOf } from "../../base/mod.ts";
 import { BlockWriter } from "./block-writer.ts";
 import { BloomBuilder, encodeComposite } from "./bloom.ts";
 import { withCrc, type Compression, type Sealer } from "./compression.ts";
-import type { EntryCursor } from "./entry-cursor.ts";
+import type { Entry } from "./entry-cursor.ts";
 import { FlatWriter } from "./flat-writer.ts";
 import { MERGE, TOMBSTONE, type Row } from "./row.ts";
 import { encodeIndex, encodeStats, writeInfo, type BlockCounts, type FilterFormat, type IndexEntry, type SstInfo } from "./sst-info.ts";
@@ -26,6 +26,11 @@ export interface SstSettings {
   readonly minFilterKeys: number;
   readonly filterBitsPerKey: number;
   readonly filterFormat: FilterFormat;
+}
+
+/** What a file of rows of that estimated size comes to at most, roughly: without compression, with checksums, index, filter and footer. */
+export function expectedBytes(rowsBytes: number): number {
+  return Math.ceil(rowsBytes * 1.1) + 1024;
 }
 
 /** A finished SST. */
@@ -48,7 +53,7 @@ export class SstWriter {
   private readonly block: BlockWriter;
   /** Finished bytes: full pieces, and the one that grows. */
   private pieces: Uint8Array[] = [];
-  private piece = EMPTY_BYTES;
+  private piece: Uint8Array;
   private pieceLength = 0;
   private readonly index: IndexEntry[] = [];
   private readonly blockCounts: BlockCounts[] = [];
@@ -62,9 +67,11 @@ export class SstWriter {
   private lastSeq = 0;
   private blockFirstKey: Uint8Array = EMPTY_BYTES;
 
-  constructor(kind: "compacted" | "wal", settings: SstSettings, sealer: Sealer) {
+  /** `settings.memory`: where the file is built as far as that suffices, so that nothing is copied twice; it is the caller's again afterwards. */
+  constructor(kind: "compacted" | "wal", settings: SstSettings & { readonly memory?: Uint8Array }, sealer: Sealer) {
     this.isWal = kind === "wal";
     this.settings = settings;
+    this.piece = settings.memory ?? EMPTY_BYTES;
     this.sealer = sealer;
     this.block = new BlockWriter(settings.blockSizeBytes);
     this.bloom = new BloomBuilder(settings.filterBitsPerKey);
@@ -91,8 +98,8 @@ export class SstWriter {
     this.count(kind);
   }
 
-  /** The same with the entry that a cursor stands on. It is no tombstone with a value. */
-  addEntry(entry: EntryCursor): void {
+  /** The same with an entry. It is no tombstone with a value. */
+  addEntry(entry: Entry): void {
     const { key, keyLength, seq } = entry;
     const shared = this.place(key, keyLength, seq);
     if (this.block.isEmpty || !this.block.addEntry(entry, shared)) {
@@ -188,7 +195,7 @@ export class SstWriter {
     const body = this.sealer.encode(raw, this.settings.compression);
     const crc = this.sealer.crc32(body, 0);
     const length = body.length + CRC_BYTES;
-    if (length >= PIECE_BYTES) return this.append(body) + this.append(u32(crc));
+    if (length >= PIECE_BYTES && this.pieceLength + length > this.piece.length) return this.append(body) + this.append(u32(crc));
     this.reserve(length);
     const { piece } = this;
     piece.set(body, this.pieceLength);
@@ -202,7 +209,7 @@ export class SstWriter {
   }
 
   private append(bytes: Uint8Array): number {
-    if (bytes.length >= PIECE_BYTES) {
+    if (bytes.length >= PIECE_BYTES && this.pieceLength + bytes.length > this.piece.length) {
       this.closePiece();
       // A copy: uncompressed, these are the block writer's own bytes, and the next block is built where they lie.
       this.pieces.push(bytes.slice());
