@@ -142,7 +142,7 @@ function usedBytes(directory: SimDirectory, seen: Set<SimFile>): number {
   let used = 0;
   for (const node of directory.nodes()) {
     if (node.kind === "directory") used += usedBytes(node, seen);
-    else if (!seen.has(node)) {
+    else if (node.kind === "file" && !seen.has(node)) {
       seen.add(node);
       used += node.allocatedBytes;
     }
@@ -216,7 +216,7 @@ function openFile(disk: SimDisk, path: string, mode: OpenMode): File {
     directory.set(name, node);
   }
   if (node === undefined) throw new PumiceError("FS_NOT_FOUND", { operation: "open", path });
-  if (node.kind === "directory") throw new PumiceError("FS_IO", { operation: "open", path, reason: "it is a folder" });
+  if (node.kind !== "file") throw new PumiceError("FS_IO", { operation: "open", path, reason: `it is a ${node.kind}` });
   return new SimHandle(disk, node, { path, mode });
 }
 

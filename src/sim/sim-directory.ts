@@ -3,7 +3,17 @@ import type { Random } from "../base/mod.ts";
 import { choose, type SimFile } from "./sim-file.ts";
 
 /** What a name stands for. */
-export type SimNode = SimFile | SimDirectory;
+export type SimNode = SimFile | SimDirectory | SimLink;
+
+/** A name that holds a text, made and removed whole. */
+export class SimLink {
+  readonly kind = "link";
+  readonly target: string;
+
+  constructor(target: string) {
+    this.target = target;
+  }
+}
 
 /** One folder. */
 export class SimDirectory {
@@ -48,6 +58,6 @@ export class SimDirectory {
     }
     this.#versions.clear();
     this.#names = new Map(this.#durable);
-    for (const node of new Set(this.#names.values())) node.crash(random, keepPerMille);
+    for (const node of new Set(this.#names.values())) if (node.kind !== "link") node.crash(random, keepPerMille);
   }
 }

@@ -21,13 +21,15 @@ export class CrashableStore {
   #isCrashed = false;
 
   /** Without a point it counts, and crashes when told to. */
-  constructor(inner: ObjectStore, point?: CrashPoint) {
+  constructor(inner: ObjectStore, point?: CrashPoint, options: { readonly countsChangesOnly?: boolean } = {}) {
     assert(point === undefined || point.at >= 1, "calls are counted from 1");
     this.#point = point;
     this.store = interceptStore(inner, async (call, run) => {
       if (this.#isCrashed) return never();
-      this.#calls.push(call);
-      const isHere = this.#point !== undefined && this.#calls.length === this.#point.at;
+      // A crash at a call that only asks is one between the changes around it.
+      const isCounted = options.countsChangesOnly !== true || isChange(call);
+      if (isCounted) this.#calls.push(call);
+      const isHere = isCounted && this.#point !== undefined && this.#calls.length === this.#point.at;
       if (isHere && this.#point?.when === "before") return this.#die(call);
       const result = await run();
       if (isHere) return this.#die(call);
