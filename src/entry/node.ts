@@ -8,7 +8,7 @@ import { join } from "node:path";
 import type { PumiceError } from "../base/mod.ts";
 import { systemFiles, systemRandom, systemClock, threadSpawner } from "../host/mod.ts";
 import { openReplica, type OpenSettings, type Replica, type World, WORKERS } from "../replica/mod.ts";
-import { InterruptSwitch } from "../sql/mod.ts";
+import { InlineReader, InterruptSwitch } from "../sql/mod.ts";
 import { startServer, type LogLine, type RunningServer, type ServerOptions } from "../server/mod.ts";
 import { type DataDirectory, openDataDirectory } from "./data-directory.ts";
 import { extensionPath } from "./extension.ts";
@@ -178,6 +178,7 @@ function worldOf(interrupts: InterruptSwitch, onFatal: (error: PumiceError) => v
     files: systemFiles,
     spawner,
     defer: (task) => void setImmediate(task),
+    openInline: (init) => new InlineReader({ ...init, monotonic: () => systemClock.monotonic() }),
     interrupt: (handle) => interrupts.interrupt(handle),
     onFatal,
     warn,

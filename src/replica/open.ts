@@ -12,7 +12,7 @@ import type { DriverPorts } from "./driver-ports.ts";
 import { RaftDriver, type DriverState } from "./driver.ts";
 import { LogClient, type LogSettings } from "./log/mod.ts";
 import { LogThread } from "./log-thread.ts";
-import { ReaderPool } from "./reader-pool.ts";
+import { type InlineReads, ReaderPool } from "./reader-pool.ts";
 import { Replica, type ReplicaSettings } from "./replica.ts";
 import type { BackupParts } from "./transfer.ts";
 
@@ -39,6 +39,8 @@ export interface World {
   readonly spawner: Spawner;
   /** Runs `task` at the end of this turn of the event loop. */
   readonly defer: (task: () => void) => void;
+  /** Opens what reads simple statements on this thread: an InlineReader. The database exists. */
+  readonly openInline: (init: SqlWorkerInit) => InlineReads;
   /** Interrupts what the reader connection with this handle runs now. */
   readonly interrupt: (handle: number) => void;
   /** This machine failed: called once; the process must end. */
@@ -140,10 +142,17 @@ class Opening {
   }
 
   #openReaders(settings: OpenSettings): ReaderPool {
-    const { clock, defer, interrupt } = this.#world;
+    const { clock, defer, interrupt, openInline } = this.#world;
     const spawn = (running: SharedArrayBuffer): Worker =>
       this.#spawn(WORKERS.reader, { ...settings.sql, running } satisfies ReaderWorkerInit);
-    this.#readers = new ReaderPool(settings.readers, { clock, spawn, defer, interrupt, failed: this.#fail });
+    this.#readers = new ReaderPool(settings.readers, {
+      clock,
+      spawn,
+      defer,
+      interrupt,
+      openInline: () => openInline(settings.sql),
+      failed: this.#fail,
+    });
     return this.#readers;
   }
 

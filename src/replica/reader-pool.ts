@@ -9,6 +9,8 @@
  *
  * Waking a second thread costs more than a quick read, so a few reads wait up to `HOLD_MS` for a reader that has just begun.
  *
+ * A text that a reader has found simple is read at once on this thread, where that can be done without holding it up: see InlineReader.
+ *
  * Invariants:
  * 1. Each read is answered exactly once.
  * 2. A reader has at most one batch.
@@ -34,8 +36,17 @@ export interface ReaderPoolParts {
   readonly defer: (task: () => void) => void;
   /** Interrupts the statement that the reader with this handle runs now, if any. */
   readonly interrupt: (handle: number) => void;
+  /** Opens what reads simple statements on this thread. */
+  readonly openInline: () => InlineReads;
   /** A reader failed: the replica must stop. */
   readonly failed: (error: PumiceError) => void;
+}
+
+/** Simple reads on this thread: InlineReader. */
+export interface InlineReads {
+  /** Undefined: ask a reader. */
+  read(request: SqlRead): ReadResult | undefined;
+  close(): void;
 }
 
 /** Small batches overlap: while one is read, the answers of the one before are written. */
@@ -49,6 +60,7 @@ const HOLD_MS = 1;
 /** Reads that wait so, at most. */
 const HELD_READS_MAX = 16;
 const SLOW_TEXTS_MAX = 256;
+const SIMPLE_TEXTS_MAX = 2048;
 /** Reads that wait for a reader, at most: more are refused. */
 const QUEUE_MAX = 65_536;
 
@@ -81,6 +93,9 @@ export class ReaderPool {
   readonly #readers: Reader[];
   readonly #jobs = new Map<number, Job>();
   readonly #slowTexts = new Set<string>();
+  /** Texts that readers have found simple. */
+  readonly #simpleTexts = new Set<string>();
+  #inline: InlineReads | undefined;
   readonly #opened: Promise<void>;
   readonly #gather: Gather;
   #queue: Job[] = [];
@@ -94,7 +109,9 @@ export class ReaderPool {
     this.#gather = new Gather(parts, () => this.#flush());
     const opening: Promise<void>[] = [];
     this.#readers = Array.from({ length: count }, () => this.#start(opening));
-    this.#opened = Promise.all(opening).then(() => undefined);
+    this.#opened = Promise.all(opening).then(() => {
+      if (!this.#isClosed) this.#inline = parts.openInline();
+    });
   }
 
   /** Resolves when every reader has opened the database. */
@@ -114,6 +131,8 @@ export class ReaderPool {
   /** @throws REPLICA_OVERLOADED, REPLICA_CLOSED; the signal's reason if it aborts first. */
   read(request: SqlRead, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<ReadResult> {
     if (this.#isClosed) return Promise.reject(new PumiceError("REPLICA_CLOSED"));
+    const result = options.signal?.aborted === true ? undefined : this.#readInline(request);
+    if (result !== undefined) return Promise.resolve(result);
     if (this.#queue.length >= QUEUE_MAX) return Promise.reject(new PumiceError("REPLICA_OVERLOADED", { waiting: this.#queue.length }));
     return new Promise((resolve, reject) => {
       const job: Job = { id: this.#nextId++, request, resolve, reject, isDone: false };
@@ -122,6 +141,16 @@ export class ReaderPool {
       if (options.signal !== undefined) this.#watch(job, options.signal, reject);
       this.#gather.add();
     });
+  }
+
+  #readInline(request: SqlRead): ReadResult | undefined {
+    const { statements, timings } = request;
+    const sql = statements[0]?.sql;
+    if (sql === undefined || statements.length !== 1 || timings === true || !this.#simpleTexts.has(sql)) return undefined;
+    const result = this.#inline?.read(request);
+    // Whatever was in the way: a reader says whether it is still simple.
+    if (result === undefined) this.#simpleTexts.delete(sql);
+    return result;
   }
 
   /** Called now and then by the replica's clock: see the head of this file. */
@@ -169,6 +198,8 @@ export class ReaderPool {
   /** Refuses what waits, interrupts what runs, and ends the threads. Idempotent. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#inline?.close();
+    this.#inline = undefined;
     for (const job of this.#jobs.values()) job.reject(new PumiceError("REPLICA_CLOSED"));
     this.#jobs.clear();
     this.#queue = [];
@@ -286,6 +317,7 @@ export class ReaderPool {
       const job = this.#jobs.get(id);
       const result = results[i] as ReadResult;
       if (job === undefined) continue;
+      if (result.isSimple === true) this.#markSimple(job);
       if (result.interrupted === true && reader.abandoned !== undefined) this.#queue.push(job);
       else this.#settle(job, result);
     }
@@ -327,6 +359,13 @@ export class ReaderPool {
   #isSlow(job: Job): boolean {
     const text = job.request.statements[0]?.sql;
     return text !== undefined && this.#slowTexts.has(text);
+  }
+
+  #markSimple(job: Job): void {
+    const text = job.request.statements[0]?.sql;
+    if (text === undefined) return;
+    if (this.#simpleTexts.size >= SIMPLE_TEXTS_MAX) this.#simpleTexts.delete(this.#simpleTexts.values().next().value as string);
+    this.#simpleTexts.add(text);
   }
 
   #markSlow(job: Job | undefined): void {

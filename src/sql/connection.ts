@@ -37,6 +37,8 @@ export interface Prepared {
   readonly paramNames: readonly (string | undefined)[] | undefined;
   /** Empty if it returns no rows. */
   readonly columns: readonly ColumnPlan[];
+  /** Of a read: what is known of `isSimpleRead`. `new`: it has not run yet, and most texts are never seen again. */
+  simplicity: "new" | "unknown" | "simple" | "not simple";
 }
 
 /** What a connection is for. */
@@ -45,6 +47,10 @@ export interface ConnectionOptions {
   readonly extensionPath: string;
   readonly foreignKeys: boolean;
   readonly isReader: boolean;
+  /** Unit: bytes. Default `VALUE_BYTES_MAX`. */
+  readonly valueBytesMax?: number | undefined;
+  /** How long a reader waits for a lock that recovery or a checkpoint holds. Unit: ms. Default `READER_LOCK_TIMEOUT_MS`. */
+  readonly lockTimeoutMs?: number | undefined;
 }
 
 /** A text without any of these names no parameter. */
@@ -118,11 +124,11 @@ export class Connection {
       enableForeignKeyConstraints: options.foreignKeys,
       readBigInts: true,
       returnArrays: true,
-      timeout: options.isReader ? READER_LOCK_TIMEOUT_MS : 0,
+      timeout: options.isReader ? (options.lockTimeoutMs ?? READER_LOCK_TIMEOUT_MS) : 0,
     });
     try {
       loadInto(this.#database, options.extensionPath);
-      this.#database.prepare("SELECT pumice_guard(?)").get(VALUE_BYTES_MAX);
+      this.#database.prepare("SELECT pumice_guard(?)").get(options.valueBytesMax ?? VALUE_BYTES_MAX);
       this.#describe = this.#database.prepare("SELECT pumice_describe(?)");
       this.#param = this.#database.prepare("SELECT pumice_param(?, ?)");
       this.#database.setAuthorizer(this.authorizer.decide);
@@ -167,6 +173,11 @@ export class Connection {
     return prepared;
   }
 
+  /** The statement of a text that was prepared a moment ago, if it is remembered. */
+  known(sql: string): Prepared | undefined {
+    return this.#cache.get(sql);
+  }
+
   #prepareAs(sql: string, mode: AuthorizerMode): StatementSync | undefined {
     this.authorizer.mode = mode;
     try {
@@ -205,6 +216,7 @@ export class Connection {
       paramCount,
       paramNames: this.#paramNames(own, paramCount),
       columns: statement.columns().map(columnPlan),
+      simplicity: "new",
     };
   }
 

@@ -4,6 +4,7 @@ export * from "./backup-options.ts";
 export { isBlankSql, skipBlankSql } from "./blank.ts";
 export * from "./command.ts";
 export * from "./command-codec.ts";
+export { InlineReader } from "./inline-reader.ts";
 export * from "./packing.ts";
 export * from "./reader.ts";
 export { serveReader } from "./reader-service.ts";

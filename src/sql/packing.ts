@@ -63,6 +63,7 @@ interface Result {
   readonly error?: string | undefined;
   readonly writes?: boolean | undefined;
   readonly interrupted?: boolean | undefined;
+  readonly isSimple?: boolean | undefined;
 }
 
 /** Results in order: the short texts joined, and where each ends; what is more than a short text stands in `others` by position. */
@@ -79,7 +80,8 @@ export function packResults<R extends Result>(results: readonly R[], transfer: A
   const others: { at: number; result: R }[] = [];
   for (const [at, result] of results.entries()) {
     const moved = moveText(result.results, transfer);
-    const isPlain = result.error === undefined && result.writes === undefined && result.interrupted === undefined;
+    const isMarked = result.writes !== undefined || result.interrupted !== undefined || result.isSimple !== undefined;
+    const isPlain = result.error === undefined && !isMarked;
     if (typeof moved === "string" && isPlain) text += moved;
     else others.push({ at, result: { ...result, results: moved } });
     ends[at] = text.length;

@@ -17,6 +17,7 @@ import { dumpText } from "./dump.ts";
 import { bind, type BoundParams } from "./params.ts";
 import { readErrorJson, writeRows } from "./result-json.ts";
 import type { ReadResult } from "./results.ts";
+import { isSimpleRead } from "./simple-read.ts";
 import { isSingle, type Piece, type PieceDone, runPieces } from "./split.ts";
 import { isInterrupt, isSqliteError, machineError } from "./sqlite-error.ts";
 import type { SqliteStatus } from "./sqlite-status.ts";
@@ -156,11 +157,32 @@ export class Reader {
         if (!isGood && request.transaction === true) break;
       }
       const results = run.out.finish();
-      return this.#wasInterrupted ? { results, interrupted: true } : { results };
+      if (this.#wasInterrupted) return { results, interrupted: true };
+      return this.#isSimple(request) ? { results, isSimple: true } : { results };
     } catch (error) {
       if (error instanceof RequestRefused) return { results: "", error: error.message };
       if (error instanceof TextTooLong) return { results: readErrorJson(TOO_LARGE_TEXT, run.format) };
       throw error;
+    }
+  }
+
+  /** True if the request is one simple statement that was seen before. */
+  #isSimple({ statements, timings }: ReadRequest): boolean {
+    const [only] = statements;
+    if (only === undefined || statements.length !== 1 || timings === true || !isSingle(only.sql)) return false;
+    const prepared = this.#connection.known(only.sql);
+    if (prepared?.simplicity === "unknown") prepared.simplicity = this.#findSimplicity(prepared);
+    if (prepared?.simplicity === "new") prepared.simplicity = "unknown";
+    return prepared?.simplicity === "simple";
+  }
+
+  #findSimplicity({ sql, isExplain, columns }: Prepared): "simple" | "not simple" {
+    if (isExplain || columns.length === 0) return "not simple";
+    try {
+      return isSimpleRead(this.#connection, sql) ? "simple" : "not simple";
+    } catch (error) {
+      if (!isSqliteError(error)) throw error;
+      return "not simple";
     }
   }
 

@@ -26,6 +26,8 @@ export interface ReadResult {
   readonly error?: string | undefined;
   /** Set, with nothing run, if the request said `unlessWrite` and a statement of it writes or cannot be prepared: send it through the log. */
   readonly writes?: boolean | undefined;
+  /** The request is one simple statement: an InlineReader may run it from now on. */
+  readonly isSimple?: boolean | undefined;
   /** Another thread interrupted it: `results` holds the error. */
   readonly interrupted?: boolean | undefined;
 }

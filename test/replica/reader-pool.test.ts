@@ -7,12 +7,12 @@ import { test, type TestContext } from "node:test";
 import { isPumiceError } from "../../src/base/mod.ts";
 import { extensionPath } from "../../src/entry/extension.ts";
 import { systemClock, systemFiles, threadSpawner } from "../../src/host/mod.ts";
-import { ReaderPool } from "../../src/replica/reader-pool.ts";
-import { InterruptSwitch, StateMachine } from "../../src/sql/mod.ts";
+import { type InlineReads, ReaderPool } from "../../src/replica/reader-pool.ts";
+import { InlineReader, InterruptSwitch, StateMachine } from "../../src/sql/mod.ts";
 
 const ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
 
-async function create(context: TestContext, readers: number) {
+async function create(context: TestContext, readers: number, wrap: (inline: InlineReads) => InlineReads = (inline) => inline) {
   const folder = mkdtempSync(join(tmpdir(), "pumice-readers-"));
   const init = { path: join(folder, "db.sqlite"), extensionPath: extensionPath(), foreignKeys: false };
   const machine = StateMachine.open({ ...init, files: systemFiles, monotonic: () => systemClock.monotonic() });
@@ -22,6 +22,7 @@ async function create(context: TestContext, readers: number) {
     clock: systemClock,
     spawn: (running) => spawner.spawn("reader", { ...init, running }),
     defer: (task) => void setImmediate(task),
+    openInline: () => wrap(new InlineReader({ ...init, monotonic: () => 0 })),
     interrupt: (handle) => interrupts.interrupt(handle),
     failed: (error) => assert.fail(error.message),
   });
@@ -88,4 +89,30 @@ test("a closed pool refuses, and a close waits for no read", async (context) => 
   await assert.rejects(endless, (error) => isPumiceError(error, "REPLICA_CLOSED"));
   await pool.close();
   await assert.rejects(pool.read(statement("SELECT 1")), (error) => isPumiceError(error, "REPLICA_CLOSED"));
+});
+
+test("a text that was found simple is read at once on this thread; what that declines, a reader answers, each read once", async (context) => {
+  const asked: string[] = [];
+  let declines = false;
+  const pool = await create(context, 1, (inline) => ({
+    read: (request) => {
+      const sql = request.statements[0]?.sql ?? "";
+      asked.push(sql);
+      return declines ? undefined : inline.read(request);
+    },
+    close: () => inline.close(),
+  }));
+  const read = async (sql: string): Promise<string> => String((await pool.read(statement(sql))).results);
+  for (let i = 0; i < 5; i++) assert.match(await read("SELECT 5"), /\[\[5\]\]/);
+  assert.deepEqual(asked, ["SELECT 5", "SELECT 5", "SELECT 5"], "the first two went to a reader");
+  for (let i = 0; i < 5; i++) assert.match(await read("SELECT count(*) FROM sqlite_schema"), /\[\[1\]\]/);
+  assert.equal(asked.length, 3);
+  declines = true;
+  assert.match(await read("SELECT 5"), /\[\[5\]\]/);
+  assert.equal(asked.length, 4);
+  declines = false;
+  const aborted = new AbortController();
+  aborted.abort(new Error("gone"));
+  await assert.rejects(pool.read(statement("SELECT 5"), { signal: aborted.signal }), /gone/);
+  assert.equal(asked.length, 4);
 });
