@@ -38,6 +38,8 @@ export function assertByteRange(range: ByteRange): void {
 /** An aborted call rejects with the signal's reason; like an error, it leaves the outcome of a put open. */
 export interface StoreOptions {
   readonly signal?: AbortSignal | undefined;
+  /** Of a get or getRange: no cache may answer, as what one gave was found damaged. Only caches look at it. */
+  readonly isFresh?: boolean | undefined;
 }
 
 /**

@@ -354,3 +354,93 @@ test("a number that is none is refused as count, age or lifetime", async () => {
   await assert.rejects(db.createCheckpoint({ id: "x" }), refused);
   assert.equal((await db.listCheckpoints())[0]?.expireTimeS, 0);
 });
+
+for (const [what, isSteady] of [
+  ["stands still", true],
+  ["sleeps with its machine, whose steady clock sleeps too,", false],
+] as const) {
+  test(`a writer that ${what} between its look at the manifest and its put, until that manifest's id is free again, is fenced`, async () => {
+    const { components, store, clock } = memoryWorld();
+    const steady = { offsetMs: 0 };
+    const sleepersClock = Object.assign(Object.create(clock) as typeof clock, { monotonic: () => performance.now() + steady.offsetMs });
+    const asleep = Promise.withResolvers<void>();
+    const awake = Promise.withResolvers<void>();
+    let isArmed = false;
+    const slow = overriding(store, {
+      putIf: async (key, body, condition, options) => {
+        if (isArmed && key.includes("/manifest/")) {
+          isArmed = false;
+          asleep.resolve();
+          await awake.promise;
+        }
+        return await store.putIf(key, body, condition, options);
+      },
+    });
+    const settings = { walEnabled: false, manifestPollMs: 3_600_000 };
+    const sleeper = await openQuiet({ ...components, store: slow, clock: sleepersClock }, settings);
+    await sleeper.put(bytes("a"), bytes("1"));
+    isArmed = true;
+    const late = sleeper.put(bytes("z"), bytes("lost?"));
+    late.catch(() => undefined);
+    await asleep.promise;
+    const successor = await openQuiet(components, settings);
+    await successor.put(bytes("b"), bytes("2"));
+    clock.nowMs += 86_400_000;
+    if (isSteady) steady.offsetMs += 86_400_000;
+    await successor.put(bytes("c"), bytes("3"));
+    clock.nowMs += 10_000;
+    await successor.collectGarbage(1000);
+    awake.resolve();
+    await assert.rejects(late, (error) => isPumiceError(error, "LSM_FENCED"));
+    await successor.put(bytes("d"), bytes("4"));
+    await successor.close();
+    await sleeper.close();
+    await using last = await openQuiet(components, settings);
+    assert.deepEqual(
+      (await last.scan().toArray()).map((row) => text(row.key)),
+      ["a", "b", "c", "d"],
+    );
+  });
+}
+
+test("a manifest that is put slowly, and on which another process builds at once, is no overrun one", async () => {
+  const { components, store, clock } = memoryWorld();
+  let isSlow = false;
+  const slow = overriding(store, {
+    putIf: async (key, body, condition, options) => {
+      const result = await store.putIf(key, body, condition, options);
+      if (isSlow && key.includes("/manifest/")) {
+        isSlow = false;
+        clock.nowMs += 60_000;
+        await (await DbReader.open("db", components, READER)).close();
+      }
+      return result;
+    },
+  });
+  await using db = await openQuiet({ ...components, store: slow });
+  await db.put(bytes("a"), bytes("1"));
+  isSlow = true;
+  await db.flush("memtable");
+  assert.equal(db.status().l0Ssts, 1);
+  assert.equal(text(await db.get(bytes("a"))), "1");
+});
+
+test("bytes that were damaged on their way are read once more, past any cache", async () => {
+  const { components, store } = memoryWorld();
+  const first = await openQuiet(components, { minFilterKeys: 1 });
+  for (let i = 0; i < 100; i++) await first.put(bytes(`k${i}`), bytes("v"), { awaitDurable: false });
+  await first.close();
+  let damaged = 0;
+  const poisoned = overriding(store, {
+    getRange: async (key, range, options) => {
+      const found = await store.getRange(key, range, options);
+      if (options?.isFresh === true || found === undefined || found.length === 0) return found;
+      damaged++;
+      return found.with(found.length >> 1, (found[found.length >> 1] as number) ^ 1);
+    },
+  });
+  await using db = await openQuiet({ ...components, store: poisoned });
+  assert.equal(text(await db.get(bytes("k7"))), "v");
+  assert.equal((await db.scan().toArray()).length, 100);
+  assert.ok(damaged > 1);
+});

@@ -319,6 +319,40 @@ describe(`disk cache of objects (seed ${SEED})`, () => {
     }
   });
 
+  test("who asks past the cache gets what the store has, and so does everybody after", async () => {
+    const { memory, store, asked } = await world();
+    await memory.put(key, pattern(250_000));
+    await store.getRange(key, { start: 0, end: 250_000 });
+    await store.get(key);
+    asked();
+    // A cached object never changes; here it stands for one that was damaged on its way into the cache.
+    await memory.put(key, pattern(250_000).fill(7, 5, 6));
+    assert.equal((await store.getRange(key, { start: 5, end: 6 }, { isFresh: true }))?.[0], 7);
+    assert.equal((await store.getRange(key, { start: 5, end: 6 }))?.[0], 7);
+    assert.equal((await store.get(key))?.[5], 7);
+  });
+
+  test("caches of two programs in one folder give each its own, and open although the other removes files", async () => {
+    const folder = join(top, "shared");
+    const worlds = await Promise.all([world({ folder, bytesMax: 400_000 }), world({ folder, bytesMax: 400_000, storeName: "n" })]);
+    await Promise.all(
+      worlds.map(async ({ memory, store }, w) => {
+        for (let i = 0; i < 20; i++) await memory.put(`db/compacted/${i}.sst`, pattern(90_000).fill(w, 0, 1));
+        for (let round = 0; round < 3; round++) {
+          for (let i = 0; i < 20; i++) assert.equal((await store.get(`db/compacted/${i}.sst`))?.[0], w);
+          await store.close();
+          await DiskCache.open({ folder, bytesMax: 200_000 });
+        }
+      }),
+    );
+  });
+
+  test("a folder that cannot be made is told in the store's words", async () => {
+    const file = join(top, "a-file");
+    fs.writeFileSync(file, "x");
+    await assert.rejects(DiskCache.open({ folder: join(file, "cache"), bytesMax: 1000 }), (e) => isPumiceError(e));
+  });
+
   test("two stores in one cache do not see each other's objects", async () => {
     const { cache, memory } = await world();
     const other = new MemoryObjectStore({ clock: Date });

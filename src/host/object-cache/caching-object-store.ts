@@ -96,7 +96,8 @@ export class CachingObjectStore implements ObjectStore {
 
   async get(key: string, options?: StoreOptions): Promise<Uint8Array | undefined> {
     this.#enter(key, options);
-    if (!this.#isCached(key)) return this.#store.get(key, options);
+    if (options?.isFresh === true) await this.#drop(key);
+    if (options?.isFresh === true || !this.#isCached(key)) return this.#store.get(key, options);
     const cached = await this.#whole(key);
     if (cached !== undefined) return cached;
     const fetched = this.#store.get(key, options);
@@ -109,7 +110,8 @@ export class CachingObjectStore implements ObjectStore {
   async getRange(key: string, range: ByteRange, options?: StoreOptions): Promise<Uint8Array | undefined> {
     assertByteRange(range);
     this.#enter(key, options);
-    if (!this.#isCached(key)) return this.#store.getRange(key, range, options);
+    if (options?.isFresh === true) await this.#drop(key);
+    if (options?.isFresh === true || !this.#isCached(key)) return this.#store.getRange(key, range, options);
     const changesBefore = this.#changeCount;
     const parts = await this.#partsOf(key, range, options);
     if (parts === undefined || parts.length === 1) return parts?.[0];

@@ -10,7 +10,7 @@
  * One process at a time should use a folder. Two would each keep to the bound by themselves, and miss where the other removed a file.
  */
 import { fs, fsPromises } from "../built-ins.ts";
-import { codeOf, isAbsent, makeFolders, open, readFolder, rename, stat, unlink, writeFully } from "../local-store/files.ts";
+import { asStoreError, codeOf, isAbsent, makeFolders, open, readFolder, rename, stat, unlink, writeFully } from "../local-store/files.ts";
 import { encodePartHeader, readPartLayout, readPayload, withPartFile, type PartLayout } from "./part-file.ts";
 
 /** Where, and how much. */
@@ -49,6 +49,8 @@ export interface PartName {
 }
 
 const TOUCH_MS = 60_000;
+/** Of this process: two caches in it may be told the same folder. */
+let temporaryCount = 0;
 const NAME = /^([0-9a-f]{2,64})-(\d{1,10})$/;
 
 /** See the header of this file. */
@@ -60,7 +62,6 @@ export class DiskCache {
   readonly #groups = new Map<string, Set<number>>();
   #bytes = 0;
   #reservedBytes = 0;
-  #temporaryCount = 0;
   #counts = { hits: 0, misses: 0, damaged: 0, evicted: 0, unwritten: 0 };
 
   private constructor(options: DiskCacheOptions) {
@@ -68,8 +69,16 @@ export class DiskCache {
     this.#bytesMax = options.bytesMax;
   }
 
-  /** Opens the folder, makes it if need be, and takes over what is in it. */
+  /** Opens the folder, makes it if need be, and takes over what is in it. @throws STORE_UNAVAILABLE, STORE_REFUSED, STORE_KEY */
   static async open(options: DiskCacheOptions): Promise<DiskCache> {
+    try {
+      return await DiskCache.#open(options);
+    } catch (error) {
+      throw asStoreError(error, options.folder);
+    }
+  }
+
+  static async #open(options: DiskCacheOptions): Promise<DiskCache> {
     const cache = new DiskCache(options);
     await makeFolders(options.folder);
     const found: { name: string; entry: Entry }[] = [];
@@ -81,7 +90,11 @@ export class DiskCache {
           await fsPromises().rm(`${folder}/${name}`, { force: true, recursive: true }); // Half-written, when the process ended.
           continue;
         }
-        const stats = await stat(`${folder}/${name}`);
+        const stats = await stat(`${folder}/${name}`).catch((error: unknown) => {
+          if (isAbsent(error)) return undefined; // Evicted by another process.
+          throw error;
+        });
+        if (stats === undefined) continue;
         found.push({ name, entry: { sizeBytes: Number(stats.size), layout: undefined, touchedMs: Number(stats.mtimeMs) } });
       }
     }
@@ -125,7 +138,7 @@ export class DiskCache {
     if (sizeBytes > this.#bytesMax) return;
     this.#reservedBytes += sizeBytes;
     const name = `${part.group}-${part.index}`;
-    const temporary = `${this.#shardOf(name)}/${++this.#temporaryCount}.tmp`;
+    const temporary = `${this.#shardOf(name)}/${process.pid}-${++temporaryCount}.tmp`;
     try {
       await this.#makeRoom(0);
       await makeFolders(this.#shardOf(name));

@@ -10,6 +10,7 @@ import { abortable, isPumiceError, onAbort, PumiceError } from "../../base/mod.t
 import { isUuid, newUuid, type Uuid } from "../format/identifiers.ts";
 import { treesOf, type Manifest } from "../format/manifest.ts";
 import { readWal } from "../format/sst-reader.ts";
+import { momentOf, msSince, type Moment } from "../store/moment.ts";
 import { withRetry } from "../store/retry.ts";
 import { deleteCheckpoint, newCheckpoint, refreshCheckpoint } from "./checkpoints.ts";
 import { StoreContext } from "./context.ts";
@@ -61,9 +62,8 @@ const RELOADS_MAX = 5;
 
 interface OwnCheckpoint {
   readonly id: Uuid;
-  /** When it was made or renewed, by both clocks: one may jump, the other stand still while the machine sleeps. */
-  readonly wallMs: number;
-  readonly steadyMs: number;
+  /** When it was made or renewed. */
+  readonly since: Moment;
 }
 
 /** See the header of this file. */
@@ -264,16 +264,15 @@ export class DbReader {
   /** Makes its checkpoint when the tree has changed or somebody has deleted it, renews it at half of its life. One put of the manifest each. */
   private async withOwnCheckpoint(context: StoreContext, latest: Manifest): Promise<Manifest> {
     const { clock } = context;
-    const times = { wallMs: clock.now(), steadyMs: clock.monotonic() };
+    const since = momentOf(clock);
     const lifetimeMs = this.settings.checkpointLifetimeMs;
     const old = this.own;
     const isHeld = old !== undefined && latest.checkpoints.some(({ id }) => id === old.id);
     if (isHeld && this.manifest !== undefined && sameTree(latest, this.manifest)) {
-      const ageMs = Math.max(Math.abs(times.wallMs - old.wallMs), times.steadyMs - old.steadyMs);
-      if (ageMs < lifetimeMs / 2) return this.manifest;
+      if (msSince(old.since, clock) < lifetimeMs / 2) return this.manifest;
       try {
         await refreshCheckpoint(context, old.id, lifetimeMs);
-        this.own = { id: old.id, ...times };
+        this.own = { id: old.id, since };
         return this.manifest;
       } catch (error) {
         // Deleted since `latest` was read: another is made.
@@ -285,7 +284,7 @@ export class DbReader {
       const checkpoint = newCheckpoint(context, { lifetimeMs }, { id, manifestId: baseId + 1 });
       return { ...manifest, checkpoints: [...manifest.checkpoints.filter((each) => each.id !== old?.id && each.id !== id), checkpoint] };
     });
-    this.own = { id, ...times };
+    this.own = { id, since };
     return version.value;
   }
 }

@@ -9,6 +9,7 @@
  */
 import { EMPTY_BYTES, PumiceError } from "../../base/mod.ts";
 import { expectedBytes, SstWriter, type SstSettings } from "../format/sst-writer.ts";
+import { momentOf, msSince, type Moment } from "../store/moment.ts";
 import { createObject } from "../store/retry.ts";
 import type { StoreContext } from "./context.ts";
 import type { Memtable } from "./memtable.ts";
@@ -63,7 +64,7 @@ export class WalWriter {
   private running: Promise<void> | undefined;
   /** What was appended during a put is to follow it, although nobody waits for it. */
   private isWanted = false;
-  private epochCheckedAt: number;
+  private epochCheckedAt: Moment;
   /** Objects put so far. */
   files = 0;
 
@@ -81,7 +82,7 @@ export class WalWriter {
     this.mark = start.memtable.mark;
     this.markBytes = start.memtable.sizeBytes;
     this.durable = new SeqWaiters(start.seq);
-    this.epochCheckedAt = parts.context.clock.monotonic();
+    this.epochCheckedAt = momentOf(parts.context.clock);
   }
 
   /** Every row up to this is in the store. */
@@ -190,8 +191,8 @@ export class WalWriter {
     const outcome = await createObject(this.context.walStore, this.context.writePolicy, object);
     if (outcome === "taken") throw new PumiceError("LSM_FENCED", { what: "WAL object is another writer's", object: object.key });
     if (this.memory.length > OBJECT_BYTES_MAX * 2) this.memory = EMPTY_BYTES;
-    const now = this.context.clock.monotonic();
-    if (now - this.epochCheckedAt < EPOCH_TRUST_MS) return;
+    if (msSince(this.epochCheckedAt, this.context.clock) < EPOCH_TRUST_MS) return;
+    const now = momentOf(this.context.clock);
     await this.hooks.checkEpoch();
     this.epochCheckedAt = now;
   }

@@ -6,6 +6,7 @@
  * through the deletion, and counts as never written.
  */
 import { abortable, assert, fromUtf8, PumiceError, type ObjectStore } from "../../base/mod.ts";
+import { momentOf, msSince, type Moment } from "./moment.ts";
 import { idOf } from "./paths.ts";
 import { createObject, withRetry, withSignal, type CreateOutcome, type RetryPolicy } from "./retry.ts";
 
@@ -35,7 +36,7 @@ const STALE_AFTER_MS = 30_000;
 /** What is remembered of a sequence. */
 interface Memory<T> {
   latest: Versioned<T> | undefined;
-  refreshedAt: number;
+  refreshedAt: Moment;
   queue: Promise<unknown>;
   honoursBoundary: boolean;
   readonly listeners: Set<(version: Versioned<T>) => void>;
@@ -50,7 +51,7 @@ export class Sequence<T> {
     this.parts = parts;
     this.memory = memory ?? {
       latest: undefined,
-      refreshedAt: -Infinity,
+      refreshedAt: { wallMs: -Infinity, steadyMs: -Infinity },
       queue: Promise.resolve(),
       honoursBoundary: false,
       listeners: new Set(),
@@ -88,7 +89,7 @@ export class Sequence<T> {
 
   /** The version in force, or undefined if there is none. @throws STORE_UNAVAILABLE, LSM_CORRUPT, LSM_UNSUPPORTED */
   async refresh(attempt = 0): Promise<Versioned<T> | undefined> {
-    const started = this.parts.policy.clock.monotonic();
+    const started = momentOf(this.parts.policy.clock);
     const after = this.latest === undefined ? undefined : this.parts.key(this.latest.id);
     let newest = this.latest?.id ?? 0;
     await withRetry(this.parts.policy, async () => {
@@ -162,7 +163,7 @@ export class Sequence<T> {
   }
 
   private async updateNow(change: (value: T, id: number) => T | undefined, isClaim: boolean): Promise<Versioned<T>> {
-    if (this.parts.policy.clock.monotonic() - this.memory.refreshedAt > STALE_AFTER_MS) await this.refresh();
+    if (this.isStale) await this.refresh();
     for (let attempt = 0; attempt < CONFLICTS_MAX; attempt++) {
       const base = this.latest ?? (await this.refresh());
       assert(base !== undefined, "an update has a version to begin from");
@@ -209,14 +210,30 @@ export class Sequence<T> {
   private async put(id: number, value: T): Promise<CreateOutcome> {
     const object = { key: this.parts.key(id), body: this.parts.encode(value) };
     const outcome = await createObject(this.parts.store, this.parts.policy, object);
-    if (outcome === "taken" || !this.honoursBoundary) return outcome;
+    if (outcome === "taken") return outcome;
+    if (this.isStale && (await this.isOverrun(id))) return "taken";
+    if (!this.honoursBoundary) return outcome;
     return id <= (await this.boundary()) ? "taken" : outcome;
+  }
+
+  private get isStale(): boolean {
+    return msSince(this.memory.refreshedAt, this.parts.policy.clock) > STALE_AFTER_MS;
+  }
+
+  /**
+   * True if the version was put where an older one had been deleted: this process stood still between its look and its put. Then one with
+   * a higher id is older than it, by the store's own time; whatever was built on it would be younger.
+   */
+  private async isOverrun(id: number): Promise<boolean> {
+    const listed = await this.list();
+    const ours = listed.find((each) => each.id === id);
+    return listed.some((each) => each.id > id && each.lastModifiedMs < (ours?.lastModifiedMs ?? Infinity));
   }
 
   private remember(version: Versioned<T>): void {
     if (this.latest !== undefined && version.id <= this.latest.id) return;
     this.memory.latest = version;
-    this.memory.refreshedAt = this.parts.policy.clock.monotonic();
+    this.memory.refreshedAt = momentOf(this.parts.policy.clock);
     for (const listener of this.memory.listeners) listener(version);
   }
 }

@@ -4,7 +4,7 @@
  *
  * Filter and index lie side by side and are fetched with one ranged read. A block is fetched with its neighbours when a scan asks.
  */
-import { compareBytes, EMPTY_BYTES, PumiceError, type ObjectStore } from "../../base/mod.ts";
+import { compareBytes, EMPTY_BYTES, isPumiceError, PumiceError, type ObjectStore } from "../../base/mod.ts";
 import { readBlock, type Block } from "../format/block-reader.ts";
 import { readCompositeFilter, readUnsureFilter, type Filter } from "../format/bloom.ts";
 import type { Sealer } from "../format/compression.ts";
@@ -47,6 +47,13 @@ export interface TableMeta {
   readonly keys: IndexKeys;
   /** Undefined: the table has none that is known. */
   readonly filter: Filter | undefined;
+}
+
+/** A part of the object. */
+interface Section {
+  readonly start: number;
+  readonly length: number;
+  readonly isFresh: boolean;
 }
 
 interface CachedBlock extends CachedPart {
@@ -144,8 +151,10 @@ export class Table {
   async stats(): Promise<SstStats | undefined> {
     const { info } = this.ref;
     if (info.statsLength === 0) return undefined;
-    const raw = await this.section(info.statsOffset, info.statsLength);
-    return decodeStats(this.parts.sealer.unseal(raw, info.compression, { object: this.object, offset: info.statsOffset }), this.object);
+    return await this.checked(async (isFresh) => {
+      const raw = await this.section({ start: info.statsOffset, length: info.statsLength, isFresh });
+      return decodeStats(this.parts.sealer.unseal(raw, info.compression, { object: this.object, offset: info.statsOffset }), this.object);
+    });
   }
 
   /** Forgets all cached parts. */
@@ -169,12 +178,26 @@ export class Table {
     }
   }
 
+  /** What does not add up is read once more, past any cache: the fault may be the cache's, or the way's. */
+  private async checked<T>(read: (isFresh: boolean) => Promise<T>): Promise<T> {
+    try {
+      return await read(false);
+    } catch (error) {
+      if (!isPumiceError(error, "LSM_CORRUPT")) throw error;
+      return await read(true);
+    }
+  }
+
   private async readMeta(): Promise<TableMeta> {
     if (this.meta !== undefined) return this.meta.meta;
     this.parts.cache.misses++;
+    return await this.checked(async (isFresh) => await this.fetchMeta(isFresh));
+  }
+
+  private async fetchMeta(isFresh: boolean): Promise<TableMeta> {
     const { info } = this.ref;
     const start = info.filterLength > 0 ? info.filterOffset : info.indexOffset;
-    const bytes = await this.section(start, info.indexOffset + info.indexLength - start);
+    const bytes = await this.section({ start, length: info.indexOffset + info.indexLength - start, isFresh });
     const indexPlace = { object: this.object, offset: info.indexOffset };
     const index = decodeIndex(
       this.parts.sealer.unseal(bytes.subarray(info.indexOffset - start), info.compression, indexPlace),
@@ -204,8 +227,16 @@ export class Table {
     if (this.metaNow(loaded) === undefined) await this.loadMeta(loaded);
     const index = this.metaNow(loaded)?.index ?? [];
     this.parts.cache.misses++;
+    return await this.checked(async (isFresh) => await this.fetchBlocks(wanted, index, isFresh));
+  }
+
+  private async fetchBlocks(
+    wanted: { from: number; to: number; isCached: boolean },
+    index: readonly IndexEntry[],
+    isFresh: boolean,
+  ): Promise<Map<number, Block>> {
     const start = blockOffset(index, wanted.from, this.ref);
-    const bytes = await this.section(start, blockOffset(index, wanted.to, this.ref) - start);
+    const bytes = await this.section({ start, length: blockOffset(index, wanted.to, this.ref) - start, isFresh });
     const blocks = new Map<number, Block>();
     for (let i = wanted.from; i < wanted.to; i++) {
       const origin = { object: this.object, offset: blockOffset(index, i, this.ref) };
@@ -233,9 +264,10 @@ export class Table {
     this.parts.cache.add(part);
   }
 
-  private async section(start: number, length: number): Promise<Uint8Array> {
+  private async section(place: Section): Promise<Uint8Array> {
+    const { start, length } = place;
     const { store, policy } = this.parts;
-    const bytes = await withRetry(policy, async () => await this.readSection(store, start, length));
+    const bytes = await withRetry(policy, async () => await this.readSection(store, place));
     if (bytes === undefined) throw new PumiceError("LSM_MISSING", { object: this.object });
     if (bytes.length !== length) {
       throw damaged({
@@ -249,9 +281,9 @@ export class Table {
     return bytes;
   }
 
-  private async readSection(store: ObjectStore, start: number, length: number): Promise<Uint8Array | undefined> {
+  private async readSection(store: ObjectStore, { start, length, isFresh }: Section): Promise<Uint8Array | undefined> {
     try {
-      return await store.getRange(this.object, { start, end: start + length }, { signal: this.parts.policy.signal });
+      return await store.getRange(this.object, { start, end: start + length }, { signal: this.parts.policy.signal, isFresh });
     } catch (error) {
       if (!(error instanceof PumiceError) || error.code !== "STORE_RANGE") throw error;
       throw new PumiceError("LSM_CORRUPT", { object: this.object, what: "object is shorter than the manifest says", offset: start }, error);
