@@ -38,11 +38,25 @@ export interface Opened {
   readonly replayedRows: number;
 }
 
+/** Claims that somebody else's manifest may follow at once, before opening gives up. */
+const CLAIMS_MAX = 100;
 /** WAL objects read at a time. */
 const PREFETCH = 4;
 
-/** Opens the store, making it if there is none. @throws LSM_CORRUPT, LSM_MISSING, LSM_UNSUPPORTED, LSM_SEGMENTED, LSM_DOWNGRADE, LSM_INVALID, and LSM_FENCED if another opens it meanwhile */
+/** Opens the store, making it if there is none. @throws LSM_CORRUPT, LSM_MISSING, LSM_UNSUPPORTED, LSM_SEGMENTED, LSM_DOWNGRADE, LSM_INVALID, LSM_CONTENTION, and LSM_FENCED if another opens it meanwhile */
 export async function openForWriting(context: StoreContext, wanted: { compat: Profile | undefined; l0SstBytes: number }): Promise<Opened> {
+  for (let attempt = 0; attempt < CLAIMS_MAX; attempt++) {
+    const opened = await claimAndReplay(context, wanted);
+    if (opened !== undefined) return opened;
+  }
+  throw new PumiceError("LSM_CONTENTION", { root: context.paths.root, attempts: CLAIMS_MAX });
+}
+
+/** Undefined if it must be done again: then only an epoch and a fence have been spent. */
+async function claimAndReplay(
+  context: StoreContext,
+  wanted: { compat: Profile | undefined; l0SstBytes: number },
+): Promise<Opened | undefined> {
   const before = await loadOrCreate(context);
   checkWritable(before, context.paths.root);
   if (!before.initialized)
@@ -59,8 +73,11 @@ export async function openForWriting(context: StoreContext, wanted: { compat: Pr
   const epoch = claimed.value.writerEpoch;
   const listed = wals.reduce((most, wal) => Math.max(most, wal.id), 0);
   const fenceId = await fence(context, { epoch, profile, listed });
-  const manifest = (await context.manifests.refresh())?.value ?? claimed.value;
+  const { id, value: manifest } = (await context.manifests.refresh()) ?? claimed;
   checkEpoch(manifest, epoch);
+  // Beyond the claim there is a newer version. It may come of it; or it was there before, and the claim was put, after a long sleep, where
+  // garbage collection had made room. Then neither claim nor fence mean anything (SlateDB #1682).
+  if (id !== claimed.id) return undefined;
   return { ...(await replay(context, { manifest, fenceId, l0SstBytes: wanted.l0SstBytes, epoch })), profile };
 }
 
