@@ -15,7 +15,7 @@
  */
 import { isPumiceError, PumiceError } from "../../base/mod.ts";
 import type { StoreContext } from "../db/context.ts";
-import { checkOrder } from "../db/open.ts";
+import { checkOrder } from "../db/replay.ts";
 import type { Uuid } from "../format/identifiers.ts";
 import { decodeManifest, encodeManifest, type LsmTree, type Manifest, type SstRef } from "../format/manifest.ts";
 import { readWal } from "../format/sst-reader.ts";

@@ -9,14 +9,13 @@
 import { abortable, isPumiceError, onAbort, PumiceError } from "../../base/mod.ts";
 import { isUuid, newUuid, type Uuid } from "../format/identifiers.ts";
 import { treesOf, type Manifest } from "../format/manifest.ts";
-import { readWal } from "../format/sst-reader.ts";
 import { momentOf, msSince, type Moment } from "../store/moment.ts";
 import { withRetry } from "../store/retry.ts";
 import { deleteCheckpoint, newCheckpoint, refreshCheckpoint } from "./checkpoints.ts";
 import { StoreContext } from "./context.ts";
 import { Memtable } from "./memtable.ts";
-import { checkOrder, effectiveRows } from "./open.ts";
 import { checkChoice, NOT_CACHED, ownValue, Reads, type GetOptions, type ScanOptions } from "./reads.ts";
+import { replayWal } from "./replay.ts";
 import type { KeyValue, Scan } from "./scan.ts";
 import { LSM_DEFAULTS, type LsmComponents, type WaitOptions } from "./settings.ts";
 import type { View } from "./view.ts";
@@ -228,9 +227,8 @@ export class DbReader {
       const key = context.paths.wal(tail.walId + 1);
       const bytes = await withRetry(context.readPolicy, async () => await context.walStore.get(key, { signal: context.signal }));
       if (bytes === undefined) break;
-      const rows = readWal(bytes, key, context.sealer);
-      tail.walSeq = checkOrder(rows, tail.walSeq, key);
-      for (const row of effectiveRows(rows)) if (row.seq > manifest.lastL0Seq) tail.memtable.insert(row);
+      const target = { memtable: tail.memtable, aboveSeq: manifest.lastL0Seq, previousSeq: tail.walSeq };
+      tail.walSeq = replayWal({ object: key, bytes }, context.sealer, target).lastSeq;
       // With its rows, not at the end: should the next object fail, these are not read again.
       tail.walId++;
     }

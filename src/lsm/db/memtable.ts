@@ -53,12 +53,15 @@ export class Memtable {
     return this.rows === 0;
   }
 
-  /** Adds a copy of a row that is newer than every version of its key. */
+  /**
+   * Adds a copy of a row that is newer than every version of its key. One that has the sequence number of the newest, as it may be in another
+   * engine's batch, takes its place.
+   */
   insert(row: Row): void {
     const { arena } = this;
     const { key, createTs } = row;
-    const present = this.prepare(key, key.length, row.seq);
-    const ref = arena.add(row, present);
+    const present = this.prepare(key, key.length);
+    const ref = arena.add(row, this.olderThan(row.seq, present));
     this.enter(ref, present);
     this.account(ref, present);
     if (createTs !== undefined && createTs > this.lastTick) this.lastTick = createTs;
@@ -67,8 +70,8 @@ export class Memtable {
   /** The same with an entry of a block, which is no tombstone with a value. */
   insertEntry(entry: Entry): void {
     const { arena } = this;
-    const present = this.prepare(entry.key, entry.keyLength, entry.seq);
-    const ref = arena.addEntry(entry, present);
+    const present = this.prepare(entry.key, entry.keyLength);
+    const ref = arena.addEntry(entry, this.olderThan(entry.seq, present));
     this.enter(ref, present);
     this.account(ref, present);
     const createTs = arena.createTs(ref);
@@ -155,11 +158,17 @@ export class Memtable {
   }
 
   /** Makes room for the key in what all keys have in common, and finds it: the newest version there is. */
-  private prepare(key: Uint8Array, length: number, seq: number): RowRef {
+  private prepare(key: Uint8Array, length: number): RowRef {
     this.admit(key, length);
-    const present = this.find(key, length);
-    assert(present === NO_ROW || this.arena.seq(present) < seq, "a newer version has a higher sequence number");
-    return present;
+    return this.find(key, length);
+  }
+
+  /** The next older version of one with that sequence number, of which `present` is the newest there is. */
+  private olderThan(seq: number, present: RowRef): RowRef {
+    if (present === NO_ROW) return NO_ROW;
+    const presentSeq = this.arena.seq(present);
+    assert(presentSeq <= seq, "a newer version has a higher sequence number");
+    return presentSeq === seq ? this.arena.older(present) : present;
   }
 
   /** Makes the common prefix that of the key too. It only ever gets shorter, so this costs little over a table's life. */

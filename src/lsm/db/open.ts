@@ -6,18 +6,16 @@
  * 2. Timestamps never make replay fail: their maximum is taken. What can only be damage is refused: a gap in ids, a bad checksum, sequence
  *    numbers that go back or repeat from one object to the next.
  */
-import { assert, compareBytes, PumiceError, toHex } from "../../base/mod.ts";
-import { damaged } from "../format/damage.ts";
+import { assert, EMPTY_BYTES, PumiceError } from "../../base/mod.ts";
 import { allSsts, emptyManifest, type Manifest } from "../format/manifest.ts";
-import type { Row } from "../format/row.ts";
 import { decodeTracker, SequenceTracker } from "../format/sequence-tracker.ts";
-import { readWal } from "../format/sst-reader.ts";
 import { encodeFence } from "../format/sst-writer.ts";
 import { idOf } from "../store/paths.ts";
 import { createObject, withRetry } from "../store/retry.ts";
 import { checkWritable, type StoreContext } from "./context.ts";
 import type { FrozenMemtable } from "./flusher.ts";
 import { Memtable } from "./memtable.ts";
+import { replayWal, type WalObject } from "./replay.ts";
 import type { Profile } from "./settings.ts";
 
 /** What opening found and made. */
@@ -178,12 +176,11 @@ async function replay(context: StoreContext, range: ReplayRange): Promise<Omit<O
   let lastSeq = manifest.lastL0Seq;
   let lastTick = manifest.lastL0ClockTick;
   let replayedRows = 0;
-  for await (const { id, rows } of readWals(context, range)) {
-    for (const row of effectiveRows(rows)) {
-      if (row.seq <= manifest.lastL0Seq) continue;
-      memtable.insert(row);
-      replayedRows++;
-    }
+  let previousSeq = 0;
+  for await (const { id, wal } of readWals(context, range)) {
+    const taken = replayWal(wal, context.sealer, { memtable, aboveSeq: manifest.lastL0Seq, previousSeq });
+    previousSeq = taken.lastSeq;
+    replayedRows += taken.rows;
     lastSeq = Math.max(lastSeq, memtable.lastSeq);
     lastTick = Math.max(lastTick, memtable.lastTick);
     if (!memtable.isEmpty && memtable.lastTick > 0) tracker.record(memtable.lastSeq, Math.floor(memtable.lastTick / 1000));
@@ -194,10 +191,9 @@ async function replay(context: StoreContext, range: ReplayRange): Promise<Omit<O
   return { manifest, epoch, fenceId, memtable, frozen, lastSeq, lastTick, tracker, replayedRows };
 }
 
-/** WAL objects (replayAfterWalId, fence) in order, checked against each other. */
-async function* readWals(context: StoreContext, range: ReplayRange): AsyncGenerator<{ id: number; rows: Row[] }> {
+/** WAL objects (replayAfterWalId, fence) in order. */
+async function* readWals(context: StoreContext, range: ReplayRange): AsyncGenerator<{ id: number; wal: WalObject }> {
   const ahead: Promise<Uint8Array>[] = [];
-  let lastSeq = 0;
   let fetchId = range.manifest.replayAfterWalId + 1;
   for (let id = fetchId; id < range.fenceId; id++) {
     for (; fetchId < range.fenceId && ahead.length < PREFETCH; fetchId++) {
@@ -206,10 +202,7 @@ async function* readWals(context: StoreContext, range: ReplayRange): AsyncGenera
       promise.catch(() => undefined);
       ahead.push(promise);
     }
-    const key = context.paths.wal(id);
-    const rows = readWal((await ahead.shift()) ?? new Uint8Array(0), key, context.sealer);
-    lastSeq = checkOrder(rows, lastSeq, key);
-    yield { id, rows };
+    yield { id, wal: { object: context.paths.wal(id), bytes: (await ahead.shift()) ?? EMPTY_BYTES } };
   }
 }
 
@@ -220,37 +213,4 @@ async function fetchWal(context: StoreContext, id: number, epoch: number): Promi
   const latest = await context.manifests.refresh();
   if (latest !== undefined) checkEpoch(latest.value, epoch);
   throw new PumiceError("LSM_MISSING", { object: key, what: "gap in the WAL" });
-}
-
-/** Sequence numbers never go back in an object, and begin above those of the objects before. Gives the last. @throws LSM_CORRUPT */
-export function checkOrder(rows: readonly Row[], previous: number, object: string): number {
-  let last = previous;
-  rows.forEach((row, i) => {
-    const isGood = i === 0 ? row.seq > last : row.seq >= last;
-    if (!isGood || row.seq < 1) {
-      throw damaged({
-        object,
-        what: `sequence number goes back at row ${i}`,
-        expected: `${i === 0 ? "above" : "at least"} ${last}`,
-        found: row.seq,
-      });
-    }
-    last = row.seq;
-  });
-  return last;
-}
-
-/**
- * The rows of a WAL object that count: of several rows that one batch has of one key, the last. SlateDB 0.12 writes such batches where it
- * cannot fold a merge because the TTLs differ, and this is how it replays them.
- */
-export function effectiveRows(rows: readonly Row[]): readonly Row[] {
-  // Batches come sorted by key from every writer that we know: then one look at the neighbour is enough.
-  const isSorted = rows.every((row, i) => {
-    const before = rows[i - 1];
-    return before === undefined || before.seq !== row.seq || compareBytes(before.key, row.key) < 0;
-  });
-  if (isSorted) return rows;
-  const last = new Map(rows.map((row) => [`${row.seq} ${toHex(row.key)}`, row]));
-  return [...last.values()];
 }

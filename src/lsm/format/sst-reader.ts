@@ -1,6 +1,6 @@
 /** Reading SST files: the footer, and a WAL object whole. Compacted SSTs are read piecewise, by the places in their info (store/table-store.ts). */
 import { viewOf } from "../../base/mod.ts";
-import { readBlock } from "./block-reader.ts";
+import { readBlock, type BlockOrigin } from "./block-reader.ts";
 import { checkCrc, type Sealer } from "./compression.ts";
 import { damaged } from "./damage.ts";
 import { FlatReader } from "./flat-reader.ts";
@@ -36,21 +36,33 @@ export function readFooter(bytes: Uint8Array, object: string, sealer: Sealer): S
   return { info: readInfo(new FlatReader(object, encoded).root(), object), formatVersion };
 }
 
+/** The blocks of a WAL object, in order. */
+export interface WalBlocks {
+  readonly formatVersion: number;
+  readonly blocks: readonly { readonly raw: Uint8Array; readonly origin: BlockOrigin }[];
+}
+
 /** Rows of a WAL object in order. A fence (an object of no bytes, or an SST without rows) has none. @throws LSM_CORRUPT, LSM_UNSUPPORTED */
 export function readWal(bytes: Uint8Array, object: string, sealer: Sealer): Row[] {
-  if (bytes.length === 0) return [];
+  const { blocks, formatVersion } = readWalBlocks(bytes, object, sealer);
+  const rows: Row[] = [];
+  for (const { raw, origin } of blocks) for (const row of readBlock(raw, formatVersion, origin).rows()) rows.push(row);
+  return rows;
+}
+
+/** Blocks of a WAL object, their checksums verified; a fence has none. @throws LSM_CORRUPT, LSM_UNSUPPORTED */
+export function readWalBlocks(bytes: Uint8Array, object: string, sealer: Sealer): WalBlocks {
+  if (bytes.length === 0) return { formatVersion: 2, blocks: [] };
   const { info, formatVersion } = readFooter(bytes, object, sealer);
   const sectionEnd = info.indexOffset + info.indexLength;
   if (sectionEnd > bytes.length) throw damaged({ object, what: "index lies outside the object", offset: info.indexOffset });
   const place = { object, offset: info.indexOffset };
   const index = decodeIndex(sealer.unseal(bytes.subarray(info.indexOffset, sectionEnd), info.compression, place), object);
-  const rows: Row[] = [];
-  index.forEach((entry, i) => {
+  const blocks = index.map((entry, i) => {
     const end = index[i + 1]?.offset ?? info.filterOffset;
     const origin = { object, offset: entry.offset };
     if (end > info.indexOffset || end <= entry.offset) throw damaged({ ...origin, what: "block lies outside the data" });
-    const raw = sealer.unseal(bytes.subarray(entry.offset, end), info.compression, origin);
-    for (const row of readBlock(raw, formatVersion, origin).rows()) rows.push(row);
+    return { raw: sealer.unseal(bytes.subarray(entry.offset, end), info.compression, origin), origin };
   });
-  return rows;
+  return { formatVersion, blocks };
 }
