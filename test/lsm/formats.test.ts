@@ -59,7 +59,7 @@ test("a block gives back its rows, and a lookup what a search through them gives
       const block = readBlock(encoded, 2, origin);
       assert.deepEqual(block.rows(), rows);
       const cursor = new EntryCursor();
-      cursor.openBlock(encoded, encoded.length, origin);
+      cursor.openBlock(encoded, { start: 0, end: encoded.length }, origin);
       for (const each of rows) {
         assert.ok(cursor.next());
         assert.deepEqual(cursor.row(), each);

@@ -1,16 +1,18 @@
 /** Merging: reads the sources of a compaction, writes its outputs. Where it runs (this thread, another) is the executor's affair. */
 import { abortable, compareBytes } from "../../base/mod.ts";
+import { blockRoomBytes } from "../format/block-writer.ts";
 import { UlidSource, type Ulid } from "../format/identifiers.ts";
 import { ALL_KEYS, type KeyRange } from "../format/key-range.ts";
 import type { Manifest, SstRef } from "../format/manifest.ts";
 import type { Row } from "../format/row.ts";
 import { SST_VERSION, SstWriter, type SstSettings } from "../format/sst-writer.ts";
 import type { StoreContext } from "../db/context.ts";
-import { isSameKey } from "../db/merge-operator.ts";
 import { Pace } from "../db/pace.ts";
-import { retain, type RetentionRules } from "../db/retention.ts";
-import { openCursor } from "../db/view.ts";
+import type { RetentionRules } from "../db/retention.ts";
 import { createUnderNewKey } from "../store/retry.ts";
+import { isDisjoint } from "../store/tables.ts";
+import { commonLengthOf, MergeSource } from "./merge-source.ts";
+import { Merger } from "./merger.ts";
 
 /** A user's say in what compaction keeps. Asked only at the bottom of the tree, of values not newer than the oldest snapshot; what is dropped is gone for all. */
 export type CompactionFilter = (row: Row) => "keep" | "drop";
@@ -39,16 +41,28 @@ export interface CompactionExecutor {
   run(job: CompactionJob, progress: CompactionProgress, signal: AbortSignal): Promise<readonly SstRef[]>;
 }
 
-const READ_AHEAD_BYTES = 2_097_152;
+/** A source is read in pieces of up to this size, smaller ones if there are many: two of each are in memory. */
+const PIECE_BYTES_MAX = 2_097_152;
+const PIECE_BYTES_MIN = 262_144;
+const PIECES_BYTES_MAX = 33_554_432;
+/** How many entries are merged between two looks at the clock. */
+const ENTRIES_PER_LOOK = 1024;
+
+/** What may be chosen of an executor. */
+export interface ExecutorChoices {
+  readonly filter?: CompactionFilter | undefined;
+  /** Others on this thread get their turn after this, milliseconds. Default: Pace's. */
+  readonly pieceMs?: number | undefined;
+}
 
 /** Runs merges on this thread, in short pieces. */
 export class InlineExecutor implements CompactionExecutor {
   private readonly context: StoreContext;
-  private readonly filter: CompactionFilter | undefined;
+  private readonly choices: ExecutorChoices;
 
-  constructor(context: StoreContext, filter?: CompactionFilter) {
+  constructor(context: StoreContext, choices: ExecutorChoices = {}) {
     this.context = context;
-    this.filter = filter;
+    this.choices = choices;
   }
 
   async run(job: CompactionJob, progress: CompactionProgress, signal?: AbortSignal): Promise<readonly SstRef[]> {
@@ -57,61 +71,48 @@ export class InlineExecutor implements CompactionExecutor {
     const outputs = resumed.outputs.slice();
     const ulids = new UlidSource(context.random);
     ulids.observe(job.id);
-    let writer = new SstWriter("compacted", job.settings, context.sealer);
-    const close = async (): Promise<void> => {
-      const sst = await upload(context, writer, ulids);
-      progress.onBytes({ read: 0, written: sst.info.indexOffset + sst.info.indexLength });
-      outputs.push(sst);
-      writer = new SstWriter("compacted", job.settings, context.sealer);
-      await progress.onOutput(outputs);
-    };
-    for await (const rows of this.merged({ job, range: resumed.range, context }, progress)) {
-      for (const row of rows) writer.add(row);
-      // Between keys only: versions of one key stay in one SST.
-      if (writer.writtenBytes >= job.settings.maxSstBytes) await close();
-    }
-    if (!writer.isEmpty) await close();
-    return outputs;
-  }
-
-  /** The surviving versions of each key in turn. */
-  private async *merged(
-    { job, range, context }: { job: CompactionJob; range: KeyRange; context: StoreContext },
-    progress: CompactionProgress,
-  ): AsyncGenerator<readonly Row[]> {
-    const tree = context.tree({ ...job.sources, segments: [] }, false);
-    const readAhead = { cachesBlocks: false, readAheadBytesMax: READ_AHEAD_BYTES };
-    const cursor = openCursor({ memtables: [], ...tree }, { range, order: "ascending", readAhead });
-    const rules: RetentionRules = { ...job.rules, operator: context.operator };
-    const pace = new Pace(context.clock, context.signal);
-    let versions: Row[] = [];
-    let bytes = 0;
+    const { merger, blockMemory } = this.merger(job, resumed.range, context);
+    const pace = new Pace(context.clock, context.signal, this.choices.pieceMs);
+    const newWriter = (): SstWriter => new SstWriter("compacted", { ...job.settings, blockMemory }, context.sealer);
+    let writer = newWriter();
+    let bytesTold = 0;
     for (;;) {
-      while (!cursor.next()) await abortable(cursor.load(), context.signal);
-      const { row } = cursor;
-      const first = versions[0];
-      if (first !== undefined && (row === undefined || !isSameKey(first, row))) {
-        const kept = this.filtered(retain(versions, rules), rules);
-        if (kept.length > 0) yield kept;
-        versions = [];
+      const pause = merger.merge(writer, ENTRIES_PER_LOOK);
+      if (pause === "load") await abortable(merger.load(), context.signal);
+      if (pause === "rest" && !pace.isOver()) continue;
+      progress.onBytes({ read: merger.bytesRead - bytesTold, written: 0 });
+      bytesTold = merger.bytesRead;
+      if (pause === "rest") await pace.rest();
+      if (pause === "load" || pause === "rest") continue;
+      if (!writer.isEmpty) {
+        const sst = await upload(context, writer, ulids);
+        progress.onBytes({ read: 0, written: sst.info.indexOffset + sst.info.indexLength });
+        outputs.push(sst);
+        await progress.onOutput(outputs);
+        writer = newWriter();
       }
-      if (row === undefined) break;
-      bytes += row.key.length + row.value.length;
-      versions.push(row);
-      if (!pace.due()) continue;
-      progress.onBytes({ read: bytes, written: 0 });
-      bytes = 0;
-      await pace.rest();
+      if (pause === "end") return outputs;
     }
-    progress.onBytes({ read: bytes, written: 0 });
   }
 
-  private filtered(rows: Row[], rules: RetentionRules): Row[] {
-    const { filter } = this;
-    const only = rows[0];
-    if (filter === undefined || rows.length !== 1 || only === undefined || only.seq > rules.minSeq || only.kind !== 0) return rows;
-    // Above the bottom, an older version would come back to light: only at the bottom may a row vanish.
-    return rules.isBottom && filter(only) === "drop" ? [] : rows;
+  /** The merge, and the memory in which its blocks are to be made. */
+  private merger(job: CompactionJob, range: KeyRange, context: StoreContext): { merger: Merger; blockMemory: Uint8Array } {
+    const { l0, runs } = context.tree({ ...job.sources, segments: [] }, false);
+    const groups = [
+      ...l0.map((table) => [table]),
+      ...runs.flatMap(({ tables }) => (isDisjoint(tables) ? [tables] : tables.map((table) => [table]))),
+    ];
+    const pieceBytes = Math.max(PIECE_BYTES_MIN, Math.min(PIECE_BYTES_MAX, PIECES_BYTES_MAX / 2 / groups.length));
+    const commonLength = commonLengthOf(groups.flat());
+    const slotBytes = blockRoomBytes(job.settings.blockSizeBytes);
+    const buffer = new Uint8Array(slotBytes * (groups.length + 1));
+    const sources = groups.map((tables, age) => {
+      const slot = { buffer, start: slotBytes * (age + 1), end: slotBytes * (age + 2) };
+      return new MergeSource(tables, age, { range, pieceBytes, commonLength, slot });
+    });
+    const { filter } = this.choices;
+    const rules = { ...job.rules, operator: context.operator, filter, maxSstBytes: job.settings.maxSstBytes };
+    return { merger: new Merger(sources, rules), blockMemory: buffer };
   }
 }
 

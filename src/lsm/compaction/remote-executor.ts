@@ -14,6 +14,9 @@ type Reply =
   | { readonly kind: "done"; readonly outputs: readonly SstRef[] }
   | { readonly kind: "error"; readonly code: ErrorCode; readonly details: ErrorDetails };
 
+/** On a thread of its own nobody else waits for a turn: this is how often it tells how far it is. */
+const PIECE_MS = 200;
+
 /** See the header of this file. */
 export class RemoteExecutor implements CompactionExecutor {
   private readonly spawner: Spawner;
@@ -57,7 +60,7 @@ export class RemoteExecutor implements CompactionExecutor {
 /** The worker's side: merges the job that it is sent. `root` is the store's place in what `components` name. */
 export function serveCompaction(scope: WorkerScope, store: { readonly root: string; readonly components: LsmComponents }): void {
   const context = new StoreContext(store.root, store.components, { ...LSM_DEFAULTS, cacheBytes: 0 });
-  const executor = new InlineExecutor(context);
+  const executor = new InlineExecutor(context, { pieceMs: PIECE_MS });
   const progress: CompactionProgress = {
     onOutput: async (outputs) => scope.post({ kind: "output", outputs } satisfies Reply),
     onBytes: (counts) => scope.post({ kind: "bytes", ...counts } satisfies Reply),

@@ -111,7 +111,7 @@ export class Background {
   private newCompactor(context: StoreContext = this.context): Compactor {
     const settings = { ...this.settings, compactor: this.settings.compactor ?? COMPACTOR_DEFAULTS };
     const chosen = this.context.compaction;
-    const inline = new InlineExecutor(context, chosen.compactionFilter);
+    const inline = new InlineExecutor(context, { filter: chosen.compactionFilter });
     return new Compactor({
       context,
       settings,

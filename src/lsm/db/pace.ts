@@ -8,19 +8,26 @@ const CHECK_EVERY = 256;
 export class Pace {
   private readonly clock: Clock;
   private readonly signal: AbortSignal | undefined;
+  private readonly pieceMs: number;
   private calls = 0;
   private since: number;
 
-  constructor(clock: Clock, signal?: AbortSignal) {
+  constructor(clock: Clock, signal?: AbortSignal, pieceMs: number = PIECE_MS) {
     this.clock = clock;
     this.signal = signal;
+    this.pieceMs = pieceMs;
     this.since = clock.monotonic();
   }
 
   /** True if it is time to let others in. */
   due(): boolean {
     this.calls++;
-    return this.calls % CHECK_EVERY === 0 && this.clock.monotonic() - this.since >= PIECE_MS;
+    return this.calls % CHECK_EVERY === 0 && this.isOver();
+  }
+
+  /** The same for those who ask seldom. */
+  isOver(): boolean {
+    return this.clock.monotonic() - this.since >= this.pieceMs;
   }
 
   async rest(): Promise<void> {

@@ -46,10 +46,10 @@ export function replayWal(wal: WalObject, sealer: Sealer, target: ReplayTarget):
   const order = new OrderCheck(object, previousSeq);
   const cursor = new EntryCursor();
   for (const { raw, origin } of blocks) {
-    for (cursor.openBlock(raw, raw.length, origin); cursor.next();) order.next(cursor.seq, cursor.keyLength);
+    for (cursor.openBlock(raw, { start: 0, end: raw.length }, origin); cursor.next();) order.next(cursor.seq, cursor.keyLength);
   }
   for (const { raw, origin } of blocks) {
-    for (cursor.openBlock(raw, raw.length, origin); cursor.next();) {
+    for (cursor.openBlock(raw, { start: 0, end: raw.length }, origin); cursor.next();) {
       if (cursor.seq <= aboveSeq) continue;
       if (cursor.kind === TOMBSTONE && cursor.valueLength > 0) memtable.insert(cursor.row());
       else memtable.insertEntry(cursor);

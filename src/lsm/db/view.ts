@@ -4,7 +4,7 @@ import type { KeyRange } from "../format/key-range.ts";
 import type { Row } from "../format/row.ts";
 import { sipHash13 } from "../format/siphash.ts";
 import { MergeCursor, RunCursor, TableCursor, type Order, type ReadAhead, type RowCursor } from "../store/cursors.ts";
-import { overlaps, type Load, type Loaded, type Table } from "../store/tables.ts";
+import { isDisjoint, overlaps, type Load, type Loaded, type Table } from "../store/tables.ts";
 import type { Memtable } from "./memtable.ts";
 import { resolve, type ReadRules } from "./merge-operator.ts";
 
@@ -99,10 +99,6 @@ export function openCursor(view: View, way: ScanWay): MergeCursor {
 
 /** One cursor for the run; one per table if versions of a key lie in two of them, which other writers may do. */
 function runCursors(run: RunTables, way: ScanWay): RowCursor[] {
-  const isDisjoint = run.tables.every((table, i) => {
-    const next = run.tables[i + 1]?.ref.info.firstEntry;
-    return next === undefined || table.ref.info.lastEntry === undefined || compareBytes(table.ref.info.lastEntry, next) < 0;
-  });
-  if (isDisjoint) return [new RunCursor(run.tables, way.range, way)];
+  if (isDisjoint(run.tables)) return [new RunCursor(run.tables, way.range, way)];
   return run.tables.map((table) => new TableCursor(table, way.range, way));
 }

@@ -14,6 +14,9 @@ import { FLAG_CREATE, FLAG_EXPIRE, setTime, TOMBSTONE, type Row } from "./row.ts
 
 const RESTART_INTERVAL = 16;
 const SEQ_AND_FLAGS_BYTES = 9;
+/** Restart offsets are 16 bits. */
+const BLOCK_BYTES_MAX = 65_536;
+const SLACK_BYTES = 256;
 const U32 = 0x1_0000_0000;
 
 interface EntryHead {
@@ -27,6 +30,8 @@ export class BlockWriter {
   private readonly blockSizeBytes: number;
   private buffer: Uint8Array;
   private view: DataView;
+  /** Bytes of the buffer that are the writer's. */
+  private room: number;
   private length = 0;
   private restarts: number[] = [];
   private entries = 0;
@@ -34,9 +39,11 @@ export class BlockWriter {
   private keyBuffer: Uint8Array = new Uint8Array(64);
   private keyLength = 0;
 
-  constructor(blockSizeBytes: number) {
+  /** With a `buffer`, blocks are made at its beginning, as long as they are not larger than they should be: entries that lie in it too are cheaper to copy. */
+  constructor(blockSizeBytes: number, buffer?: Uint8Array) {
     this.blockSizeBytes = blockSizeBytes;
-    this.buffer = new Uint8Array(blockSizeBytes + 256);
+    this.room = blockRoomBytes(blockSizeBytes);
+    this.buffer = buffer ?? new Uint8Array(this.room);
     this.view = viewOf(this.buffer);
   }
 
@@ -99,19 +106,21 @@ export class BlockWriter {
       at += 2;
     }
     this.view.setUint16(at, this.restarts.length);
-    this.length = 0;
-    this.restarts = [];
-    this.entries = 0;
+    this.clear();
     return this.buffer.subarray(0, length);
   }
 
   /** The entries alone, without restarts, in memory of their own; the writer is empty again. */
   finishEntries(): Uint8Array {
     const entries = this.buffer.slice(0, this.length);
+    this.clear();
+    return entries;
+  }
+
+  private clear(): void {
     this.length = 0;
     this.restarts = [];
     this.entries = 0;
-    return entries;
   }
 
   /** Writes an entry up to its tail, for which there is room then. False if the entry does not fit. */
@@ -193,12 +202,25 @@ export class BlockWriter {
   }
 
   private reserve(bytes: number): void {
-    if (this.length + bytes <= this.buffer.length) return;
-    const grown = new Uint8Array(Math.max(this.buffer.length * 2, this.length + bytes));
+    if (this.length + bytes <= this.room) return;
+    const grown = new Uint8Array(Math.max(this.room * 2, this.length + bytes));
     grown.set(this.buffer.subarray(0, this.length));
     this.buffer = grown;
     this.view = viewOf(grown);
+    this.room = grown.length;
   }
+}
+
+/** How much of a buffer a writer of blocks of that size needs. */
+export function blockRoomBytes(blockSizeBytes: number): number {
+  return Math.min(blockSizeBytes, BLOCK_BYTES_MAX) + SLACK_BYTES;
+}
+
+/** The rows, in order, as entries without restarts: what a merge makes of a block of version 1. */
+export function rowsAsEntries(rows: readonly Row[]): Uint8Array {
+  const writer = new BlockWriter(Infinity);
+  for (const row of rows) writer.add(row, writer.sharedWithLast(row.key, row.key.length));
+  return writer.finishEntries();
 }
 
 function varintLength(value: number): number {

@@ -31,7 +31,8 @@ export interface SealedPlace {
 
 /** A decompressed section is at most this long: one larger can only be damage. */
 const SECTION_BYTES_MAX = 0x4000_0000;
-const CRC_BYTES = 4;
+/** Bytes of the checksum at the end of everything sealed. FROZEN. */
+export const CRC_BYTES = 4;
 
 /** Seals and unseals: stored = transform(compress(raw)) | CRC-32 u32 BE of what is before it. */
 export class Sealer {
@@ -56,7 +57,11 @@ export class Sealer {
 
   /** The raw bytes; a view into `stored` if there is neither codec nor transformer. @throws LSM_CORRUPT, LSM_UNSUPPORTED */
   unseal(stored: Uint8Array, compression: Compression, place: SealedPlace): Uint8Array {
-    const body = checkCrc(stored, this.crc32, place);
+    return this.decode(checkCrc(stored, this.crc32, place), compression, place);
+  }
+
+  /** The same of what is before the checksum, which was verified. @throws LSM_CORRUPT, LSM_UNSUPPORTED */
+  decode(body: Uint8Array, compression: Compression, place: SealedPlace): Uint8Array {
     try {
       const compressed = this.parts.transformer === undefined ? body : this.parts.transformer.decode(body);
       return compression === "none" ? compressed : this.codec(compression, place.object).decompress(compressed, SECTION_BYTES_MAX);

@@ -3,10 +3,10 @@
  * a buffer of the cursor's, and its tail, the bytes of the block after the key: value | seq u64 | flags u8 | [expire i64] | [create i64].
  * A tail is the same in every block, so that a merge copies it as it is. block-writer.ts draws the block.
  */
-import { EMPTY_BYTES, viewOf } from "../../base/mod.ts";
+import { EMPTY_BYTES } from "../../base/mod.ts";
 import type { BlockOrigin } from "./block-reader.ts";
 import { damaged } from "./damage.ts";
-import { FLAG_CREATE, FLAG_EXPIRE, FLAGS_KNOWN, getTime, kindOf, MERGE, TOMBSTONE, type Row, type RowKind } from "./row.ts";
+import { FLAG_CREATE, FLAG_EXPIRE, FLAGS_KNOWN, kindOf, MERGE, TOMBSTONE, type Row, type RowKind } from "./row.ts";
 
 const U32 = 0x1_0000_0000;
 const KIND_FLAGS = TOMBSTONE | MERGE;
@@ -38,29 +38,27 @@ export class EntryCursor implements Entry {
   tailEnd = 0;
   valueLength = 0;
   flags = 0;
-  private view: DataView = viewOf(EMPTY_BYTES);
   private origin: BlockOrigin = { object: "", offset: 0 };
   /** The next entry, and the end of all. */
   private at = 0;
   private end = 0;
 
-  /** Begins the block in bytes [start, start + length). @throws LSM_CORRUPT */
-  openBlock(bytes: Uint8Array, length: number, origin: BlockOrigin): void {
-    const view = viewOf(bytes);
-    const count = length < 2 ? 0 : view.getUint16(length - 2);
-    const end = length - 2 - count * 2;
-    if (count === 0 || end <= 0) throw damaged({ ...origin, what: "block has a bad restart count" });
-    this.openEntries(bytes, end, origin);
-    if (bytes[0] !== 0) throw damaged({ ...origin, what: "block does not begin with a restart" });
+  /** Begins the block in bytes [start, end). @throws LSM_CORRUPT */
+  openBlock(bytes: Uint8Array, place: { readonly start: number; readonly end: number }, origin: BlockOrigin): void {
+    const { start, end } = place;
+    const count = end - start < 2 ? 0 : ((bytes[end - 2] as number) << 8) | (bytes[end - 1] as number);
+    const entriesEnd = end - 2 - count * 2;
+    if (count === 0 || entriesEnd <= start) throw damaged({ ...origin, what: "block has a bad restart count" });
+    if (bytes[start] !== 0) throw damaged({ ...origin, what: "block does not begin with a restart" });
+    this.openEntries(bytes, { start, end: entriesEnd }, origin);
   }
 
-  /** Begins entries that have no restarts after them. */
-  openEntries(bytes: Uint8Array, end: number, origin: BlockOrigin): void {
-    if (bytes !== this.bytes) this.view = viewOf(bytes);
+  /** Begins the entries in bytes [start, end), which have no restarts after them. */
+  openEntries(bytes: Uint8Array, place: { readonly start: number; readonly end: number }, origin: BlockOrigin): void {
     this.bytes = bytes;
     this.origin = origin;
-    this.at = 0;
-    this.end = end;
+    this.at = place.start;
+    this.end = place.end;
     this.keyLength = 0;
   }
 
@@ -99,26 +97,26 @@ export class EntryCursor implements Entry {
   }
 
   get seq(): number {
+    const { bytes } = this;
     const at = this.tailAt + this.valueLength;
-    return this.view.getUint32(at) * U32 + this.view.getUint32(at + 4);
+    return u32At(bytes, at) * U32 + u32At(bytes, at + 4);
   }
 
   /** Undefined: never. */
   get expireTs(): number | undefined {
-    return (this.flags & FLAG_EXPIRE) === 0 ? undefined : getTime(this.view, this.tailAt + this.valueLength + 9);
+    return (this.flags & FLAG_EXPIRE) === 0 ? undefined : timeAt(this.bytes, this.tailAt + this.valueLength + 9);
   }
 
   /** The entry as a row of its own memory. */
   row(): Row {
     const { kind } = this;
-    const hasExpiry = (this.flags & FLAG_EXPIRE) !== 0;
-    const createAt = this.tailAt + this.valueLength + 9 + (hasExpiry ? 8 : 0);
+    const createAt = this.tailAt + this.valueLength + 9 + ((this.flags & FLAG_EXPIRE) === 0 ? 0 : 8);
     return {
       key: this.key.slice(0, this.keyLength),
       kind,
       value: kind === TOMBSTONE ? EMPTY_BYTES : this.bytes.slice(this.tailAt, this.tailAt + this.valueLength),
       seq: this.seq,
-      createTs: (this.flags & FLAG_CREATE) === 0 ? undefined : getTime(this.view, createAt),
+      createTs: (this.flags & FLAG_CREATE) === 0 ? undefined : timeAt(this.bytes, createAt),
       expireTs: this.expireTs,
     };
   }
@@ -143,6 +141,17 @@ export class EntryCursor implements Entry {
     }
     throw damaged({ ...this.origin, what: "varint is too long" });
   }
+}
+
+function u32At(bytes: Uint8Array, at: number): number {
+  return (
+    (((bytes[at] as number) << 24) | ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number)) >>> 0
+  );
+}
+
+/** An i64 BE; beyond 2^53 the nearest double. */
+function timeAt(bytes: Uint8Array, at: number): number {
+  return (u32At(bytes, at) | 0) * U32 + u32At(bytes, at + 4);
 }
 
 /** How the keys of two entries compare, as memcmp. */

@@ -59,6 +59,7 @@ export class FlatWriter {
   private maxAlignment = 1;
   /** Position (from the end) of each distinct vtable, by its bytes. */
   private readonly vtables = new Map<string, FlatOffset>();
+  private lastVtable: { readonly words: readonly number[]; readonly offset: FlatOffset } | undefined;
 
   /** A vector of bytes. */
   bytes(bytes: Uint8Array): FlatOffset {
@@ -94,18 +95,28 @@ export class FlatWriter {
 
   /** A table; `fields` in any order. */
   table(fields: readonly MaybeField[]): FlatOffset {
-    const present = fields.filter((field) => field !== undefined);
-    present.sort((left, right) => right.sizeBytes - left.sizeBytes || right.slot - left.slot);
-    const tail = this.used();
-    const places = new Map<number, FlatOffset>();
+    const present: FlatField[] = [];
     let slots = 0;
+    for (const field of fields) {
+      if (field === undefined) continue;
+      slots = Math.max(slots, field.slot + 1);
+      // Few fields, most often in order: sorted as they come.
+      let i = present.length;
+      for (; i > 0 && isLaidBefore(field, present[i - 1] as FlatField); i--) present[i] = present[i - 1] as FlatField;
+      present[i] = field;
+    }
+    const tail = this.used();
+    const words: number[] = [];
+    for (let i = 0; i < slots + 2; i++) words.push(0);
     for (const field of present) {
       this.pushField(field);
-      places.set(field.slot, this.used());
-      slots = Math.max(slots, field.slot + 1);
+      words[field.slot + 2] = this.used();
     }
     const start = this.pushU32(0);
-    const vtable = this.vtable({ slots, places, start, tableBytes: start - tail });
+    words[0] = 4 + slots * 2;
+    words[1] = start - tail;
+    for (let i = 2; i < words.length; i++) if (words[i] !== 0) words[i] = start - (words[i] as number);
+    const vtable = this.vtable(words);
     this.view.setInt32(this.buffer.length - start, vtable - start, true);
     return start;
   }
@@ -117,20 +128,19 @@ export class FlatWriter {
     return this.buffer.slice(this.head);
   }
 
-  private vtable(shape: { slots: number; places: ReadonlyMap<number, FlatOffset>; start: FlatOffset; tableBytes: number }): FlatOffset {
-    const sizeBytes = 4 + shape.slots * 2;
-    const words = [sizeBytes, shape.tableBytes];
-    for (let slot = 0; slot < shape.slots; slot++) {
-      const place = shape.places.get(slot);
-      words.push(place === undefined ? 0 : shape.start - place);
-    }
+  /** Where the vtable of those u16 is: the one there is already, if there is one. */
+  private vtable(words: readonly number[]): FlatOffset {
+    if (this.lastVtable !== undefined && isSame(words, this.lastVtable.words)) return this.lastVtable.offset;
     const identity = words.join();
-    const known = this.vtables.get(identity);
-    if (known !== undefined) return known;
-    this.reserve(sizeBytes);
-    words.forEach((word, i) => this.view.setUint16(this.head + i * 2, word, true));
-    this.vtables.set(identity, this.used());
-    return this.used();
+    let offset = this.vtables.get(identity);
+    if (offset === undefined) {
+      this.reserve(words.length * 2);
+      words.forEach((word, i) => this.view.setUint16(this.head + i * 2, word, true));
+      offset = this.used();
+      this.vtables.set(identity, offset);
+    }
+    this.lastVtable = { words, offset };
+    return offset;
   }
 
   private pushField(field: FlatField): void {
@@ -183,4 +193,13 @@ export class FlatWriter {
     }
     this.head -= sizeBytes;
   }
+}
+
+/** Larger fields lie first, then higher slots. */
+function isLaidBefore(left: FlatField, right: FlatField): boolean {
+  return left.sizeBytes !== right.sizeBytes ? left.sizeBytes > right.sizeBytes : left.slot > right.slot;
+}
+
+function isSame(left: readonly number[], right: readonly number[]): boolean {
+  return left.length === right.length && left.every((word, i) => word === right[i]);
 }

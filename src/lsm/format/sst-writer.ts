@@ -8,7 +8,7 @@
 import { assert, concat, EMPTY_BYTES, viewOf } from "../../base/mod.ts";
 import { BlockWriter } from "./block-writer.ts";
 import { BloomBuilder, encodeComposite } from "./bloom.ts";
-import { withCrc, type Compression, type Sealer } from "./compression.ts";
+import { CRC_BYTES, withCrc, type Compression, type Sealer } from "./compression.ts";
 import type { Entry } from "./entry-cursor.ts";
 import { FlatWriter } from "./flat-writer.ts";
 import { MERGE, TOMBSTONE, type Row } from "./row.ts";
@@ -33,6 +33,14 @@ export function expectedBytes(rowsBytes: number): number {
   return Math.ceil(rowsBytes * 1.1) + 1024;
 }
 
+/** Memory that a writer is given. */
+export interface WriterMemory {
+  /** Where the file is built as far as that suffices, so that nothing is copied twice; it is the caller's again afterwards. */
+  readonly memory?: Uint8Array | undefined;
+  /** Blocks are made at its beginning: see BlockWriter. */
+  readonly blockMemory?: Uint8Array | undefined;
+}
+
 /** A finished SST. */
 export interface BuiltSst {
   readonly bytes: Uint8Array;
@@ -43,7 +51,6 @@ export interface BuiltSst {
 /** Finished bytes are collected in pieces of this size. */
 const PIECE_BYTES = 1_048_576;
 const FIRST_PIECE_BYTES = 4096;
-const CRC_BYTES = 4;
 
 /** Takes rows in order and gives the file, whole or in pieces. */
 export class SstWriter {
@@ -67,13 +74,12 @@ export class SstWriter {
   private lastSeq = 0;
   private blockFirstKey: Uint8Array = EMPTY_BYTES;
 
-  /** `settings.memory`: where the file is built as far as that suffices, so that nothing is copied twice; it is the caller's again afterwards. */
-  constructor(kind: "compacted" | "wal", settings: SstSettings & { readonly memory?: Uint8Array }, sealer: Sealer) {
+  constructor(kind: "compacted" | "wal", settings: SstSettings & WriterMemory, sealer: Sealer) {
     this.isWal = kind === "wal";
     this.settings = settings;
     this.piece = settings.memory ?? EMPTY_BYTES;
     this.sealer = sealer;
-    this.block = new BlockWriter(settings.blockSizeBytes);
+    this.block = new BlockWriter(settings.blockSizeBytes, settings.blockMemory);
     this.bloom = new BloomBuilder(settings.filterBitsPerKey);
   }
 

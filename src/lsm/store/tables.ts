@@ -7,7 +7,7 @@
 import { compareBytes, EMPTY_BYTES, isPumiceError, PumiceError, type ObjectStore } from "../../base/mod.ts";
 import { readBlock, type Block } from "../format/block-reader.ts";
 import { readCompositeFilter, readUnsureFilter, type Filter } from "../format/bloom.ts";
-import type { Sealer } from "../format/compression.ts";
+import { checkCrc, CRC_BYTES, type Sealer } from "../format/compression.ts";
 import { damaged } from "../format/damage.ts";
 import { comparePrefix, prefixNumber, sharedLength, type CommonPrefix } from "../format/key-prefix.ts";
 import { contains, type KeyRange } from "../format/key-range.ts";
@@ -145,6 +145,37 @@ export class Table {
     let mine = loaded.blocks.get(this);
     if (mine === undefined) loaded.blocks.set(this, (mine = new Map<number, Block>()));
     for (const [index, block] of blocks) mine.set(index, block);
+  }
+
+  /** The index, for who reads the whole table once: not cached, and without the filter. @throws LSM_CORRUPT, LSM_MISSING */
+  async readIndex(): Promise<readonly IndexEntry[]> {
+    if (this.meta !== undefined) return this.meta.meta.index;
+    const { info } = this.ref;
+    return await this.checked(async (isFresh) => {
+      const stored = await this.section({ start: info.indexOffset, length: info.indexLength, isFresh });
+      const place = { object: this.object, offset: info.indexOffset };
+      return decodeIndex(this.parts.sealer.unseal(stored, info.compression, place), this.object);
+    });
+  }
+
+  /** Blocks [from, to) of that index as they are stored, their checksums verified. @throws LSM_CORRUPT, LSM_MISSING */
+  async readStored(index: readonly IndexEntry[], from: number, to: number): Promise<Uint8Array> {
+    const start = blockOffset(index, from, this.ref);
+    return await this.checked(async (isFresh) => {
+      const bytes = await this.section({ start, length: blockOffset(index, to, this.ref) - start, isFresh });
+      for (let i = from; i < to; i++) {
+        const offset = blockOffset(index, i, this.ref);
+        const stored = bytes.subarray(offset - start, blockOffset(index, i + 1, this.ref) - start);
+        checkCrc(stored, this.parts.sealer.crc32, { object: this.object, offset });
+      }
+      return bytes;
+    });
+  }
+
+  /** The raw bytes of a block stored at `offset` whose checksum was verified; a view if there is neither codec nor transformer. @throws LSM_CORRUPT */
+  decode(stored: Uint8Array, offset: number): Uint8Array {
+    const body = stored.subarray(0, stored.length - CRC_BYTES);
+    return this.parts.sealer.decode(body, this.ref.info.compression, { object: this.object, offset });
   }
 
   /** Statistics, undefined if the SST has none. @throws LSM_CORRUPT, LSM_MISSING */
@@ -353,6 +384,14 @@ export function lastVisible({ info, visibleRange }: SstRef): Uint8Array | undefi
   const { lastEntry } = info;
   const end = visibleRange?.end;
   return end !== undefined && (lastEntry === undefined || compareBytes(end, lastEntry) < 0) ? end : lastEntry;
+}
+
+/** True if each table ends before the next begins. Other writers may leave versions of one key in two tables of a run. */
+export function isDisjoint(tables: readonly Table[]): boolean {
+  return tables.every((table, i) => {
+    const next = tables[i + 1]?.ref.info.firstEntry;
+    return next === undefined || table.ref.info.lastEntry === undefined || compareBytes(table.ref.info.lastEntry, next) < 0;
+  });
 }
 
 /** True if the table may hold a key of the range, by its bounds. */
