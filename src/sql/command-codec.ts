@@ -251,6 +251,9 @@ export function decodeCommand(bytes: Uint8Array): Command | RetiredCommand {
 
 const sqlTexts = new TextCache();
 
+/** Unit: bytes. */
+const SHORT_BYTES_MAX = 16;
+
 class CommandReader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
@@ -404,8 +407,26 @@ class CommandReader {
   }
 
   #text(): string {
+    const length = this.#u32();
+    const start = this.#take(length);
+    return this.#shortText(start, length) ?? this.#longText(start, length);
+  }
+
+  /** Short ASCII, of which most parameters are: the way to the decoder costs more. */
+  #shortText(start: number, length: number): string | undefined {
+    if (length > SHORT_BYTES_MAX) return undefined;
+    let text = "";
+    for (let i = start; i < start + length; i++) {
+      const code = this.#bytes[i] as number;
+      if (code > 127) return undefined;
+      text += String.fromCharCode(code);
+    }
+    return text;
+  }
+
+  #longText(start: number, length: number): string {
     try {
-      return fromUtf8(this.#blob());
+      return fromUtf8(this.#bytes.subarray(start, start + length));
     } catch (error) {
       if (error instanceof TypeError) return this.#fail();
       throw error;

@@ -164,9 +164,11 @@ export class EntryRunner {
       unit: 0,
       isOneUnit: command.transaction === true || command.script === true,
     };
-    // FTS keeps what was written in memory and writes it out at the next savepoint, inside whichever entry that is: so before each one.
-    this.#savepoint.run();
-    this.#release.run();
+    // FTS keeps what was written in memory and writes it out at the next savepoint, inside whichever entry that is: so before the next one.
+    if (this.#virtualWrites > 0) {
+      this.#savepoint.run();
+      this.#release.run();
+    }
     this.#enter.run(command.timeMs, BigInt.asIntN(64, command.seed), control.steps);
     const error = state.isOneUnit ? this.#runOneUnit(state) : this.#runEach(state);
     if (error !== undefined) return { results: "", error };
@@ -218,15 +220,14 @@ export class EntryRunner {
     const start = out.mark();
     if (!out.isEmpty) out.add(",");
     const empty = out.mark();
-    const isGood = this.#runText(state, sql, params);
+    const isGood = this.#runText(state, { sql, params, before: empty });
     // A text may look like a statement and be none: SQLite stops at a zero character.
     if (isSameMark(out.mark(), empty)) out.cutBack(start);
     return isGood;
   }
 
   /** One text: usually one statement. True if none failed. Its result is that of its last statement, or of the one that failed. */
-  #runText(state: RunState, sql: string, params: readonly SqlParam[]): boolean {
-    const before = state.out.mark();
+  #runText(state: RunState, { sql, params, before }: TextToRun): boolean {
     return runPieces(sql, params, (piece) => this.#runPiece(state, piece, before));
   }
 
@@ -278,7 +279,7 @@ export class EntryRunner {
     if (prepared.writesVirtual) this.#virtualWrites++;
     const isInSavepoint = this.#foreignKeys && !state.isOneUnit && !prepared.isReadOnly;
     if (isInSavepoint) this.#savepoint.run();
-    const mark = state.out.mark();
+    const mark = isInSavepoint ? state.out.mark() : undefined;
     try {
       this.#step(state, bound);
     } catch (error) {
@@ -295,7 +296,7 @@ export class EntryRunner {
     const isPending = (flags & FLAG_DEFERRED_FK) !== 0;
     if (isPending) {
       this.#undo(state, prepared.writesVirtual);
-      state.out.cutBack(mark);
+      if (mark !== undefined) state.out.cutBack(mark);
       this.#fail(state, FK_TEXT);
     }
     this.#release.run();
@@ -313,16 +314,16 @@ export class EntryRunner {
     const started = wanted.timings ? this.#monotonic() : 0;
     const seconds = wanted.timings ? (): number => (this.#monotonic() - started) / 1000 : undefined;
     const isRead = command.kind === "request" && prepared.isReadOnly;
-    this.#connection.running(mode, () => {
-      if (prepared.columns.length > 0 && (isRead || !prepared.isReadOnly || prepared.isExplain)) {
-        // A read is stepped to its end whether or not its rows are wanted: an error may come late, and budgets count every step.
-        const rows = this.#connection.rows(prepared, params);
-        if (wanted.text) writeRows(out, rows, { columns: prepared.columns, format, seconds }, explainTooLong);
-        else exhaust(rows);
-        return;
-      }
-      const counts = prepared.statement.run(...params);
+    if (prepared.columns.length === 0 || (prepared.isReadOnly && !isRead && !prepared.isExplain)) {
+      const counts = this.#connection.run(prepared, params, mode);
       if (wanted.text) out.add(isRead ? "{}" : execJson(counts, format, seconds?.()));
+      return;
+    }
+    this.#connection.running(mode, () => {
+      // A read is stepped to its end whether or not its rows are wanted: an error may come late, and budgets count every step.
+      const rows = this.#connection.rows(prepared, params);
+      if (wanted.text) writeRows(out, rows, { columns: prepared.columns, format, seconds }, explainTooLong);
+      else exhaust(rows);
     });
   }
 
@@ -338,6 +339,13 @@ export class EntryRunner {
     if (!this.#connection.isTransaction) throw new Broken({ kind: "ended", unit, text });
     return text;
   }
+}
+
+interface TextToRun {
+  readonly sql: string;
+  readonly params: readonly SqlParam[];
+  /** Where its results begin. */
+  readonly before: TextMark;
 }
 
 interface BoundStatement {

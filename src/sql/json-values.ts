@@ -33,12 +33,18 @@ export function realJson(value: number): string {
   return value === 0 && 1 / value < 0 ? "-0" : String(value);
 }
 
+/** Digits of an integer. A number's are several times quicker to have than a bigint's. */
+export function integerText(value: bigint): string {
+  const number = Number(value);
+  return Number.isSafeInteger(number) ? String(number) : value.toString();
+}
+
 /** `value` of a column of `kind`, as JSON. */
 export function valueJson(value: StoredValue, kind: ColumnKind, blobArray: boolean): string {
   if (typeof value === "string") return kind === "date" ? `"${dateOfText(value)}"` : JSON.stringify(value);
   if (typeof value === "bigint") {
     if (kind === "boolean") return value > 0n ? "true" : "false";
-    return kind === "date" ? `"${dateOfInteger(value)}"` : value.toString();
+    return kind === "date" ? `"${dateOfInteger(value)}"` : integerText(value);
   }
   if (typeof value === "number") return realJson(value);
   if (value === null) return "null";

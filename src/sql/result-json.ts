@@ -6,7 +6,7 @@
  *     error  {"error":"…"}                                             objects, of a read: {"rows":[],"error":"…"}
  */
 import { type ColumnPlan, type FilledFormat, qualifyColumns } from "./column-plan.ts";
-import { realJson, type StoredValue, typeOfValue, valueJson } from "./json-values.ts";
+import { integerText, realJson, type StoredValue, typeOfValue, valueJson } from "./json-values.ts";
 import { TEXT_CHARS_MAX } from "./results.ts";
 import type { TextBuffer } from "./text-buffer.ts";
 
@@ -18,12 +18,12 @@ export interface ExecCounts {
 
 /** The result of such a statement. `seconds` is undefined unless timings were asked for. */
 export function execJson(counts: ExecCounts, format: FilledFormat, seconds: number | undefined): string {
-  let text = "";
-  if (counts.lastInsertRowid !== 0n) text = `,"last_insert_id":${counts.lastInsertRowid}`;
-  if (counts.changes !== 0n) text += `,"rows_affected":${counts.changes}`;
-  text += timeJson(seconds);
-  if (format.associative) text += ',"rows":null';
-  return `{${text.slice(1)}}`;
+  const rest = timeJson(seconds) + (format.associative ? ',"rows":null' : "");
+  const changes = counts.changes === 0n ? "" : `"rows_affected":${integerText(counts.changes)}`;
+  if (counts.lastInsertRowid !== 0n) {
+    return `{"last_insert_id":${integerText(counts.lastInsertRowid)}${changes === "" ? "" : ","}${changes}${rest}}`;
+  }
+  return changes === "" ? `{${rest.slice(1)}}` : `{${changes}${rest}}`;
 }
 
 /** The result of a statement that failed. */

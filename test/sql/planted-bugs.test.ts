@@ -38,8 +38,8 @@ const PLANTS: readonly Plant[] = [
   {
     name: "full-text writes are left to the next entry",
     file: "entry-runner.ts",
-    from: "    this.#savepoint.run();\n    this.#release.run();\n    this.#enter",
-    to: "    this.#enter",
+    from: "    if (this.#virtualWrites > 0) {\n      this.#savepoint.run();\n      this.#release.run();\n    }",
+    to: "",
   },
   {
     name: "statistics outlive a rollback",
@@ -81,8 +81,8 @@ const PLANTS: readonly Plant[] = [
   {
     name: "an own statement loses its mode",
     file: "connection.ts",
-    from: '      authorizer.mode = "own";\n      authorizer.running = false;',
-    to: "      authorizer.running = false;",
+    from: 'return prepared.statement.run(...params);\n    } finally {\n      authorizer.mode = "own";',
+    to: "return prepared.statement.run(...params);\n    } finally {",
   },
 ];
 
