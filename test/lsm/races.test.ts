@@ -289,3 +289,29 @@ test("a store that is closed while its compactor comes back is closed (life 157 
   const ends = closed.promise.then(() => true);
   assert.ok(await Promise.race([ends, clock.sleep(10_000).then(() => false)]), "it was closed");
 });
+
+test("a fence whose answer was lost is not taken for ours because another's has the same bytes", async () => {
+  const { components, store } = memoryWorld();
+  await (await openQuiet(components)).close();
+  let rival: Db | undefined;
+  let isLost = false;
+  const fence = `${String((await keysOf(store, "db/wal/")).length + 1).padStart(20, "0")}.sst`;
+  const racing = overriding(store, {
+    // After the newer writer has listed the WAL, and before it claims its epoch, the rival opens: its fence stands where the newer one will put its own.
+    async *list(prefix, ...rest) {
+      yield* store.list(prefix, ...rest);
+      if (prefix === "db/wal/") rival ??= await openQuiet(components);
+    },
+    putIf: async (key, ...rest) => {
+      if (isLost || !key.endsWith(fence)) return await store.putIf(key, ...rest);
+      isLost = true;
+      throw new PumiceError("STORE_UNAVAILABLE", { planted: "the put never arrived" });
+    },
+  });
+  await using newer = await openQuiet({ ...components, store: racing });
+  assert.ok(isLost && rival !== undefined && newer.status().writerEpoch > rival.status().writerEpoch);
+  await assert.rejects(rival.put(bytes("a"), bytes("lost?")), (error) => isPumiceError(error, "LSM_FENCED"));
+  await newer.put(bytes("b"), bytes("2"));
+  assert.equal(await newer.get(bytes("a")), undefined);
+  await rival.close();
+});

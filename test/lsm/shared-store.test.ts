@@ -2,8 +2,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isPumiceError, type MemoryObjectStore } from "../../src/base/mod.ts";
-import { Admin, cloneStore, Db, DbReader, WalReader, WriteBatch, type LsmComponents, type WalToken } from "../../src/lsm/mod.ts";
-import { bytes, keysOf, memoryWorld, openQuiet, text } from "./support/world.ts";
+import {
+  Admin,
+  cloneStore,
+  Db,
+  DbReader,
+  decodeManifest,
+  WalReader,
+  WriteBatch,
+  type LsmComponents,
+  type WalToken,
+} from "../../src/lsm/mod.ts";
+import { bytes, keysOf, memoryWorld, openQuiet, overriding, text } from "./support/world.ts";
 
 const fails =
   (code: Parameters<typeof isPumiceError>[1]) =>
@@ -376,4 +386,37 @@ test("a compaction that fails, and garbage that cannot be collected, are told an
   await db.put(bytes("goes on"), bytes("1"));
   assert.equal(text(await db.get(bytes("k0015"))), "v15");
   assert.equal(db.status().closed, undefined);
+});
+
+test("an interrupted merge of L0s beside a run goes on with what it had made, above that run (SlateDB #1660)", async () => {
+  const { components, store } = memoryWorld();
+  const options = { gc: false, flushIntervalMs: 5, blockSizeBytes: 1024 } as const;
+  const compactor = { pollIntervalMs: 5, minSources: 3, maxSources: 100, maxSstBytes: 1000 };
+  const first = await Db.open("db", components, { ...options, compactor: { ...compactor, pollIntervalMs: 3_600_000, minSources: 100 } });
+  await fill(first, 0, 100);
+  await first.compact();
+  for (let i = 0; i < 2; i++) await fill(first, i * 50, i * 50 + 100);
+  await first.close();
+  // The process dies before the manifest that would commit the merge.
+  const dying = overriding(store, {
+    putIf: async (key, body, ...rest) => {
+      const isCommit = key.startsWith("db/manifest/") && decodeManifest(body, key).runs.length > 1;
+      return await (isCommit ? new Promise<never>(() => undefined) : store.putIf(key, body, ...rest));
+    },
+  });
+  const second = await Db.open("db", { ...components, store: dying }, { ...options, compactor });
+  void fill(second, 100, 200).catch(() => undefined);
+  const admin = new Admin("db", components);
+  const deadline = performance.now() + 10_000;
+  const outputs = async (): Promise<readonly string[]> =>
+    (await admin.readCompactions())?.value.compactions.find((each) => each.status === "running")?.outputs.map((sst) => sst.id) ?? [];
+  while ((await outputs()).length < 3 && performance.now() < deadline) await components.clock.sleep(1);
+  const made = await outputs();
+  await using third = await Db.open("db", components, { ...options, compactor });
+  while (third.manifest.runs.length < 2 && performance.now() < deadline) await components.clock.sleep(1);
+  const [newest, oldest] = third.manifest.runs;
+  assert.ok(newest !== undefined && oldest !== undefined && newest.id > oldest.id);
+  assert.equal(newest.ssts[0]?.id, made[0], "what was made is used");
+  assert.equal((await third.scan().toArray()).length, 200);
+  await assertSound(components);
 });
