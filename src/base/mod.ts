@@ -9,6 +9,7 @@ export * from "./duration.ts";
 export * from "./errors.ts";
 export * from "./file-system.ts";
 export * from "./memory-object-store.ts";
+export * from "./metrics.ts";
 export * from "./numbers.ts";
 export * from "./object-key.ts";
 export * from "./object-store.ts";

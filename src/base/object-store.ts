@@ -3,6 +3,7 @@
  * An error from a put leaves its outcome open: it may have happened. Read back before deciding.
  */
 import { assert } from "./assert.ts";
+import type { Metric } from "./metrics.ts";
 
 declare const etagBrand: unique symbol;
 /** The version of an object, opaque. Branded so that it is not confused with a key. */
@@ -78,4 +79,6 @@ export interface ObjectStore {
   putIf(key: string, body: Uint8Array, condition: PutCondition, options?: StoreOptions): Promise<PutResult>;
   /** No error if there is none. */
   delete(key: string, options?: StoreOptions): Promise<void>;
+  /** Numbers of its own, if it has any: shown with those of who uses it. */
+  metrics?(): readonly Metric[];
 }

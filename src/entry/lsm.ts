@@ -10,7 +10,16 @@ import { hostCodecs, nodeCrc32, openObjectStore, systemClock, systemRandom, thre
 import { Db, DbReader, RemoteExecutor, type LsmComponents, type LsmOptions, type ReaderOptions, type WaitOptions } from "../lsm/mod.ts";
 import type { CompactionWorkerInit } from "./lsm-compaction-worker.ts";
 
-export { isPumiceError, MemoryObjectStore, PumiceError, type ErrorCode, type ErrorKind, type ObjectStore } from "../base/mod.ts";
+export {
+  isPumiceError,
+  MemoryObjectStore,
+  PumiceError,
+  type ErrorCode,
+  type ErrorKind,
+  type Metric,
+  type ObjectStore,
+  prometheusText,
+} from "../base/mod.ts";
 export { CachingObjectStore, DiskCache, LocalObjectStore, openObjectStore, S3ObjectStore, s3FromEnvironment } from "../host/mod.ts";
 export * from "../lsm/mod.ts";
 

@@ -18,7 +18,7 @@ const examples = [...page.matchAll(/^## (.+)\n[^#]*?```ts\n([\s\S]*?)```/gm)].ma
 
 const PRELUDE = `
 import assert from "node:assert/strict";
-const { Admin, cloneStore, components, NOT_CACHED, openDb, openReader, WalReader, WriteBatch } = await import(${JSON.stringify(door)});
+const { Admin, cloneStore, components, NOT_CACHED, openDb, openReader, prometheusText, WalReader, WriteBatch } = await import(${JSON.stringify(door)});
 const utf8 = (text) => new TextEncoder().encode(text);
 const text = (bytes) => bytes && new TextDecoder().decode(bytes);
 `;

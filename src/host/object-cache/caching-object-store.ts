@@ -14,6 +14,7 @@ import {
   type ByteRange,
   type ETag,
   type ListOptions,
+  type Metric,
   type ObjectMeta,
   type ObjectStore,
   type PutCondition,
@@ -83,6 +84,23 @@ export class CachingObjectStore implements ObjectStore {
 
   get stats(): DiskCacheStats {
     return this.#cache.stats;
+  }
+
+  metrics(): readonly Metric[] {
+    const { hits, misses, damaged, evicted, unwritten, bytes, entries } = this.#cache.stats;
+    const metric = (kind: "counter" | "gauge", name: string, value: number, help: string): Metric => {
+      return { kind, name: `object_store_cache.${name}`, help, labels: {}, value };
+    };
+    return [
+      metric("counter", "part_access_count", hits + misses, "looks into the disk cache"),
+      metric("counter", "part_hit_count", hits, "looks that found their part"),
+      metric("counter", "damaged_count", damaged, "parts that were damaged on the disk"),
+      metric("counter", "evicted_keys", evicted, "parts that made room for others"),
+      metric("counter", "unwritten_count", unwritten, "parts that could not be written"),
+      metric("gauge", "cache_keys", entries, "parts on the disk"),
+      metric("gauge", "cache_bytes", bytes, "their bytes"),
+      ...(this.#store.metrics?.() ?? []),
+    ];
   }
 
   /** Waits for what is on its way to the disk. The store behind and the cache stay open: they are their openers'. */

@@ -42,6 +42,9 @@ export interface CompactorStats {
   readonly failed: number;
   readonly bytesRead: number;
   readonly bytesWritten: number;
+  readonly sstsWritten: number;
+  /** When the last one ended, seconds since 1970; 0: none yet. */
+  readonly lastCompletedS: number;
 }
 
 /** The sequence of compactions files of a store. */
@@ -73,7 +76,7 @@ export class Compactor {
   private readonly ulids: UlidSource;
   private readonly running = new Map<Ulid, { readonly spec: CompactionSpec; readonly done: Promise<void> }>();
   private epoch = 0;
-  private counts = { completed: 0, failed: 0, bytesRead: 0, bytesWritten: 0 };
+  private counts = { completed: 0, failed: 0, bytesRead: 0, bytesWritten: 0, sstsWritten: 0, lastCompletedS: 0 };
   private wake: () => void = () => undefined;
   private isStopped = false;
   private restUntilMs = -Infinity;
@@ -267,6 +270,7 @@ export class Compactor {
       const sources = sourcesOf(manifest, compaction.spec);
       const outputs = this.trivialMove(sources) ?? (await this.merge({ compaction, work }, manifest, sources));
       await this.commit({ compaction, work }, outputs);
+      this.counts.lastCompletedS = Math.floor(this.context.clock.now() / 1000);
       await this.setStatus(compaction.id, "completed", work);
     } catch (error) {
       if (!work.context.signal.aborted && !isPumiceError(error, "LSM_FENCED")) await this.setStatus(compaction.id, "failed", work);
@@ -288,7 +292,9 @@ export class Compactor {
       settings: { ...sstSettings(settings, profile), maxSstBytes: settings.compactor.maxSstBytes },
     };
     const progress: CompactionProgress = {
+      onRequests: (counts) => this.context.addRequests(counts),
       onOutput: async (outputs) => {
+        this.counts.sstsWritten++;
         await this.updateFile((all) => all.map((each) => (each.id === compaction.id ? { ...each, outputs } : each)), work);
       },
       onBytes: ({ read, written }) => {

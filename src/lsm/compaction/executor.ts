@@ -9,6 +9,7 @@ import { SST_VERSION, SstWriter, type SstSettings } from "../format/sst-writer.t
 import type { StoreContext } from "../db/context.ts";
 import { Pace } from "../db/pace.ts";
 import type { RetentionRules } from "../db/retention.ts";
+import type { RequestCounts } from "../store/counted-store.ts";
 import { createUnderNewKey } from "../store/retry.ts";
 import { isDisjoint } from "../store/tables.ts";
 import { commonLengthOf, MergeSource } from "./merge-source.ts";
@@ -33,6 +34,8 @@ export interface CompactionProgress {
   /** All outputs so far; the last is new. */
   onOutput(outputs: readonly SstRef[]): Promise<void>;
   onBytes(counts: { readonly read: number; readonly written: number }): void;
+  /** What was asked of the object store elsewhere, once, at the end. */
+  onRequests?(counts: RequestCounts): void;
 }
 
 /** Runs merges. */
@@ -111,7 +114,7 @@ export class InlineExecutor implements CompactionExecutor {
       return new MergeSource(tables, age, { range, pieceBytes, commonLength, slot });
     });
     const { filter } = this.choices;
-    const rules = { ...job.rules, operator: context.operator, filter, maxSstBytes: job.settings.maxSstBytes };
+    const rules = { ...job.rules, operator: context.operators.compact, filter, maxSstBytes: job.settings.maxSstBytes };
     return { merger: new Merger(sources, rules), blockMemory: buffer };
   }
 }

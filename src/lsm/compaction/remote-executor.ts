@@ -6,11 +6,13 @@ import { onAbort, PumiceError, type ErrorCode, type ErrorDetails, type Spawner, 
 import { StoreContext } from "../db/context.ts";
 import { LSM_DEFAULTS, type LsmComponents } from "../db/settings.ts";
 import type { SstRef } from "../format/manifest.ts";
+import type { RequestCounts } from "../store/counted-store.ts";
 import { InlineExecutor, type CompactionExecutor, type CompactionJob, type CompactionProgress } from "./executor.ts";
 
 type Reply =
   | { readonly kind: "output"; readonly outputs: readonly SstRef[] }
   | { readonly kind: "bytes"; readonly read: number; readonly written: number }
+  | { readonly kind: "requests"; readonly counts: RequestCounts }
   | { readonly kind: "done"; readonly outputs: readonly SstRef[] }
   | { readonly kind: "error"; readonly code: ErrorCode; readonly details: ErrorDetails };
 
@@ -40,6 +42,7 @@ export class RemoteExecutor implements CompactionExecutor {
         worker.onMessage((message) => {
           const reply = message as Reply;
           if (reply.kind === "bytes") progress.onBytes(reply);
+          else if (reply.kind === "requests") progress.onRequests?.(reply.counts);
           // In order, each after the one before: they are what a successor goes on from.
           else if (reply.kind === "output") noted = noted.then(async () => await progress.onOutput(reply.outputs));
           else if (reply.kind === "done") resolve(reply.outputs);
@@ -67,8 +70,12 @@ export function serveCompaction(scope: WorkerScope, store: { readonly root: stri
   };
   scope.onMessage((message) => {
     executor.run(message as CompactionJob, progress, context.signal).then(
-      (outputs) => scope.post({ kind: "done", outputs } satisfies Reply),
+      (outputs) => {
+        scope.post({ kind: "requests", counts: context.counts.requests } satisfies Reply);
+        scope.post({ kind: "done", outputs } satisfies Reply);
+      },
       (error: unknown) => {
+        scope.post({ kind: "requests", counts: context.counts.requests } satisfies Reply);
         const known = error instanceof PumiceError ? error : new PumiceError("WORKER_FAILED", { reason: String(error) });
         scope.post({ kind: "error", code: known.code, details: known.details } satisfies Reply);
       },

@@ -5,6 +5,7 @@ import { InlineExecutor } from "../compaction/executor.ts";
 import { SizeTieredPicker } from "../compaction/picker.ts";
 import { collectGarbage, type GcReport } from "../gc/gc.ts";
 import type { StoreContext } from "./context.ts";
+import type { GcTotals } from "./metrics.ts";
 import { COMPACTOR_DEFAULTS, GC_DEFAULTS, type LsmSettings, type Profile } from "./settings.ts";
 
 /** What the background tells the store. */
@@ -34,6 +35,7 @@ export class Background {
   private writes = 0;
   private compactionError: PumiceError | undefined;
   private gcError: PumiceError | undefined;
+  private collected: GcTotals = { runs: 0, checkpoints: 0, detached: 0, manifests: 0, compactions: 0, wals: 0, ssts: 0 };
 
   constructor(parts: { context: StoreContext; settings: LsmSettings; profile: Profile }, hooks: BackgroundHooks) {
     this.context = parts.context;
@@ -50,6 +52,11 @@ export class Background {
   /** What failed last in compaction alone. */
   get compactionFailure(): PumiceError | undefined {
     return this.compactionError;
+  }
+
+  /** What collection has deleted. */
+  get gcTotals(): GcTotals {
+    return this.collected;
   }
 
   get compactorStats(): CompactorStats | undefined {
@@ -92,7 +99,18 @@ export class Background {
 
   async collectGarbage(minAgeMs: number | undefined, signal?: AbortSignal): Promise<GcReport> {
     const ageMs = minAgeMs ?? this.settings.gc?.minAgeMs ?? GC_DEFAULTS.minAgeMs;
-    return await collectGarbage(this.context.scoped(signal), { minAgeMs: ageMs }, this.profile);
+    const report = await collectGarbage(this.context.scoped(signal), { minAgeMs: ageMs }, this.profile);
+    const total = this.collected;
+    this.collected = {
+      runs: total.runs + 1,
+      checkpoints: total.checkpoints + report.checkpoints,
+      detached: total.detached + report.detached,
+      manifests: total.manifests + report.manifests,
+      compactions: total.compactions + report.compactions,
+      wals: total.wals + report.wals,
+      ssts: total.ssts + report.ssts,
+    };
+    return report;
   }
 
   /** Lets nothing begin any more. Idempotent. */

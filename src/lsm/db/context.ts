@@ -1,5 +1,5 @@
 /** What everything that works on one store shares: its names, its manifest, its tables. */
-import { crc32, eitherSignal, PumiceError, toHex, type Clock, type ObjectStore, type Random } from "../../base/mod.ts";
+import { crc32, eitherSignal, PumiceError, toHex, type Clock, type Metric, type ObjectStore, type Random } from "../../base/mod.ts";
 import { Sealer } from "../format/compression.ts";
 import { decodeManifest, encodeManifest, isSegmented, type Manifest, type SstRef } from "../format/manifest.ts";
 import type { SstSettings } from "../format/sst-writer.ts";
@@ -7,8 +7,10 @@ import { BlockCache } from "../store/block-cache.ts";
 import { idOf, pathsOf, type Paths } from "../store/paths.ts";
 import { withRetry, type RetryPolicy } from "../store/retry.ts";
 import { Sequence } from "../store/sequence.ts";
-import { Table } from "../store/tables.ts";
+import { addRequests, countedStore, noRequests, type RequestCounts } from "../store/counted-store.ts";
+import { noTableCounts, Table } from "../store/tables.ts";
 import type { MergeOperator } from "./merge-operator.ts";
+import { contextMetrics, countedOperator, type ContextCounts } from "./metrics.ts";
 import type { LsmComponents, LsmSettings, Profile } from "./settings.ts";
 import type { View } from "./view.ts";
 
@@ -28,7 +30,10 @@ export class StoreContext {
   readonly random: Random;
   readonly sealer: Sealer;
   readonly cache: BlockCache;
+  /** The merge operator, for reads; `operators` has those for flushing and compaction. They count apart. */
   readonly operator: MergeOperator | undefined;
+  readonly operators: { readonly flush: MergeOperator | undefined; readonly compact: MergeOperator | undefined };
+  readonly counts: ContextCounts;
   readonly manifests: Sequence<Manifest>;
   /** For reads: gives up after a while. */
   readonly readPolicy: RetryPolicy;
@@ -56,15 +61,29 @@ export class StoreContext {
     this.components = components;
     this.limits = settings;
     this.paths = pathsOf(root);
-    this.store = components.store;
-    this.walStore = components.walStore ?? components.store;
+    this.counts = scope?.whole.counts ?? {
+      requests: noRequests(),
+      walRequests: components.walStore === undefined ? undefined : noRequests(),
+      tables: noTableCounts(),
+      operands: { read: 0, flush: 0, compact: 0 },
+    };
+    const { requests, walRequests } = this.counts;
+    this.store = scope?.whole.store ?? countedStore(components.store, requests, components.clock);
+    this.walStore =
+      scope?.whole.walStore ??
+      (components.walStore === undefined ? this.store : countedStore(components.walStore, walRequests ?? requests, components.clock));
     this.hasOwnWalStore = components.walStore !== undefined;
     this.clock = components.clock;
     this.random = components.random;
     const { hostCodecs, blockTransformer: transformer } = components;
     this.sealer = scope?.whole.sealer ?? new Sealer({ crc32: components.crc32 ?? crc32, hostCodecs, transformer });
     this.cache = scope?.whole.cache ?? components.cache ?? new BlockCache(settings.cacheBytes);
-    this.operator = components.mergeOperator;
+    const { operands } = this.counts;
+    this.operator = countedOperator(components.mergeOperator, operands, "read");
+    this.operators = {
+      flush: countedOperator(components.mergeOperator, operands, "flush"),
+      compact: countedOperator(components.mergeOperator, operands, "compact"),
+    };
     const signal = this.ownSignal;
     this.readPolicy = { clock: this.clock, attemptsMax: settings.readAttemptsMax, signal };
     const attemptsMax = (): number => (this.whole.isPatient ? Infinity : settings.readAttemptsMax);
@@ -88,6 +107,16 @@ export class StoreContext {
   /** What of compaction the components choose. */
   get compaction(): Pick<LsmComponents, "compactionExecutor" | "compactionPicker" | "compactionFilter"> {
     return this.components;
+  }
+
+  /** Numbers that readers and writers have in common. */
+  metrics(): Metric[] {
+    return contextMetrics(this.counts, this.cache.stats, this.components.store.metrics?.() ?? []);
+  }
+
+  /** Takes into account what another thread has asked of the object store for this one. */
+  addRequests(more: RequestCounts): void {
+    addRequests(this.counts.requests, more);
   }
 
   /** Another store beside this one, in the same object store. */
@@ -151,7 +180,7 @@ export class StoreContext {
         const paths = parent === undefined ? this.paths : pathsOf(parent);
         // What stays must not end with a call.
         const policy = isCurrent ? this.whole.readPolicy : this.readPolicy;
-        const parts = { store: this.store, sealer: this.sealer, cache: this.cache, policy };
+        const parts = { store: this.store, sealer: this.sealer, cache: this.cache, policy, counts: this.counts.tables };
         table = new Table(ref, paths.sst(ref.id), parts);
       }
       next.set(name, table);

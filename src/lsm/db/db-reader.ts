@@ -6,7 +6,7 @@
  *    lose a race with collection, in which case a read begins again on the newer state.
  * 2. A WAL object becomes visible whole.
  */
-import { abortable, isPumiceError, onAbort, PumiceError } from "../../base/mod.ts";
+import { abortable, isPumiceError, onAbort, PumiceError, type Metric } from "../../base/mod.ts";
 import { isUuid, newUuid, type Uuid } from "../format/identifiers.ts";
 import { treesOf, type Manifest } from "../format/manifest.ts";
 import { momentOf, msSince, type Moment } from "../store/moment.ts";
@@ -18,6 +18,7 @@ import { checkChoice, NOT_CACHED, ownValue, Reads, type GetOptions, type ScanOpt
 import { replayWal } from "./replay.ts";
 import type { KeyValue, Scan } from "./scan.ts";
 import { LSM_DEFAULTS, type LsmComponents, type WaitOptions } from "./settings.ts";
+import { readerMetrics } from "./metrics.ts";
 import type { View } from "./view.ts";
 
 /** How a reader keeps what it reads: by its own checkpoint, at a given one, or not at all. */
@@ -79,6 +80,7 @@ export class DbReader {
   private polling: Promise<void> = Promise.resolve();
   private loading: Promise<void> = Promise.resolve();
   private closing: Promise<void> | undefined;
+  private counts = { gets: 0, scans: 0, loads: 0 };
 
   /** Opens a store for reading. @throws LSM_NOT_FOUND, LSM_CHECKPOINT_NOT_FOUND, LSM_CORRUPT, LSM_UNSUPPORTED, LSM_INVALID */
   static async open(root: string, components: LsmComponents, options: ReaderOptions & WaitOptions = {}): Promise<DbReader> {
@@ -135,23 +137,32 @@ export class DbReader {
 
   /** The value of `key`, or undefined. */
   async get(key: Uint8Array, options?: GetOptions): Promise<Uint8Array | undefined> {
+    this.counts.gets++;
     return ownValue(await this.reads.row(key, options));
   }
 
   /** As get, without a promise, or NOT_CACHED. */
   getSync(key: Uint8Array): Uint8Array | undefined | typeof NOT_CACHED {
+    this.counts.gets++;
     const row = this.reads.rowSync(key);
     return row === NOT_CACHED ? row : ownValue(row);
   }
 
   /** Key, value and times. */
   async getRow(key: Uint8Array, options?: GetOptions): Promise<KeyValue | undefined> {
+    this.counts.gets++;
     return await this.reads.row(key, options);
   }
 
   /** Rows of a range. */
   scan(options: ScanOptions = {}): Scan {
+    this.counts.scans++;
     return this.reads.scan(options);
+  }
+
+  /** Numbers for monitoring, see docs/lsm.md; `prometheusText` makes text of them. Cheap. */
+  metrics(): Metric[] {
+    return [...readerMetrics({ ...this.counts, lastSeq: this.seq }), ...this.context.metrics()];
   }
 
   /** Looks for news now. */
@@ -219,6 +230,7 @@ export class DbReader {
   }
 
   private async loadNow(context: StoreContext, attempt: number): Promise<void> {
+    this.counts.loads++;
     const manifest = await this.latest(context);
     const isNewTree = this.manifest === undefined || !sameTree(manifest, this.manifest);
     const tail = isNewTree ? { memtable: new Memtable(), walId: manifest.replayAfterWalId, walSeq: 0 } : this.tail;

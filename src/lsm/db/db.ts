@@ -5,7 +5,7 @@
  * 1. One process writes: a newer writer's epoch or fence ends this one with LSM_FENCED.
  * 2. A commit is synchronous: nothing comes between its sequence number, its rows in WAL and memtable, and its visibility.
  */
-import { assert, EMPTY_BYTES, isPumiceError, onAbort, PumiceError } from "../../base/mod.ts";
+import { assert, EMPTY_BYTES, isPumiceError, onAbort, PumiceError, type Metric } from "../../base/mod.ts";
 import type { Uuid } from "../format/identifiers.ts";
 import type { Checkpoint, Manifest } from "../format/manifest.ts";
 import { MERGE, TOMBSTONE, VALUE, type Row } from "../format/row.ts";
@@ -18,6 +18,7 @@ import { sstSettings, StoreContext } from "./context.ts";
 import { Flusher, type FrozenMemtable } from "./flusher.ts";
 import { HybridClock } from "./hybrid-clock.ts";
 import { Memtable } from "./memtable.ts";
+import { noCounts, writerMetrics } from "./metrics.ts";
 import { checkEpoch, openForWriting, type Opened } from "./open.ts";
 import { Pins } from "./pins.ts";
 import { checkChoice, NOT_CACHED, ownValue, Reads, type GetOptions, type ReadSource, type ScanBounds, type ScanOptions } from "./reads.ts";
@@ -67,7 +68,7 @@ export class Db {
   private closing: Promise<void> | undefined;
   /** While closing: called when flushing waits for compactions that fail. */
   private onStuck: (() => void) | undefined;
-  private counts = { puts: 0, gets: 0, l0Flushes: 0, stalls: 0, backpressure: 0 };
+  private counts = noCounts();
   private readonly replayedRows: number;
 
   /** Opens the store under `root` for writing, and makes it if there is none. @throws LSM_CORRUPT, LSM_MISSING, LSM_UNSUPPORTED, LSM_DOWNGRADE, LSM_INVALID, LSM_FENCED */
@@ -243,12 +244,14 @@ export class Db {
 
   /** The rows of a range, in order. */
   scan(options: ScanOptions = {}): Scan {
+    this.counts.scans++;
     return this.reads.scan(options);
   }
 
   /** A view of this moment that stays as it is until it is closed. */
   snapshot(): Snapshot {
     this.checkOpen();
+    this.counts.snapshots++;
     return new Snapshot(this.source(this.lastSeq), this.lastSeq, this.pins.pin(this.lastSeq));
   }
 
@@ -256,6 +259,7 @@ export class Db {
   begin(isolation: Isolation = "serializable"): Transaction {
     this.checkOpen();
     checkChoice("isolation", isolation, ["serializable", "snapshot"]);
+    this.counts.transactions++;
     const host = {
       log: this.conflicts,
       room: (signal: AbortSignal | undefined) => (this.isFull ? this.waitForRoom(signal) : undefined),
@@ -290,6 +294,8 @@ export class Db {
     this.checkOpen();
     checkChoice("kind of flush", kind, ["wal", "memtable"]);
     options.signal?.throwIfAborted();
+    if (kind === "wal") this.counts.walFlushes++;
+    else this.counts.memtableFlushes++;
     if (kind === "wal" && this.wal !== undefined) {
       await this.wal.flush(options.signal);
       return;
@@ -303,6 +309,7 @@ export class Db {
   /** Keeps the state of this moment readable, for other processes too. Everything written before is in it. */
   async createCheckpoint(options: CheckpointOptions & WaitOptions = {}): Promise<Checkpoint> {
     this.checkOpen();
+    this.counts.checkpoints++;
     if (options.source === undefined) await this.flush("memtable", options);
     return await createCheckpoint(this.context.scoped(options.signal), options);
   }
@@ -369,8 +376,16 @@ export class Db {
       cache: this.context.cache.stats,
       compactor: this.background.compactorStats,
       backgroundError: this.background.failure,
+      memtableWriteBytes: this.counts.frozenWriteBytes + this.memtable.sizeBytes,
+      walBytes: this.wal?.bytes ?? 0,
+      walBufferBytes: this.wal?.pendingBytes ?? 0,
       ...this.counts,
     };
+  }
+
+  /** Numbers for monitoring, see docs/lsm.md; `prometheusText` makes text of them. Cheap. */
+  metrics(): Metric[] {
+    return [...writerMetrics(this.status(), this.manifest, this.background.gcTotals), ...this.context.metrics()];
   }
 
   /** The manifest as this writer knows it. */
@@ -453,6 +468,7 @@ export class Db {
     for (const row of rows) this.memtable.insert(row);
     this.wal?.append(handle.seq);
     this.counts.puts += rows.length;
+    this.counts.batches++;
     if (!this.conflicts.isIdle) {
       this.conflicts.note(
         handle.seq,
@@ -506,6 +522,8 @@ export class Db {
 
   private freeze(): void {
     if (this.memtable.isEmpty) return;
+    this.counts.freezes++;
+    this.counts.frozenWriteBytes += this.memtable.sizeBytes;
     const next = new Memtable();
     const walId = this.wal?.cutFor(next) ?? this.fenceId;
     this.frozen.push({ memtable: this.memtable, walId, tracker: this.tracker.encode() });
@@ -560,6 +578,7 @@ export class Db {
       onFlushed: (frozen) => {
         this.frozen = this.frozen.filter((each) => each !== frozen);
         this.counts.l0Flushes++;
+        this.counts.l0FlushBytes += frozen.memtable.sizeBytes;
         // The newest manifest, which may be a later one than that of the flush.
         this.currentView = this.makeView(this.manifest);
         this.flushed.advance(frozen.memtable.lastSeq);

@@ -71,7 +71,7 @@ export class Flusher {
     await this.waitForRoom();
     const { memtable } = frozen;
     const minSeq = this.hooks.minReadSeq() ?? memtable.lastSeq;
-    const rules: RetentionRules = { minSeq, tick: memtable.lastTick, isBottom: false, operator: this.context.operator };
+    const rules: RetentionRules = { minSeq, tick: memtable.lastTick, isBottom: false, operator: this.context.operators.flush };
     const built = await this.build(memtable, rules);
     const sst = await this.upload(built);
     await this.context.manifests.update((manifest) => {

@@ -39,7 +39,27 @@ export interface DbStatus {
   readonly backgroundError: PumiceError | undefined;
   /** Rows written. */
   readonly puts: number;
+  /** Commits. */
+  readonly batches: number;
   readonly gets: number;
+  readonly scans: number;
+  readonly snapshots: number;
+  readonly transactions: number;
+  /** Checkpoints asked for. */
+  readonly checkpoints: number;
+  /** Flushes of the WAL and of the memtable that were asked for. */
+  readonly walFlushes: number;
+  readonly memtableFlushes: number;
+  /** Memtables that were frozen. */
+  readonly freezes: number;
+  /** Bytes of rows written into memtables, estimated. */
+  readonly memtableWriteBytes: number;
+  /** Bytes of memtables that became L0s, estimated. */
+  readonly l0FlushBytes: number;
+  /** Bytes of WAL objects put. */
+  readonly walBytes: number;
+  /** Bytes that wait to become WAL objects. */
+  readonly walBufferBytes: number;
   readonly l0Flushes: number;
   /** Times that flushing waited for compaction. */
   readonly stalls: number;

@@ -67,6 +67,8 @@ export class WalWriter {
   private epochCheckedAt: Moment;
   /** Objects put so far. */
   files = 0;
+  /** Their bytes. */
+  bytes = 0;
 
   constructor(
     parts: { context: StoreContext; settings: SstSettings; hooks: WalHooks },
@@ -189,6 +191,7 @@ export class WalWriter {
     file.memtable.eachBetween(file.from, file.to, (entry) => writer.addEntry(entry));
     const object = { key: this.context.paths.wal(file.id), body: writer.finish().bytes };
     const outcome = await createObject(this.context.walStore, this.context.writePolicy, object);
+    this.bytes += object.body.length;
     if (outcome === "taken") throw new PumiceError("LSM_FENCED", { what: "WAL object is another writer's", object: object.key });
     if (this.memory.length > OBJECT_BYTES_MAX * 2) this.memory = EMPTY_BYTES;
     if (msSince(this.epochCheckedAt, this.context.clock) < EPOCH_TRUST_MS) return;

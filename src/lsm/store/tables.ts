@@ -24,6 +24,23 @@ export interface TableParts {
   readonly sealer: Sealer;
   readonly cache: BlockCache;
   readonly policy: RetryPolicy;
+  readonly counts: TableCounts;
+}
+
+/** What tables of one store count. A lookup that has to load begins again, and counts again. */
+export interface TableCounts {
+  metaHits: number;
+  metaMisses: number;
+  blockHits: number;
+  blockMisses: number;
+  filterNegative: number;
+  filterPositive: number;
+  filterFalsePositive: number;
+}
+
+/** Nothing counted yet. */
+export function noTableCounts(): TableCounts {
+  return { metaHits: 0, metaMisses: 0, blockHits: 0, blockMisses: 0, filterNegative: 0, filterPositive: 0, filterFalsePositive: 0 };
 }
 
 /** What one read has loaded: kept by it, so that a cache that is too small cannot make it load the same for ever. */
@@ -100,11 +117,29 @@ export class Table {
     if (!this.covers(key)) return false;
     const meta = this.metaNow(loaded);
     if (meta === undefined) return this.loadMeta;
-    if (meta.filter !== undefined && !meta.filter.mightContain(question.hash)) return false;
+    if (meta.filter === undefined) return this.search(meta, question, found, loaded);
+    const { counts } = this.parts;
+    if (!meta.filter.mightContain(question.hash)) {
+      counts.filterNegative++;
+      return false;
+    }
+    const before = found.length;
+    const result = this.search(meta, question, found, loaded);
+    if (found.length > before) counts.filterPositive++;
+    else if (result === false) counts.filterFalsePositive++;
+    return result;
+  }
+
+  private search(
+    meta: TableMeta,
+    { key, maxSeq }: { key: Uint8Array; maxSeq: number },
+    found: Row[],
+    loaded: Loaded | undefined,
+  ): boolean | Load {
     for (let i = meta.keys.firstBlock(key); i < meta.index.length; i++) {
       const block = this.blockNow(i, loaded);
       if (block === undefined) return async (target) => await this.loadBlocks({ from: i, to: i + 1, isCached: true }, target);
-      const end = block.lookup(key, question.maxSeq, found);
+      const end = block.lookup(key, maxSeq, found);
       if (end !== "end") return end === "found";
       const next = meta.index[i + 1];
       if (next !== undefined && compareBytes(next.firstKey, key) > 0) return false;
@@ -117,6 +152,7 @@ export class Table {
     if (this.meta !== undefined) {
       this.meta.wasUsed = true;
       this.parts.cache.hits++;
+      this.parts.counts.metaHits++;
       return this.meta.meta;
     }
     return loaded?.metas.get(this);
@@ -128,6 +164,7 @@ export class Table {
     if (cached !== undefined) {
       cached.wasUsed = true;
       this.parts.cache.hits++;
+      this.parts.counts.blockHits++;
       return cached.block;
     }
     return loaded?.blocks.get(this)?.get(index);
@@ -222,6 +259,7 @@ export class Table {
   private async readMeta(): Promise<TableMeta> {
     if (this.meta !== undefined) return this.meta.meta;
     this.parts.cache.misses++;
+    this.parts.counts.metaMisses++;
     return await this.checked(async (isFresh) => await this.fetchMeta(isFresh));
   }
 
@@ -258,6 +296,7 @@ export class Table {
     if (this.metaNow(loaded) === undefined) await this.loadMeta(loaded);
     const index = this.metaNow(loaded)?.index ?? [];
     this.parts.cache.misses++;
+    this.parts.counts.blockMisses++;
     return await this.checked(async (isFresh) => await this.fetchBlocks(wanted, index, isFresh));
   }
 
