@@ -8,7 +8,8 @@ import { Memtable } from "../../src/lsm/db/memtable.ts";
 import { ALL_KEYS } from "../../src/lsm/format/key-range.ts";
 import { Sealer } from "../../src/lsm/format/compression.ts";
 import { SstWriter } from "../../src/lsm/format/sst-writer.ts";
-import { bytes, memoryWorld, openQuiet, overriding, text } from "./support/world.ts";
+import { readFooter } from "../../src/lsm/format/sst-reader.ts";
+import { bytes, keysOf, memoryWorld, openQuiet, overriding, text } from "./support/world.ts";
 
 /** Resolves when `isReached` says so. */
 async function until(isReached: () => boolean, what: string): Promise<void> {
@@ -449,4 +450,63 @@ test("bytes that were damaged on their way are read once more, past any cache", 
   assert.equal(text(await db.get(bytes("k7"))), "v");
   assert.equal((await db.scan().toArray()).length, 100);
   assert.ok(damaged > 1);
+});
+
+test("a row that is given out is a plain object, wherever it came from, and can be spread and cloned", async () => {
+  const { components } = memoryWorld();
+  await using db = await openQuiet(components);
+  for (const isFlushed of [false, true]) {
+    await db.put(bytes("a"), bytes("1"), { ttl: { atMs: 2_000_000_000_000 } });
+    if (isFlushed) await db.flush("memtable");
+    const [scanned] = await db.scan().toArray();
+    const synchronous = db.scan().nextBatchSync(1).rows[0];
+    for (const row of [scanned, await db.getRow(bytes("a")), await db.snapshot().getRow(bytes("a")), synchronous]) {
+      if (row === undefined) continue;
+      const cloned = structuredClone({ ...row });
+      assert.deepEqual([text(cloned.key), text(cloned.value), cloned.expireTs], ["a", "1", 2_000_000_000_000]);
+      assert.deepEqual(Object.keys(row).sort(), ["createTs", "expireTs", "key", "kind", "seq", "value"]);
+    }
+  }
+});
+
+test("a source whose rows are out of order, although its checksums fit, is damage, and is not merged", async () => {
+  const { components, store } = memoryWorld();
+  const first = await openQuiet(components);
+  for (let round = 0; round < 2; round++) {
+    await first.write(new WriteBatch().put(bytes("b"), bytes("1")).put(bytes("~"), bytes("2")).put(bytes("\x7f"), bytes("3")));
+    await first.flush("memtable");
+  }
+  await first.close();
+  const victim = (await keysOf(store, "db/compacted/"))[0] as string;
+  const body = (await store.get(victim)) as Uint8Array;
+  // The one block is the object's beginning: its second key becomes one that lies before the first.
+  body[body.indexOf(0x7e)] = 0x61;
+  const { info } = readFooter(body, victim, new Sealer({ crc32: nodeCrc32 }));
+  const end = info.filterOffset - 4;
+  new DataView(body.buffer, body.byteOffset).setUint32(end, nodeCrc32(body.subarray(0, end), 0));
+  await store.put(victim, body);
+  await using db = await openQuiet(components);
+  const compactions = await keysOf(store, "db/compacted/");
+  await assert.rejects(db.compact(), (error) => isPumiceError(error, "LSM_CORRUPT") && error.message.includes("out of order"));
+  assert.deepEqual(await keysOf(store, "db/compacted/"), compactions);
+});
+
+test("a merge operator that throws in a compaction is told, whatever it throws", async () => {
+  const { components } = memoryWorld();
+  let isBroken = false;
+  const mergeOperator = {
+    merge: (_key: Uint8Array, _existing: Uint8Array | undefined, operand: Uint8Array) => {
+      if (isBroken) throw new TypeError("the user's");
+      return operand;
+    },
+  };
+  await using db = await Db.open("db", { ...components, mergeOperator }, { gc: false, compactor: { minSources: 2, pollIntervalMs: 5 } });
+  await db.merge(bytes("a"), bytes("1"));
+  await db.flush("memtable");
+  isBroken = true;
+  await db.merge(bytes("a"), bytes("2"));
+  await db.flush("memtable");
+  await until(() => isPumiceError(db.status().backgroundError, "WORKER_FAILED"), "the failure is told");
+  isBroken = false;
+  await until(() => db.status().backgroundError === undefined, "and so is its end");
 });

@@ -7,6 +7,7 @@
  * 2. Entries with equal key and sequence number are one.
  * 3. The versions of one key go into one SST: it is full only between keys.
  */
+import { PumiceError, toHex } from "../../base/mod.ts";
 import { retain, type RetentionRules } from "../db/retention.ts";
 import { compareKeys, type EntryCursor } from "../format/entry-cursor.ts";
 import { FLAG_EXPIRE, MERGE, TOMBSTONE, VALUE, type Row } from "../format/row.ts";
@@ -64,10 +65,12 @@ export class Merger {
       const { entry } = source;
       const { seq } = entry;
       if (source.number === this.lastNumber && this.isLastKey(entry)) {
+        if (seq > this.lastSeq) throw disorder(entry);
         if (!this.isSettled && seq !== this.lastSeq) this.judge(entry, seq, writer);
       } else {
         if (this.versions.length > 0) this.weigh(writer);
         if (writer.writtenBytes >= rules.maxSstBytes) return "full";
+        if (source.number <= this.lastNumber && this.isBehind(source)) throw disorder(entry);
         this.remember(source);
         this.isSettled = false;
         this.judge(entry, seq, writer);
@@ -124,6 +127,11 @@ export class Merger {
     return true;
   }
 
+  /** True if the entry's key is less than the last one; numbers that differ have told most of it. */
+  private isBehind(source: MergeSource): boolean {
+    return source.number < this.lastNumber || compareKeys(source.entry, { key: this.lastKey, keyLength: this.lastLength }) < 0;
+  }
+
   private remember(source: MergeSource): void {
     const { key, keyLength } = source.entry;
     if (keyLength > this.lastKey.length) this.lastKey = new Uint8Array(keyLength * 2);
@@ -174,4 +182,10 @@ function isBefore(left: MergeSource, right: MergeSource): boolean {
   if (left.number !== right.number) return left.number < right.number;
   const order = compareKeys(left.entry, right.entry) || right.entry.seq - left.entry.seq || left.age - right.age;
   return order < 0;
+}
+
+/** Checksums fit and yet the order does not: the writer of a source was at fault. Merging would spread it. */
+function disorder({ key, keyLength, seq }: EntryCursor): PumiceError {
+  const what = "rows of a source of the compaction are out of order; verify names the object";
+  return new PumiceError("LSM_CORRUPT", { what, key: toHex(key.subarray(0, Math.min(32, keyLength))), seq });
 }

@@ -1,5 +1,5 @@
 /** What goes on beside an open store: the flush interval, looking at the manifest, compaction, garbage collection. */
-import { isPumiceError, type PumiceError } from "../../base/mod.ts";
+import { isPumiceError, PumiceError } from "../../base/mod.ts";
 import { Compactor, type CompactorStats } from "../compaction/compactor.ts";
 import { InlineExecutor } from "../compaction/executor.ts";
 import { SizeTieredPicker } from "../compaction/picker.ts";
@@ -135,7 +135,7 @@ export class Background {
       settings,
       profile: this.profile,
       onEnd: (error) => {
-        if (!this.context.signal.aborted) this.compactionError = isPumiceError(error) ? error : undefined;
+        if (!this.context.signal.aborted) this.compactionError = asFailure(error);
       },
       picker: chosen.compactionPicker ?? new SizeTieredPicker(settings.compactor),
       executor: chosen.compactionFilter === undefined && chosen.compactionExecutor !== undefined ? chosen.compactionExecutor : inline,
@@ -214,4 +214,10 @@ export class Background {
       }),
     );
   }
+}
+
+/** What ended a compaction, told in our words: a user's merge operator or filter may throw anything. */
+function asFailure(error: unknown): PumiceError | undefined {
+  if (error === undefined || isPumiceError(error)) return error;
+  return new PumiceError("WORKER_FAILED", { name: "compaction", reason: error instanceof Error ? error.message : typeof error }, error);
 }

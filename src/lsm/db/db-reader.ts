@@ -151,7 +151,7 @@ export class DbReader {
   /** Key, value and times. */
   async getRow(key: Uint8Array, options?: GetOptions): Promise<KeyValue | undefined> {
     this.counts.gets++;
-    return await this.reads.row(key, options);
+    return await this.reads.keyValue(key, options);
   }
 
   /** Rows of a range. */

@@ -216,7 +216,7 @@ export class Db {
   /** Key, value, sequence number and times; the bytes are shared and must not be changed. */
   async getRow(key: Uint8Array, options?: GetOptions): Promise<KeyValue | undefined> {
     this.counts.gets++;
-    return await this.reads.row(key, options);
+    return await this.reads.keyValue(key, options);
   }
 
   /** The values of many keys, fetched side by side. */

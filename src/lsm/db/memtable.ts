@@ -152,9 +152,9 @@ export class Memtable {
     return this.arena.older(ref);
   }
 
-  /** The row. `key` is its key if there is a view of it already. */
-  row(ref: RowRef, key: Uint8Array | undefined): Row {
-    return this.arena.row(ref, key);
+  /** The row, a plain object. `key` is its key if there is a view of it already. */
+  plain(ref: RowRef, key: Uint8Array | undefined): Row {
+    return this.arena.plain(ref, key);
   }
 
   /** Makes room for the key in what all keys have in common, and finds it: the newest version there is. */
@@ -288,7 +288,7 @@ class MemtableCursor implements RowCursor {
     const older = this.version === NO_ROW ? NO_ROW : this.table.older(this.version);
     if (older !== NO_ROW) {
       this.version = older;
-      this.row = this.table.row(older, this.row?.key);
+      this.row = this.table.plain(older, this.row?.key);
       return true;
     }
     if (this.isStarted && this.newest === NO_ROW) return true;
@@ -298,7 +298,7 @@ class MemtableCursor implements RowCursor {
     } else if (this.isStarted) this.position.index += this.order === "ascending" ? 1 : -1;
     this.isStarted = true;
     const ref = this.table.at(this.position);
-    const row = ref === NO_ROW ? undefined : this.table.row(ref, undefined);
+    const row = ref === NO_ROW ? undefined : this.table.plain(ref, undefined);
     const isInside =
       row !== undefined && (this.order === "ascending" ? isBeforeEnd(this.range, row.key) : isAfterStart(this.range, row.key));
     this.row = isInside ? row : undefined;

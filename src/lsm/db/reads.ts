@@ -7,7 +7,8 @@ import { nothingLoaded } from "../store/tables.ts";
 import { Arena } from "./arena.ts";
 import type { Memtable } from "./memtable.ts";
 import type { ReadRules } from "./merge-operator.ts";
-import { Scan } from "./scan.ts";
+import { plainRow } from "./row-arena.ts";
+import { Scan, type KeyValue } from "./scan.ts";
 import { lookupNow, openCursor, type View } from "./view.ts";
 
 /** Answer of a synchronous read that would have to fetch something: ask again with a promise. */
@@ -96,6 +97,12 @@ export class Reads {
     const lookup = { key, maxSeq: source.maxSeq(options?.durability), rules: source.rules(), local: source.local };
     const result = lookupNow(source.view(), lookup, undefined);
     return typeof result === "function" ? NOT_CACHED : result;
+  }
+
+  /** The row that a reader sees as what its caller may keep, or undefined. */
+  async keyValue(key: Uint8Array, options: GetOptions | undefined): Promise<KeyValue | undefined> {
+    const row = await this.row(key, options);
+    return row === undefined ? undefined : plainRow(row);
   }
 
   /** The row that a reader sees, or undefined. */

@@ -128,6 +128,28 @@ export class RowArena {
     return new ArenaRow(this, ref, key);
   }
 
+  /** The record as a plain object. */
+  plain(ref: RowRef, key: Uint8Array | undefined): Row {
+    const { words, bytes, view } = this.chunk(ref);
+    const unit = ref & UNIT_MASK;
+    const head = words[unit + 1] as number;
+    if (head >= ASIDE_BIT) return plainRow(this.row(ref, key));
+    const flags = head >>> 16;
+    const keyAt = unit * UNIT_BYTES + HEADER_BYTES;
+    const valueAt = keyAt + (head & 0xffff);
+    const end = valueAt + (words[unit + 2] as number);
+    const timeAt = end + SEQ_AND_FLAGS_BYTES;
+    const hasExpiry = (flags & FLAG_EXPIRE) !== 0;
+    return {
+      key: key ?? bytes.subarray(keyAt, valueAt),
+      kind: kindOf(flags),
+      value: end === valueAt ? EMPTY_BYTES : bytes.subarray(valueAt, end),
+      seq: view.getUint32(end) * U32 + view.getUint32(end + 4),
+      createTs: (flags & FLAG_CREATE) === 0 ? undefined : getTime(view, hasExpiry ? timeAt + 8 : timeAt),
+      expireTs: hasExpiry ? getTime(view, timeAt) : undefined,
+    };
+  }
+
   /** >= 1. */
   seq(ref: RowRef): number {
     const { words, view } = this.chunk(ref);
@@ -325,6 +347,16 @@ class ArenaRow implements Row {
   get expireTs(): number | undefined {
     return this.arena.expireTs(this.ref);
   }
+}
+
+/**
+ * The row as a plain object. What leaves the engine must be one: it is spread, printed and sent to other threads, and held for long, when
+ * a row of an arena would take all the others with it.
+ */
+export function plainRow(row: Row): Row {
+  if (!(row instanceof ArenaRow)) return row;
+  const { key, kind, value, seq, createTs, expireTs } = row;
+  return { key, kind, value, seq, createTs, expireTs };
 }
 
 function tailBytes(valueLength: number, flags: number): number {

@@ -4,6 +4,7 @@ import { contains, isEmptyRange, type KeyRange } from "../format/key-range.ts";
 import { MERGE, type Row } from "../format/row.ts";
 import type { Order, RowCursor } from "../store/cursors.ts";
 import { isSameKey, resolve, type ReadRules } from "./merge-operator.ts";
+import { plainRow } from "./row-arena.ts";
 
 /** A key and its value as a reader sees them. */
 export interface KeyValue {
@@ -190,7 +191,7 @@ export class Scan implements AsyncIterable<KeyValue> {
         this.dispose();
         return true;
       }
-      if (row !== undefined) batch.push(row);
+      if (row !== undefined) batch.push(plainRow(row));
     }
     return true;
   }

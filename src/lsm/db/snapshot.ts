@@ -36,7 +36,7 @@ export class Snapshot {
 
   /** Key, value and times. */
   async getRow(key: Uint8Array, options?: GetOptions): Promise<KeyValue | undefined> {
-    return await this.reads.row(key, options);
+    return await this.reads.keyValue(key, options);
   }
 
   /** Rows of a range. */

@@ -184,7 +184,7 @@ export class Transaction {
 
   /** Key, value and times. */
   async getRow(key: Uint8Array, options?: GetOptions): Promise<KeyValue | undefined> {
-    return await this.reads.row(key, options);
+    return await this.reads.keyValue(key, options);
   }
 
   /** Rows of a range, the transaction's own writes among them. */

@@ -155,7 +155,7 @@ function timeAt(bytes: Uint8Array, at: number): number {
 }
 
 /** How the keys of two entries compare, as memcmp. */
-export function compareKeys(left: EntryCursor, right: EntryCursor): number {
+export function compareKeys(left: Pick<EntryCursor, "key" | "keyLength">, right: Pick<EntryCursor, "key" | "keyLength">): number {
   const a = left.key;
   const b = right.key;
   const length = Math.min(left.keyLength, right.keyLength);
