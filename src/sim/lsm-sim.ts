@@ -262,9 +262,10 @@ class Life {
     const { world } = this;
     const roll = world.below(100);
     const { db } = process;
-    if (roll < 38) this.write(process);
-    else if (roll < 44) this.transactions.begin(db);
-    else if (roll < 47) this.transactions.disturb(db);
+    if (roll < 34) this.write(process);
+    else if (roll < 42) {
+      for (let i = 1 + world.below(3); i > 0; i--) this.transactions.begin(db);
+    } else if (roll < 47) this.transactions.disturb(db);
     else if (roll < 55) this.readKey(process);
     else if (roll < 59) this.readMany(process);
     else if (roll < 67) this.readRange(process);

@@ -23,7 +23,8 @@ import {
 import { differenceOf, partOf, type LsmModel, type ModelState, type ModelWrite } from "./lsm-model.ts";
 import { LsmSimFailure, type LsmWorld } from "./lsm-world.ts";
 
-const KEYS = 8;
+/** Few, so that transactions meet. */
+const KEYS = 4;
 const ACCOUNTS = 6;
 const DEPOSIT = 100;
 /** Transactions at a time. */
@@ -116,7 +117,7 @@ export class TransactionWorkload {
     const trail = this.trail(db);
     const steps = 1 + this.world.below(6);
     for (let i = 0; i < steps; i++) {
-      if (this.world.chance(50)) await this.world.time.sleep(this.world.below(200));
+      if (this.world.chance(70)) await this.world.time.sleep(this.world.below(500));
       const roll = this.world.below(10);
       if (roll < 3) await this.readKey(trail, utf8(`${TX_PREFIX}${this.world.below(KEYS)}`));
       else if (roll < 5) await this.readRange(trail);
@@ -132,7 +133,7 @@ export class TransactionWorkload {
     const to = account(this.world.below(ACCOUNTS));
     const amount = 1 + this.world.below(20);
     const before = Number(fromUtf8((await this.readKey(trail, from)) ?? new Uint8Array(0)));
-    if (this.world.chance(50)) await this.world.time.sleep(this.world.below(100));
+    if (this.world.chance(50)) await this.world.time.sleep(this.world.below(400));
     this.write(trail, { key: from, kind: VALUE, value: utf8(String(before - amount)) });
     // Read after the write: a transfer to the same account sees what it took.
     const there = Number(fromUtf8((await this.readKey(trail, to)) ?? new Uint8Array(0)));

@@ -65,7 +65,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: "L03",
     bug: "replay takes rows in that are in L0",
-    patches: lsm("db/open.ts", "if (row.seq <= manifest.lastL0Seq) continue;", ""),
+    patches: lsm("db/open.ts", "aboveSeq: manifest.lastL0Seq,", "aboveSeq: 0,"),
     mayLive:
       "merge operands would count twice, were not every version below a memtable's oldest passed over: rows twice are one row for reads and compaction",
   },
@@ -78,14 +78,17 @@ export const MUTANTS: readonly Mutant[] = [
     id: "L05",
     bug: "fences are collected",
     patches: lsm("gc/gc.ts", "if (!(await this.isFence(meta))) data.push(meta.key);", "data.push(meta.key);"),
-    mayLive: "a sleeper puts where the fence was only if its own look at the epoch fails too (WAL invariant 3): two walls, one suffices",
   },
   {
     id: "L06",
     bug: "fences are collected, and a put after a long sleep is believed",
     patches: [
       ...lsm("gc/gc.ts", "if (!(await this.isFence(meta))) data.push(meta.key);", "data.push(meta.key);"),
-      ...lsm("db/wal-writer.ts", "if (now - this.epochCheckedAt < EPOCH_TRUST_MS) return;", "if (now > 0) return;"),
+      ...lsm(
+        "db/wal-writer.ts",
+        "if (msSince(this.epochCheckedAt, this.context.clock) < EPOCH_TRUST_MS) return;",
+        "if (msSince(this.epochCheckedAt, this.context.clock) < Infinity) return;",
+      ),
     ],
   },
   {

@@ -37,7 +37,10 @@ async function firstFailure(net: Caught["net"], seconds: number, live: (seed: nu
 function failingTest(): Caught | undefined {
   const here = fileURLToPath(new URL("..", import.meta.url));
   const files = TESTS.map((name) => join(here, `${name}.test.ts`));
-  const run = spawnSync(process.execPath, ["--test", "--test-reporter=tap", ...files], { encoding: "utf8", timeout: 300_000 });
+  const run = spawnSync(process.execPath, ["--test", "--test-force-exit", "--test-reporter=tap", ...files], {
+    encoding: "utf8",
+    timeout: 150_000,
+  });
   const failed = /^ *not ok \d+ - (.*)$/m.exec(run.stdout)?.[1];
   if (run.error === undefined && failed === undefined) return undefined;
   return { net: "tests", seed: 0, reason: failed ?? "they did not end" };
