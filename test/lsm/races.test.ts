@@ -315,3 +315,24 @@ test("a fence whose answer was lost is not taken for ours because another's has 
   assert.equal(await newer.get(bytes("a")), undefined);
   await rival.close();
 });
+
+test("a compactor that was taken over after its last output commits nothing", async () => {
+  const { components, store } = memoryWorld();
+  const isMade = (key: string, body: Uint8Array): boolean =>
+    key.startsWith("db/compactions/") &&
+    decodeCompactions(body, key).compactions.some((each) => each.status === "running" && each.outputs.length > 0);
+  const watched = interrupted(store, isMade, { run: async () => await new Admin("db", components).compact("everything") });
+  await using db = await openQuiet(
+    { ...components, store: watched },
+    { compactor: { pollIntervalMs: 3_600_000, minSources: 100, maxSources: 100 } },
+  );
+  for (let part = 0; part < 2; part++) {
+    for (let i = 0; i < 20; i++) db.putSync(bytes(`k${i}`), bytes(`${part}-${i}`));
+    await db.flush("memtable");
+  }
+  await assert.rejects(db.compact(), (error) => isPumiceError(error, "LSM_FENCED"));
+  const { value } = await new Admin("db", components).readManifest();
+  assert.deepEqual([value.l0.length, value.runs.length], [0, 1]);
+  assert.equal((await db.scan().toArray()).length, 20);
+  assert.deepEqual((await new Admin("db", components).verify()).findings, []);
+});
