@@ -126,7 +126,7 @@ test("a flush of an older writer that comes between a newer one's claim and its 
   await older.close();
 });
 
-test("a WAL object that an older writer puts between a newer one's claim and its fence is replayed", async () => {
+test("a WAL object that an older writer puts between a newer one's claim and its fence is replayed (SlateDB #1694)", async () => {
   const { components, store } = memoryWorld();
   const older = await openQuiet(components);
   const watched = interrupted(store, (key) => key.endsWith(".manifest"), {

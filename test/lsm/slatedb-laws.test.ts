@@ -3,10 +3,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isPumiceError, PumiceError, type ErrorCode } from "../../src/base/mod.ts";
 import { StoreContext } from "../../src/lsm/db/context.ts";
+import { COMPACTION_STATUSES, decodeCompactions, encodeCompactions } from "../../src/lsm/format/compactions.ts";
 import { encodeManifest, emptyManifest, withVersion } from "../../src/lsm/format/manifest.ts";
 import { decodeTracker } from "../../src/lsm/format/sequence-tracker.ts";
 import {
   Admin,
+  allSsts,
   type Db,
   DbReader,
   decodeManifest,
@@ -535,4 +537,72 @@ test("a value that codecs make longer is stored all the same (test_compression_o
     await db.flush("memtable");
     assert.deepEqual(await db.get(bytes("k")), value);
   }
+});
+
+test("version 1 of the compactions file says only what SlateDB 0.12 knows", () => {
+  const job = { id: "01M7Y5NT8TEP3MX7ANVX6EXAK5", spec: { l0: [], runs: [7, 3], destination: 3 }, outputs: [] } as const;
+  for (const status of COMPACTION_STATUSES) {
+    const content = { compactorEpoch: 1, compactions: [{ ...job, status }] };
+    assert.deepEqual(decodeCompactions(encodeCompactions(content, 2), "c").compactions, content.compactions);
+    if (status === "compacted" || status === "scheduled") assert.throws(() => encodeCompactions(content, 1), fails("LSM_UNSUPPORTED"));
+    else assert.deepEqual(decodeCompactions(encodeCompactions(content, 1), "c").compactions, content.compactions);
+  }
+});
+
+test("each id is written once, and a store of the 0.12 profile has nothing in it that SlateDB 0.12 cannot read, in a whole life", async () => {
+  const { components, store, clock } = memoryWorld({ mergeOperator: append });
+  const written = new Set<string>();
+  const once = (key: string): void => {
+    assert.ok(!written.has(key), `${key} is put twice`);
+    written.add(key);
+  };
+  const watched = overriding(store, {
+    put: async (key, ...rest) => {
+      once(key);
+      return await store.put(key, ...rest);
+    },
+    putIf: async (key, ...rest) => {
+      const result = await store.putIf(key, ...rest);
+      if (result.ok) once(key);
+      return result;
+    },
+  });
+  for (let life = 0; life < 4; life++) {
+    await using db = await openQuiet(
+      { ...components, store: watched },
+      { minFilterKeys: 5, blockSizeBytes: 1024, compactor: { pollIntervalMs: 5, minSources: 2, maxSstBytes: 2000 } },
+    );
+    for (let i = 0; i < 60; i++) {
+      await db.put(bytes(`k${(i * 7) % 40}`), bytes(`${life}-${i}`), { awaitDurable: false, ttl: i % 9 === 0 ? { afterMs: 5 } : "never" });
+      if (i % 8 === 0) await db.delete(bytes(`k${i}`), { awaitDurable: false });
+      if (i % 5 === 0) await db.merge(bytes(`m${i}`), bytes("x"), { awaitDurable: false });
+      if (i % 10 === 9) await db.flush("memtable");
+      clock.nowMs += 1;
+    }
+    await db.createCheckpoint({ name: `of life ${life}` });
+    await db.compact();
+    clock.nowMs += 86_400_000;
+    await db.put(bytes("late"), bytes("v"));
+    await db.flush("memtable");
+    await db.collectGarbage(0);
+  }
+  let looked = 0;
+  for (const key of await keysOf(store, "db/")) {
+    const body = (await store.get(key)) as Uint8Array;
+    looked++;
+    if (key.startsWith("db/manifest/")) {
+      const manifest = decodeManifest(body, key);
+      assert.equal(manifest.fileVersion, 1);
+      assert.deepEqual([manifest.segments, manifest.segmentExtractor], [[], undefined]);
+      for (const sst of allSsts(manifest)) {
+        assert.deepEqual([sst.formatVersion, sst.info.filterFormat, sst.viewId], [2, "legacy", sst.id]);
+        assert.ok(sst.info.filterOffset > 0 && sst.info.indexOffset === sst.info.filterOffset + sst.info.filterLength);
+      }
+      const ids = manifest.l0.map((sst) => sst.id);
+      assert.deepEqual(ids, ids.toSorted().reverse(), "L0s are newest first");
+    } else if (key.startsWith("db/compactions/")) assert.equal(decodeCompactions(body, key).fileVersion, 1);
+    else if (key.startsWith("db/wal/")) assert.ok(body.length >= 114, "no fence is without bytes");
+    else assert.ok(key.startsWith("db/compacted/"), key);
+  }
+  assert.ok(looked > 20 && written.size > 100, `${looked} objects of ${written.size}`);
 });
