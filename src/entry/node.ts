@@ -169,6 +169,7 @@ function worldOf(interrupts: InterruptSwitch, onFatal: (error: PumiceError) => v
     new Map([
       [WORKERS.log, entry("log-writer")],
       [WORKERS.apply, entry("apply-worker")],
+      [WORKERS.checkpoint, entry("checkpoint-worker")],
       [WORKERS.reader, entry("reader-worker")],
     ]),
   );

@@ -7,6 +7,7 @@ import { PumiceError, type Clock, type FileSystem, type Random, type Spawner, ty
 import type { ConfState, Entry } from "../raft/mod.ts";
 import type { ReaderWorkerInit, SqlWorkerInit } from "../sql/mod.ts";
 import { ApplyThread } from "./apply-thread.ts";
+import { CheckpointThread } from "./checkpoint-thread.ts";
 import type { Position } from "./checkpoints.ts";
 import type { DriverPorts } from "./driver-ports.ts";
 import { RaftDriver, type DriverState } from "./driver.ts";
@@ -17,7 +18,7 @@ import { Replica, type ReplicaSettings } from "./replica.ts";
 import type { BackupParts } from "./transfer.ts";
 
 /** Names under which the composition root registers the workers. */
-export const WORKERS = { log: "log", apply: "apply", reader: "reader" } as const;
+export const WORKERS = { log: "log", apply: "apply", checkpoint: "checkpoint", reader: "reader" } as const;
 
 /** Where a replica keeps what, and how it behaves. */
 export interface OpenSettings extends ReplicaSettings {
@@ -201,7 +202,21 @@ class Opening {
       temporaryPath: `${settings.temporaryFolder}/${name}`,
     });
     this.#driver = driver;
-    const parts = { clock, random, apply, readers: opened.readers, log, driver, defer, backup, onFatal, warn, applied: opened.applied };
+    const checkpointer = new CheckpointThread({ spawn: () => this.#spawn(WORKERS.checkpoint, settings.sql), failed: this.#fail });
+    const parts = {
+      clock,
+      random,
+      apply,
+      checkpointer,
+      readers: opened.readers,
+      log,
+      driver,
+      defer,
+      backup,
+      onFatal,
+      warn,
+      applied: opened.applied,
+    };
     this.#replica = new Replica(settings, parts);
     driver.campaign();
     driver.pump();

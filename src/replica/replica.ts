@@ -16,12 +16,14 @@ import {
   STEPS_MAX,
   STEPS_PER_MS,
   type ApplyEntry,
+  type CheckpointResult,
   type Command,
   type EntryResult,
   type ReadRequest as SqlRead,
   type SqliteStatus,
 } from "../sql/mod.ts";
 import type { ApplyThread } from "./apply-thread.ts";
+import type { CheckpointThread } from "./checkpoint-thread.ts";
 import { Checkpoints, type CheckpointCounts, type Position } from "./checkpoints.ts";
 import type { RoleChange } from "./driver-ports.ts";
 import type { RaftDriver } from "./driver.ts";
@@ -61,6 +63,7 @@ export interface ReplicaParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly apply: ApplyThread;
+  readonly checkpointer: CheckpointThread;
   readonly readers: ReaderPool;
   readonly log: LogThread;
   readonly driver: RaftDriver;
@@ -104,6 +107,8 @@ const HOUSEKEEPING_MS = 25;
 /** How long a close waits for what was accepted. Unit: ms. */
 const CLOSE_WAIT_MS = 10_000;
 const LINEARIZABLE_TIMEOUT_MS = 10_000;
+/** A WAL that a reader has let grow to so many times its limit is cut when it can be; else its file is written again from its beginning. */
+const OVERSIZE_FACTOR = 2;
 
 /** A replica of the database. Made by `openReplica`. */
 export class Replica {
@@ -137,7 +142,7 @@ export class Replica {
     this.#applied = parts.applied;
     this.#barrier = new ReadBarrier(() => parts.driver.readIndex());
     this.#checkpoints = new Checkpoints(settings.walLimitBytes, {
-      checkpoint: () => parts.apply.checkpoint("truncate"),
+      checkpoint: () => this.#checkpoint(),
       durable: (position) => this.#compact(position),
       interruptReads: (ms) => parts.readers.interruptOlderThan(ms),
     });
@@ -396,6 +401,15 @@ export class Replica {
     void Promise.all([this.#writerStatus.get(), this.#readerStatus.get()]).then(() => this.#ready.resolve());
   }
 
+  /** Most of it beside the apply thread, the rest in a pause. */
+  async #checkpoint(): Promise<CheckpointResult> {
+    const { apply, checkpointer } = this.#parts;
+    const full = await checkpointer.move();
+    if (full !== undefined) return { busy: true, full, logFrames: 0, checkpointedFrames: 0, durableIndex: 0 };
+    const isOversize = apply.walBytes > this.#settings.walLimitBytes * OVERSIZE_FACTOR;
+    return apply.checkpoint(isOversize ? "truncate" : "restart");
+  }
+
   #compact(position: Position): void {
     if (this.#state === "failed") return;
     this.#snapshot = position;
@@ -435,6 +449,7 @@ export class Replica {
       while (mayFinish() && this.#isClosing() && clock.monotonic() < deadlineMs) await clock.sleep(1);
     }
     await readers.close();
+    await this.#parts.checkpointer.close();
     await apply.close();
     await log.close();
     if (this.#state === "closing") this.#state = "closed";

@@ -2,6 +2,7 @@
 export { serveApply, type SqlWorkerWorld } from "./apply-service.ts";
 export * from "./backup-options.ts";
 export { isBlankSql, skipBlankSql } from "./blank.ts";
+export { Checkpointer, serveCheckpointer } from "./checkpointer.ts";
 export * from "./command.ts";
 export * from "./command-codec.ts";
 export { InlineReader } from "./inline-reader.ts";

@@ -60,8 +60,11 @@ export interface ApplyOutcome {
   readonly full: PumiceError | undefined;
 }
 
-/** "passive" moves what readers allow. "truncate" tries, after that, to make the `-wal` file empty; it declines instead of waiting. */
-export type CheckpointMode = "passive" | "truncate";
+/**
+ * "passive" moves what readers allow. After that, "restart" tries to have the WAL written from its beginning again, and "truncate" to make its
+ * file empty as well, which costs more, now and when it grows again; both decline instead of waiting.
+ */
+export type CheckpointMode = "passive" | "restart" | "truncate";
 
 /** What a checkpoint did. */
 export interface CheckpointResult {
@@ -84,6 +87,7 @@ interface Open {
   readonly runner: EntryRunner;
   readonly begin: StatementSync;
   readonly commit: StatementSync;
+  readonly walFrames: StatementSync;
 }
 
 /** What is known of an entry that is applied alone, from its earlier tries. */
@@ -398,7 +402,10 @@ export class StateMachine {
     try {
       const row = checkpointRow(connection, "PASSIVE");
       const isWhole = row.logFrames === row.checkpointedFrames;
-      return mode === "truncate" && isWhole ? checkpointRow(connection, "TRUNCATE") : row;
+      if (mode === "passive" || !isWhole) return row;
+      const last = checkpointRow(connection, mode);
+      if (!last.busy) this.#open.walFrames.get(1);
+      return last;
     } finally {
       connection.exec(`PRAGMA busy_timeout = ${LOCK_TIMEOUT_MS}`);
     }
@@ -410,9 +417,10 @@ export class StateMachine {
     this.#durableIndex = this.#applied.index;
   }
 
-  /** Bytes of the `-wal` file. */
+  /** Bytes of the WAL that are in use. Its file may be longer, from before it was begun anew. */
   walBytes(): number {
-    return this.#walFile()?.size() ?? 0;
+    const frames = Number(this.#open.walFrames.get(0)?.[0]);
+    return frames < 0 ? (this.#walFile()?.size() ?? 0) : frames * WAL_FRAME_BYTES;
   }
 
   /** Kept open: it is never replaced while a connection is open. Closing it drops no lock of SQLite's, as closing the main file would. */
@@ -451,6 +459,9 @@ export class StateMachine {
 /** Milliseconds that the writer waits for the lock of a foreign process before it gives up. */
 const LOCK_TIMEOUT_MS = 5000;
 
+/** A page and its header. */
+const WAL_FRAME_BYTES = 4096 + 24;
+
 function openConnection(options: StateMachineOptions): Open {
   const { path, extensionPath, foreignKeys = false, monotonic } = options;
   let connection: Connection | undefined;
@@ -459,6 +470,7 @@ function openConnection(options: StateMachineOptions): Open {
     const mode = connection.text("PRAGMA journal_mode = WAL");
     if (mode !== "wal") throw new PumiceError("SQL_MACHINE", { where: "open", journalMode: mode });
     connection.exec(`PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0; PRAGMA busy_timeout = ${LOCK_TIMEOUT_MS}`);
+    connection.text("SELECT pumice_watch_wal()");
     const table = new StateTable(connection);
     const runner = new EntryRunner(connection, { foreignKeys, monotonic });
     // Loads the schema: outside of every budget.
@@ -470,6 +482,7 @@ function openConnection(options: StateMachineOptions): Open {
       runner,
       begin: connection.own("BEGIN IMMEDIATE"),
       commit: connection.own("COMMIT"),
+      walFrames: connection.own("SELECT pumice_wal_frames(?)"),
     };
   } catch (error) {
     connection?.close();

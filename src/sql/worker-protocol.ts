@@ -61,6 +61,11 @@ export type ApplyResponse =
   | { readonly kind: "closed" }
   | { readonly kind: "fatal"; readonly error: WireError };
 
+/** From a checkpoint worker, for each message that it gets. After `fatal` the replica stops. */
+export type CheckpointerResponse =
+  | { readonly kind: "moved"; readonly full: WireError | undefined }
+  | { readonly kind: "fatal"; readonly error: WireError };
+
 /** To a reader worker. Ids are chosen by the sender. */
 export type ReaderRequest =
   | { readonly kind: "read"; readonly requests: readonly IdentifiedRead[] }

@@ -157,13 +157,19 @@ test("the WAL and the Raft log stay bounded under writes, also while a read hold
   const data = join(node.folder, "data");
   const walBytes = (): number => statSync(join(data, "db.sqlite-wal")).size;
   await write(150);
-  assert.ok(walBytes() < limit * 4, `the WAL has ${walBytes()} bytes`);
+  // The thread that checkpoints starts with the first one, and writes do not wait for it.
+  await eventually(async () => {
+    await write(5);
+    return walBytes() < limit * 4;
+  }, "the WAL is short");
   await eventually(() => Promise.resolve(bytesIn(join(data, "raft", "log")) < limit * 8), "the log is cut");
   const slow = node.call(queryPath(`SELECT (${ENDLESS}), name FROM t`, "&db_timeout=60s"));
   await write(500);
   assert.match((await slow).text, /interrupted/, "past the hard limit an old read is interrupted");
-  await write(30);
-  await eventually(() => Promise.resolve(walBytes() < limit * 4), "the WAL is short again");
+  await eventually(async () => {
+    await write(5);
+    return walBytes() < limit * 4;
+  }, "the WAL is short again");
 });
 
 test("a close finishes what was accepted", async () => {

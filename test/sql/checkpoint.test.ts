@@ -6,7 +6,7 @@ import { DatabaseSync } from "node:sqlite";
 import { test, type TestContext } from "node:test";
 import type { File, FileSystem } from "../../src/base/mod.ts";
 import { systemFiles } from "../../src/host/mod.ts";
-import { encodeCommand, StateMachine } from "../../src/sql/mod.ts";
+import { Checkpointer, encodeCommand, StateMachine } from "../../src/sql/mod.ts";
 import { command, Database, EXTENSION, openMachine, temporaryFolder } from "./support/database.ts";
 
 function open(context: TestContext): Database {
@@ -99,3 +99,46 @@ function recording(file: File, onSync: () => void): File {
     close: () => file.close(),
   };
 }
+
+test("what another connection has moved is left in place; a restart then takes little, the WAL is written from its beginning, and its file stays", (context) => {
+  const db = open(context);
+  for (let i = 0; i < 200; i++) db.execute(["INSERT INTO t VALUES(zeroblob(20000))"]);
+  const beside = new Checkpointer({ path: db.path, extensionPath: EXTENSION, foreignKeys: false });
+  context.after(() => beside.close());
+  const before = db.machine.walBytes();
+  assert.equal(beside.move(), undefined);
+  assert.equal(db.machine.walBytes(), before, "nothing is lost from the WAL by it");
+  db.execute(["INSERT INTO t VALUES(1)"]);
+  const row = db.machine.checkpoint("restart");
+  assert.deepEqual([row.busy, row.full, row.durableIndex], [false, undefined, db.machine.applied.index]);
+  assert.equal(db.machine.walBytes(), 0);
+  const file = statSync(`${db.path}-wal`).size;
+  assert.ok(file >= before);
+  db.execute(["INSERT INTO t VALUES(2)"]);
+  assert.ok(db.machine.walBytes() > 0 && db.machine.walBytes() < 10 * 4120);
+  assert.equal(statSync(`${db.path}-wal`).size, file);
+  db.reopen();
+  assert.match(db.execute(["SELECT count(*) FROM t"], { kind: "request" }), /\[\[222\]\]/);
+  assert.equal(db.machine.checkpoint("truncate").busy, false);
+  assert.equal(statSync(`${db.path}-wal`).size, 0);
+});
+
+test("a restart declines while a reader needs the WAL, and moving beside a writer and a reader harms neither", (context) => {
+  const db = open(context);
+  const beside = new Checkpointer({ path: db.path, extensionPath: EXTENSION, foreignKeys: false });
+  context.after(() => beside.close());
+  const reader = new DatabaseSync(db.path, { readOnly: true });
+  context.after(() => reader.close());
+  reader.exec("BEGIN");
+  assert.equal(reader.prepare("SELECT count(*) AS n FROM t").get()?.["n"], 20);
+  for (let i = 0; i < 50; i++) {
+    db.execute(["INSERT INTO t VALUES(zeroblob(9000))"]);
+    assert.equal(beside.move(), undefined);
+  }
+  assert.equal(db.machine.checkpoint("restart").busy, true);
+  assert.equal(reader.prepare("SELECT count(*) AS n FROM t").get()?.["n"], 20);
+  reader.exec("COMMIT");
+  assert.equal(beside.move(), undefined);
+  assert.equal(db.machine.checkpoint("restart").busy, false);
+  assert.equal(reader.prepare("SELECT count(*) AS n FROM t").get()?.["n"], 70);
+});

@@ -37,6 +37,7 @@ int sqlite3_pumice_init(sqlite3 *db, char **error, const sqlite3_api_routines *a
   memset(ctx, 0, sizeof *ctx);
   ctx->db = db;
   ctx->slot = -1;
+  ctx->walFrames = -1;
   pumiceSeed(ctx, 0);
   /* From here on the connection owns the context: SQLite calls freeContext even if this registration fails. */
   rc = sqlite3_create_function_v2(db, "pumice_extension", 0, SQLITE_UTF8 | SQLITE_DIRECTONLY, ctx, versionFunction, 0, 0, freeContext);

@@ -148,6 +148,29 @@ static void totalChangesFunction(sqlite3_context *call, int argc, sqlite3_value 
   sqlite3_result_int64(call, sqlite3_total_changes(ctx->db) - ctx->totalChangesBase);
 }
 
+static int onWal(void *arg, sqlite3 *db, const char *database, int frames) {
+  (void)db;
+  (void)database;
+  ((Context *)arg)->walFrames = frames;
+  return SQLITE_OK;
+}
+
+/* pumice_watch_wal(): from here on commits of this connection tell how long the WAL is. To be called after PRAGMA wal_autocheckpoint, which takes the place. */
+static void watchWalFunction(sqlite3_context *call, int argc, sqlite3_value **argv) {
+  Context *ctx = sqlite3_user_data(call);
+  (void)argc;
+  (void)argv;
+  sqlite3_wal_hook(ctx->db, onWal, ctx);
+}
+
+/* pumice_wal_frames(RESET): frames in the WAL, -1 if it is not known; 0 from now on, until the next commit, if RESET is not 0. */
+static void walFramesFunction(sqlite3_context *call, int argc, sqlite3_value **argv) {
+  Context *ctx = sqlite3_user_data(call);
+  (void)argc;
+  if (sqlite3_value_int(argv[0])) ctx->walFrames = 0;
+  sqlite3_result_int64(call, ctx->walFrames);
+}
+
 void pumiceReleaseSlot(Context *ctx) {
   if (ctx->slot >= 0) atomic_store(&slots[ctx->slot], 0);
   ctx->slot = -1;
@@ -175,7 +198,8 @@ int pumiceRegisterLimits(Context *ctx) {
       {"pumice_enter", 3, enterFunction},         {"pumice_leave", 0, leaveFunction},
       {"pumice_flags", 1, flagsFunction},         {"pumice_stop", 0, stopFunction},         {"pumice_disk_full", 0, diskFullFunction},
       {"pumice_deadline", 1, deadlineFunction},   {"pumice_handle", 0, handleFunction},     {"pumice_interrupt", 1, interruptFunction},
-      {"pumice_guard", 1, guardFunction},
+      {"pumice_guard", 1, guardFunction},         {"pumice_watch_wal", 0, watchWalFunction},
+      {"pumice_wal_frames", 1, walFramesFunction},
   };
   int rc = SQLITE_OK;
   size_t i;

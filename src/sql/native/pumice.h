@@ -44,6 +44,8 @@ struct Context {
   int64_t deadlineNs;
   int slot;
   int stop;
+  /* Frames in the WAL after this connection's last commit; -1: it has made none. */
+  sqlite3_int64 walFrames;
 };
 
 /* clock-vfs.c */
