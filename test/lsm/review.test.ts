@@ -510,3 +510,35 @@ test("a merge operator that throws in a compaction is told, whatever it throws",
   isBroken = false;
   await until(() => db.status().backgroundError === undefined, "and so is its end");
 });
+
+for (const lost of ["checkpoint", "WAL object"] as const) {
+  test(`a clone that stopped on the way, and whose ${lost} is gone when it is made again, begins with the latest state`, async () => {
+    const { components, store, clock } = memoryWorld();
+    await using db = await openQuiet(components);
+    await db.put(bytes("a"), bytes("1"));
+    await db.flush("memtable");
+    await db.put(bytes("b"), bytes("1"));
+    let isStopped = true;
+    const stopping = overriding(store, {
+      putIf: async (key, body, condition, options) => {
+        // After the child's first manifest, or after the parents are held.
+        const isHere = lost === "checkpoint" ? key === "db/manifest/00000000000000000005.manifest" : key.startsWith("copy/wal/");
+        if (isStopped && isHere) throw new PumiceError("STORE_REFUSED", { key });
+        return await store.putIf(key, body, condition, options);
+      },
+    });
+    await assert.rejects(cloneStore("db", "copy", { ...components, store: stopping }), (error) => isPumiceError(error, "STORE_REFUSED"));
+    isStopped = false;
+    for (let i = 0; i < 2; i++) {
+      clock.nowMs += 86_400_000;
+      await db.put(bytes("b"), bytes(`after ${i}`));
+      await db.flush("memtable");
+      await db.collectGarbage(1000);
+    }
+    await cloneStore("db", "copy", components);
+    await cloneStore("db", "copy", components);
+    await using copy = await Db.open("copy", components, { compactor: false, gc: false });
+    assert.deepEqual([text(await copy.get(bytes("a"))), text(await copy.get(bytes("b")))], ["1", "after 1"]);
+    assert.equal((await db.listCheckpoints()).filter((checkpoint) => checkpoint.expireTimeS === 0).length, 1, "one hold, not two");
+  });
+}

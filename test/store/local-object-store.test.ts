@@ -187,6 +187,15 @@ describe("local directory", () => {
     });
   }
 
+  for (const code of ["EPERM", "ENOTSUP", "ENOSYS"]) {
+    test(`a file system that answers ${code} to a hard link is named as one without, and not asked again and again`, async () => {
+      const store = fresh();
+      const unhook = hookFiles((call) => (call.name === "link" ? fileError(code, "link") : undefined));
+      const isNamed = (e: unknown) => isPumiceError(e, "STORE_REFUSED") && e.message.includes("hard links");
+      await assert.rejects(store.putIf("d/k", utf8("1"), { kind: "absent" }), isNamed).finally(unhook);
+    });
+  }
+
   test("a failed read is an error, never an absent object", async () => {
     const store = fresh();
     await store.put("d/k", utf8("1"));

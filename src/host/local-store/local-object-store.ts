@@ -263,12 +263,21 @@ export class LocalObjectStore implements ObjectStore {
   }
 }
 
+/** What file systems without hard links say: FAT, and many that belong to other machines. */
+const NO_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"]);
+
 /** Gives the file the name `to` unless it is taken by an object. @throws STORE_KEY if it is taken by a folder. */
 async function linkIfAbsent(from: string, to: string): Promise<boolean> {
   try {
     await link(from, to);
     return true;
   } catch (error) {
+    if (NO_LINKS.has(codeOf(error) ?? ""))
+      throw new PumiceError(
+        "STORE_REFUSED",
+        { reason: "the file system has no hard links, by which objects are created", path: to },
+        error,
+      );
     if (codeOf(error) !== "EEXIST") throw error;
   }
   const stats = await stat(to).catch((error: unknown) => {

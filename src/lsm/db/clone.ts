@@ -5,12 +5,12 @@
  * (2) those checkpoints, in the parents; (3) the WAL objects of the checkpoint's state; (4) initialized. A clone that stopped on the way
  * goes on from there when it is made again.
  */
-import { assert, PumiceError } from "../../base/mod.ts";
+import { assert, isPumiceError, PumiceError } from "../../base/mod.ts";
 import { newUuid, type Uuid } from "../format/identifiers.ts";
 import { allSsts, type ExternalDb, type Manifest } from "../format/manifest.ts";
 import { idOf } from "../store/paths.ts";
 import { createObject, withRetry } from "../store/retry.ts";
-import { createCheckpoint } from "./checkpoints.ts";
+import { createCheckpoint, deleteCheckpoint } from "./checkpoints.ts";
 import { StoreContext } from "./context.ts";
 import { LSM_DEFAULTS, type LsmComponents, type WaitOptions } from "./settings.ts";
 
@@ -33,16 +33,46 @@ export async function cloneStore(
   const parent = new StoreContext(parentRoot, components, LSM_DEFAULTS).scoped(options.signal);
   const child = new StoreContext(childRoot, components, LSM_DEFAULTS).scoped(options.signal);
   const started = await child.manifests.refresh();
-  const draft = started?.value ?? (await beginClone(parent, child, options));
+  if (started === undefined) await child.manifests.create(await newDraft(parent, child, options));
+  const draft = (await child.manifest()).value;
   const link = draft.externalDbs.find((db) => db.path === parentRoot);
   if (link === undefined) throw new PumiceError("LSM_INVALID", { what: "there is another store already", root: childRoot });
   if (draft.initialized) return;
-  for (const external of draft.externalDbs) await holdParent(external, child);
-  await copyWal(parent, child, draft);
-  await child.manifests.update((manifest) => (manifest.initialized ? undefined : { ...manifest, initialized: true }));
+  try {
+    await finishClone(parent, child, draft);
+  } catch (error) {
+    const isGone = isPumiceError(error, "LSM_CHECKPOINT_NOT_FOUND") || isPumiceError(error, "LSM_MISSING");
+    if (started === undefined || options.checkpoint !== undefined || !isGone) throw error;
+    // The state with which an attempt began long ago has gone from the parent: the latest one will do as well.
+    const anew = await newDraft(parent, child, options);
+    await child.manifests.update((manifest) => (isSameDraft(manifest, draft) ? anew : undefined));
+    await finishClone(parent, child, anew);
+    for (const external of draft.externalDbs) await letGo(child.sibling(external.path), external);
+  }
 }
 
-async function beginClone(parent: StoreContext, child: StoreContext, options: CloneOptions): Promise<Manifest> {
+async function finishClone(parent: StoreContext, child: StoreContext, draft: Manifest): Promise<void> {
+  for (const external of draft.externalDbs) await holdParent(external, child);
+  await copyWal(parent, child, draft);
+  await child.manifests.update((manifest) => {
+    if (manifest.initialized) return undefined;
+    if (!isSameDraft(manifest, draft))
+      throw new PumiceError("LSM_INVALID", {
+        what: "another process began the clone anew meanwhile; make it again",
+        root: child.paths.root,
+      });
+    return { ...manifest, initialized: true };
+  });
+}
+
+/** True if both began with the same state, and neither is finished. */
+function isSameDraft(left: Manifest, right: Manifest): boolean {
+  const holds = ({ externalDbs }: Manifest): string => externalDbs.map(({ finalCheckpointId }) => finalCheckpointId).join(" ");
+  return !left.initialized && !right.initialized && holds(left) === holds(right);
+}
+
+/** What a clone's first manifest says. */
+async function newDraft(parent: StoreContext, child: StoreContext, options: CloneOptions): Promise<Manifest> {
   const latest = await parent.manifest();
   const source =
     options.checkpoint === undefined
@@ -69,7 +99,7 @@ async function beginClone(parent: StoreContext, child: StoreContext, options: Cl
     finalCheckpointId: newUuid(parent.random),
     sstIds: own,
   };
-  await child.manifests.create({
+  return {
     ...state,
     externalDbs: [...inherited, link],
     initialized: false,
@@ -79,8 +109,7 @@ async function beginClone(parent: StoreContext, child: StoreContext, options: Cl
     // A checkpoint of the latest state would know the WAL only as far as the last flush of a memtable did.
     walIdLastSeen: options.checkpoint === undefined ? await lastWalId(parent, state) : state.walIdLastSeen,
     walStoreUri: child.hasOwnWalStore ? "" : undefined,
-  });
-  return (await child.manifest()).value;
+  };
 }
 
 /** The last object of the parent's WAL, as far as it goes on without a gap. */
@@ -113,20 +142,17 @@ async function copyWal(parent: StoreContext, child: StoreContext, draft: Manifes
   }
 }
 
+/** Deletes the checkpoint by which a clone held the parent, if both are there. */
+async function letGo(parent: StoreContext, { finalCheckpointId: id }: ExternalDb): Promise<void> {
+  if (id !== undefined && (await parent.manifests.refresh()) !== undefined) await deleteCheckpoint(parent, id);
+}
+
 /** Lets go of parents of which nothing is used any more: their checkpoint goes, then the mention. Gives how many. */
 export async function detachParents(context: StoreContext, kept: readonly Manifest[]): Promise<number> {
   const used = new Set(kept.flatMap(allSsts).map((sst) => sst.id));
   const latest = context.manifests.known?.value;
   const idle = (latest?.externalDbs ?? []).filter((db) => !db.sstIds.some((id) => used.has(id)));
-  for (const db of idle) {
-    const parent = context.sibling(db.path);
-    const { finalCheckpointId: id } = db;
-    if (id === undefined || (await parent.manifests.refresh()) === undefined) continue;
-    await parent.manifests.update((manifest) => {
-      const checkpoints = manifest.checkpoints.filter((checkpoint) => checkpoint.id !== id);
-      return checkpoints.length === manifest.checkpoints.length ? undefined : { ...manifest, checkpoints };
-    });
-  }
+  for (const db of idle) await letGo(context.sibling(db.path), db);
   if (idle.length === 0) return 0;
   const paths = new Set(idle.map((db) => db.path));
   await context.manifests.update((manifest) => ({ ...manifest, externalDbs: manifest.externalDbs.filter((db) => !paths.has(db.path)) }));
