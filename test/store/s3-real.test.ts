@@ -13,6 +13,7 @@ import type { S3ObjectStoreOptions } from "../../src/host/s3/options.ts";
 import { S3ObjectStore } from "../../src/host/s3/s3-object-store.ts";
 import { names, objectStoreConformance, pattern, text } from "./object-store-conformance.ts";
 import { breakingLine } from "./support/breaking-line.ts";
+import { lifeOf } from "../lsm/support/address-life.ts";
 import { radosgwMissing, startRadosgw, type S3Server } from "./support/radosgw.ts";
 
 const SEED = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
@@ -130,6 +131,20 @@ describe("S3, a real server (Ceph radosgw)", { skip: skip ?? false }, () => {
       assert.match(out, /^k199\t2-199\nok: /);
     } finally {
       await rm(folder, { recursive: true, force: true });
+    }
+  });
+
+  test("opened by s3://, with nothing but the environment, it lives, and compacts on another thread", async () => {
+    const names = {
+      AWS_ENDPOINT_URL: server.endpoint,
+      AWS_ACCESS_KEY_ID: server.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: server.secretAccessKey,
+    };
+    Object.assign(process.env, names);
+    try {
+      await lifeOf(`s3://${bucket}/some/where`);
+    } finally {
+      for (const name of Object.keys(names)) delete process.env[name];
     }
   });
 

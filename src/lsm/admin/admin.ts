@@ -1,19 +1,11 @@
 /** Looking after a store without opening it for writing: what its files say, checkpoints, compaction, garbage collection, checks. */
 import { PumiceError } from "../../base/mod.ts";
-import { Compactor, compactionsOf } from "../compaction/compactor.ts";
-import { InlineExecutor } from "../compaction/executor.ts";
-import { SizeTieredPicker } from "../compaction/picker.ts";
+import { compactionsOf } from "../compaction/compactor.ts";
 import { createCheckpoint, deleteCheckpoint, refreshCheckpoint, type CheckpointOptions } from "../db/checkpoints.ts";
 import { StoreContext } from "../db/context.ts";
-import {
-  completeSettings,
-  COMPACTOR_DEFAULTS,
-  type LsmComponents,
-  type LsmOptions,
-  type Profile,
-  type WaitOptions,
-} from "../db/settings.ts";
-import type { Compactions } from "../format/compactions.ts";
+import { completeSettings, GC_DEFAULTS, type LsmComponents, type LsmOptions, type Profile, type WaitOptions } from "../db/settings.ts";
+import { profileOf } from "../db/open.ts";
+import type { Compaction, Compactions, CompactionSpec } from "../format/compactions.ts";
 import type { Ulid, Uuid } from "../format/identifiers.ts";
 import { allSsts, type Checkpoint, type Manifest, type SstRef } from "../format/manifest.ts";
 import { decodeTracker, type TrackedPoint } from "../format/sequence-tracker.ts";
@@ -23,6 +15,7 @@ import { collectGarbage, type GcReport } from "../gc/gc.ts";
 import { withRetry } from "../store/retry.ts";
 import type { Table } from "../store/tables.ts";
 import { applyRepair, planRepair, type RepairPlan } from "./repair.ts";
+import { destroyStore, nearestPoint, serveCollector, serveCompactor, standaloneCompactor } from "./services.ts";
 import { verifyStore, type VerifyReport } from "./verify.ts";
 
 /** A stored version of a manifest or compactions file. */
@@ -75,6 +68,11 @@ export class Admin {
     return id === undefined ? await file.refresh() : await file.read(id);
   }
 
+  /** A compaction of the file in force; undefined if it is not listed there. */
+  async readCompaction(id: Ulid, options: WaitOptions = {}): Promise<Compaction | undefined> {
+    return (await this.readCompactions(undefined, options))?.value.compactions.find((compaction) => compaction.id === id);
+  }
+
   /** Checkpoints, of that name if one is given. */
   async listCheckpoints(name?: string, options: WaitOptions = {}): Promise<readonly Checkpoint[]> {
     const { value } = await this.readManifest(undefined, options);
@@ -120,26 +118,52 @@ export class Admin {
   }
 
   /** One run of garbage collection. */
-  async collectGarbage(minAgeMs: number, profile: Profile = "0.12", options: WaitOptions = {}): Promise<GcReport> {
-    return await collectGarbage(this.scoped(options), { minAgeMs }, profile);
+  async collectGarbage(minAgeMs: number, profile?: Profile, options: WaitOptions = {}): Promise<GcReport> {
+    const context = this.scoped(options);
+    return await collectGarbage(context, { minAgeMs }, profile ?? (await profileOf(context)));
   }
 
-  /** Claims the compactor's epoch and merges everything into one run, or as the size-tiered picker says. */
-  async compact(how: "everything" | "tiered", profile: Profile = "0.12", options: WaitOptions = {}): Promise<void> {
-    const settings = completeSettings(this.options);
+  /**
+   * Claims the compactor's epoch and merges: everything into one run, what the picker asks for, or what is named. A compactor that runs elsewhere is fenced
+   * off. @throws LSM_INVALID if what is named cannot be merged
+   */
+  async compact(how: "everything" | "tiered" | CompactionSpec, profile?: Profile, options: WaitOptions = {}): Promise<void> {
     const context = this.scoped(options);
-    const compactor = new Compactor({
-      context,
-      settings: { ...settings, compactor: settings.compactor ?? COMPACTOR_DEFAULTS },
-      profile,
-      picker: new SizeTieredPicker(settings.compactor ?? COMPACTOR_DEFAULTS),
-      executor: new InlineExecutor(context),
-    });
-    await this.readManifest(undefined, options);
+    const compactor = standaloneCompactor(context, completeSettings(this.options), profile ?? (await profileOf(context)));
     await compactor.start();
     if (how === "everything") await compactor.compactAll();
-    else await compactor.drain();
+    else if (how === "tiered") await compactor.drain();
+    else await compactor.compact(how);
     await compactor.stop();
+  }
+
+  /** Compacts for a writer that has no compactor, until the signal aborts; that is no error. @throws LSM_FENCED when another compactor took over */
+  async runCompactor(options: { readonly signal: AbortSignal; readonly profile?: Profile }): Promise<void> {
+    const context = this.scoped(options);
+    await serveCompactor(context, async () => {
+      return standaloneCompactor(context, completeSettings(this.options), options.profile ?? (await profileOf(context)));
+    });
+  }
+
+  /** Collects garbage at intervals, until the signal aborts; that is no error. */
+  async runGarbageCollector(options: { readonly signal: AbortSignal; readonly profile?: Profile }): Promise<void> {
+    const { intervalMs, minAgeMs } = completeSettings(this.options).gc ?? GC_DEFAULTS;
+    await serveCollector(this.scoped(options), { intervalMs, minAgeMs, profile: options.profile });
+  }
+
+  /** Deletes the store: gives how many objects it had. Whoever has it open is fenced off. @throws LSM_NOT_FOUND; LSM_INVALID if checkpoints hold it */
+  async destroy(options: WaitOptions & { readonly evenWithCheckpoints?: boolean } = {}): Promise<number> {
+    return await destroyStore(this.scoped(options), { evenWithCheckpoints: options.evenWithCheckpoints === true });
+  }
+
+  /** When `seq` was the newest sequence number, as far as is known: the point at or next to it. Points are a minute or more apart. */
+  async timeOf(seq: number, options: WaitOptions & { readonly round?: "down" | "up" } = {}): Promise<TrackedPoint | undefined> {
+    return nearestPoint(await this.timeline(options), "seq", { value: seq, round: options.round ?? "down" });
+  }
+
+  /** The newest sequence number at that time (ms since 1970), as far as is known: the point at or next to it. */
+  async seqAt(timeMs: number, options: WaitOptions & { readonly round?: "down" | "up" } = {}): Promise<TrackedPoint | undefined> {
+    return nearestPoint(await this.timeline(options), "timeS", { value: timeMs / 1000, round: options.round ?? "down" });
   }
 
   /** Checks every checksum and every invariant that the files can show. */

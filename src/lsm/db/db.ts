@@ -28,6 +28,7 @@ import { Snapshot } from "./snapshot.ts";
 import type { DbStatus } from "./status.ts";
 import { ConflictLog, Transaction, type Isolation, type WriteHandle, type WriteOptions } from "./transaction.ts";
 import type { View } from "./view.ts";
+import { tablesOf, warmTables } from "./warming.ts";
 import { SeqWaiters } from "./waiters.ts";
 import { WalWriter } from "./wal-writer.ts";
 
@@ -70,6 +71,8 @@ export class Db {
   private onStuck: (() => void) | undefined;
   private counts = noCounts();
   private readonly replayedRows: number;
+  private readonly listeners = new Set<(status: DbStatus) => void>();
+  private isTelling = false;
 
   /** Opens the store under `root` for writing, and makes it if there is none. @throws LSM_CORRUPT, LSM_MISSING, LSM_UNSUPPORTED, LSM_DOWNGRADE, LSM_INVALID, LSM_FENCED */
   static async open(root: string, components: LsmComponents, options: LsmOptions & WaitOptions = {}): Promise<Db> {
@@ -388,6 +391,41 @@ export class Db {
     return [...writerMetrics(this.status(), this.manifest, this.background.gcTotals), ...this.context.metrics()];
   }
 
+  /** Resolves when what a write without `awaitDurable` wrote, and all before it, survives the loss of this machine. Starts what is needed for it. */
+  async awaitDurable(write: Pick<WriteHandle, "seq">, options: WaitOptions = {}): Promise<void> {
+    this.checkOpen();
+    options.signal?.throwIfAborted();
+    await this.finish({ seq: Math.min(write.seq, this.lastSeq), createTs: 0 }, options);
+  }
+
+  /** Looks for what others have changed: compactors, checkpoints, a newer writer. It is done every `manifestPollMs` anyway. @throws LSM_FENCED */
+  async refresh(options: WaitOptions = {}): Promise<void> {
+    this.checkOpen();
+    await this.context.scoped(options.signal).manifests.refresh();
+    this.checkOpen();
+  }
+
+  /**
+   * Calls `listener` soon after writes have become durable, after the manifest has changed, and, a last time, after the store has ended. Several changes
+   * may be told as one. What comes back stops that.
+   */
+  subscribe(listener: (status: DbStatus) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** Reads indexes and filters of all SSTs into the cache, and with "all" their blocks too, as far as there is room. */
+  async warm(what: "index" | "all" = "index", options: WaitOptions = {}): Promise<void> {
+    this.checkOpen();
+    checkChoice("what to warm", what, ["index", "all"]);
+    await warmTables(this.currentView, { what, roomBytes: this.settings.cacheBytes, signal: options.signal });
+  }
+
+  /** Forgets what the cache has of this store. */
+  evict(): void {
+    for (const table of tablesOf(this.currentView)) table.evict();
+  }
+
   /** The manifest as this writer knows it. */
   get manifest(): Manifest {
     const { known } = this.context.manifests;
@@ -553,6 +591,7 @@ export class Db {
     const settings = sstSettings(this.settings, opened.profile);
     const hooks = {
       onDurable: () => {
+        this.tellSoon();
         if (this.wal === undefined || this.wal.files - this.walFilesAtFreeze < this.settings.walFilesMax) return;
         this.freeze();
         this.flushSoon();
@@ -600,6 +639,21 @@ export class Db {
       return;
     }
     this.currentView = this.makeView(manifest);
+    this.tellSoon();
+  }
+
+  /** Not in the middle of a step: what a listener does, or throws, is no part of it. */
+  private tellSoon(): void {
+    if (this.listeners.size === 0 || this.isTelling) return;
+    this.isTelling = true;
+    void Promise.resolve().then(() => this.tell());
+  }
+
+  private tell(): void {
+    this.isTelling = false;
+    const status = this.status();
+    for (const listener of this.listeners) listener(status);
+    if (this.end !== undefined) this.listeners.clear();
   }
 
   private checkWriter(): void {
@@ -654,5 +708,6 @@ export class Db {
     this.flushed.fail(this.end);
     this.context.abort(this.end);
     this.background.halt();
+    this.tellSoon();
   }
 }

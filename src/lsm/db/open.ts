@@ -109,6 +109,12 @@ async function listWals(context: StoreContext, afterId: number): Promise<ListedW
   });
 }
 
+/** The profile of a store that is there. @throws LSM_NOT_FOUND */
+export async function profileOf(context: StoreContext): Promise<Profile> {
+  const { value: manifest } = await context.manifest();
+  return await chooseProfile(context, { manifest, wals: await listWals(context, manifest.replayAfterWalId), compat: undefined });
+}
+
 /** The profile that the store's files have, and the one to write. @throws LSM_DOWNGRADE */
 async function chooseProfile(
   context: StoreContext,

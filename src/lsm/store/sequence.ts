@@ -230,6 +230,12 @@ export class Sequence<T> {
     return listed.some((each) => each.id > id && each.lastModifiedMs < (ours?.lastModifiedMs ?? Infinity));
   }
 
+  /** Knows no version any more, as at the beginning: all were deleted. */
+  forget(): void {
+    this.memory.latest = undefined;
+    this.memory.refreshedAt = { wallMs: -Infinity, steadyMs: -Infinity };
+  }
+
   private remember(version: Versioned<T>): void {
     if (this.latest !== undefined && version.id <= this.latest.id) return;
     this.memory.latest = version;
