@@ -134,8 +134,9 @@ async function chooseProfile(
             : boundary > 0
               ? "boundary of garbage collection"
               : undefined;
-  if (sign === undefined) return found.compat ?? "0.12";
+  if (sign === undefined && found.compat !== "0.14") return "0.12";
   if (found.compat === "0.12") throw new PumiceError("LSM_DOWNGRADE", { root: context.paths.root, found: sign, wanted: found.compat });
+  // From the first writer on: its successor may move a boundary while it sleeps.
   context.manifests.honoursBoundary = true;
   return "0.14";
 }

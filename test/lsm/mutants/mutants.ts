@@ -213,7 +213,6 @@ export const MUTANTS: readonly Mutant[] = [
     id: "L29",
     bug: "a manifest below the boundary counts",
     patches: lsm("store/sequence.ts", 'return id <= (await this.boundary()) ? "taken" : outcome;', "return outcome;"),
-    mayLive: "a base that is 30 s old is read again first: to be believed, a put must be under way for longer than that, over a collection",
   },
   {
     id: "L30",
