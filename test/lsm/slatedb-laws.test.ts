@@ -468,6 +468,39 @@ test("a version put at or below the boundary counts as never written, and is mad
   assert.equal(made.value.checkpoints.length, 3, "it was made of the newest");
 });
 
+test("a tool that tends a store goes by the store's profile: boundaries before deletions in 0.14, none in 0.12; and one that is there always counts", async () => {
+  for (const compat of ["0.12", "0.14"] as const) {
+    const { components, store, clock } = memoryWorld();
+    const db = await openQuiet(components, { compat, minFilterKeys: 1 });
+    for (let i = 0; i < 3; i++) {
+      await db.put(bytes(`k${i}`), bytes("v"));
+      await db.flush("memtable");
+    }
+    await db.close();
+    await new Admin("db", components).compact("everything");
+    clock.nowMs += 86_400_000;
+    await new Admin("db", components).createCheckpoint({ name: "moves the store's time" });
+    assert.ok((await new Admin("db", components).collectGarbage(0)).manifests > 0);
+    const last = (await keysOf(store, "db/compactions/")).at(-1) as string;
+    assert.equal(decodeCompactions((await store.get(last)) as Uint8Array, last).fileVersion, compat === "0.12" ? 1 : 2);
+    const left = (await keysOf(store, "db/manifest/")).map((key) => Number(/(\d{20})/.exec(key)?.[1]));
+    const boundary = await store.get("db/gc/manifest.boundary");
+    if (compat === "0.12") assert.equal(boundary, undefined);
+    else assert.equal(Number(text(boundary)), (left[0] ?? 0) - 1);
+    assert.deepEqual((await new Admin("db", components).verify()).findings, []);
+    // Who never looked for a boundary does so at its first put, and takes no id below it.
+    const context = new StoreContext("db", components, LSM_DEFAULTS);
+    await context.manifests.refresh();
+    await store.put("db/gc/manifest.boundary", bytes(String((left.at(-1) ?? 0) + 1)));
+    await store.put(
+      `db/manifest/${String((left.at(-1) ?? 0) + 2).padStart(20, "0")}.manifest`,
+      (await store.get((await keysOf(store, "db/manifest/")).at(-1) as string)) as Uint8Array,
+    );
+    const made = await context.manifests.update((manifest) => ({ ...manifest, recentSnapshotMinSeq: 7 }));
+    assert.equal(made.id, (left.at(-1) ?? 0) + 3, compat);
+  }
+});
+
 test("a write that lost to another is made again of the newer version, and both are kept (test_should_fail_write_on_version_conflict, test_should_write_manifest_safely)", async () => {
   const { components } = memoryWorld();
   await (await openQuiet(components)).close();

@@ -91,7 +91,7 @@ export class Compactor {
     this.context = parts.context;
     this.file = compactionsOf(parts.context, parts.profile);
     this.all = { context: this.context, file: this.file };
-    this.file.honoursBoundary = parts.context.manifests.honoursBoundary;
+    this.file.followBoundaryOf(parts.context.manifests);
     this.ulids = new UlidSource(parts.context.random);
   }
 

@@ -39,6 +39,8 @@ interface Memory<T> {
   refreshedAt: Moment;
   queue: Promise<unknown>;
   honoursBoundary: boolean;
+  /** Whether it was looked for at all. */
+  hasSoughtBoundary: boolean;
   readonly listeners: Set<(version: Versioned<T>) => void>;
 }
 
@@ -54,6 +56,7 @@ export class Sequence<T> {
       refreshedAt: { wallMs: -Infinity, steadyMs: -Infinity },
       queue: Promise.resolve(),
       honoursBoundary: false,
+      hasSoughtBoundary: false,
       listeners: new Set(),
     };
   }
@@ -70,6 +73,12 @@ export class Sequence<T> {
 
   set honoursBoundary(isHonoured: boolean) {
     this.memory.honoursBoundary = isHonoured;
+  }
+
+  /** Takes over what another sequence of the store has found out of boundaries: collection that writes one writes all. */
+  followBoundaryOf<U>(other: Sequence<U>): void {
+    this.memory.honoursBoundary = other.memory.honoursBoundary;
+    this.memory.hasSoughtBoundary = other.memory.hasSoughtBoundary;
   }
 
   private get latest(): Versioned<T> | undefined {
@@ -186,6 +195,7 @@ export class Sequence<T> {
       this.parts.policy,
       async () => await this.parts.store.get(this.parts.boundaryKey, { signal: this.parts.policy.signal }),
     );
+    this.memory.hasSoughtBoundary = true;
     if (bytes === undefined) return 0;
     this.honoursBoundary = true;
     const id = Number(fromUtf8(bytes));
@@ -212,7 +222,8 @@ export class Sequence<T> {
     const outcome = await createObject(this.parts.store, this.parts.policy, object);
     if (outcome === "taken") return outcome;
     if (this.isStale && (await this.isOverrun(id))) return "taken";
-    if (!this.honoursBoundary) return outcome;
+    // If there is a boundary it counts, whoever put it there: the first put looks.
+    if (!this.honoursBoundary && this.memory.hasSoughtBoundary) return outcome;
     return id <= (await this.boundary()) ? "taken" : outcome;
   }
 
