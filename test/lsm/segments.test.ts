@@ -134,8 +134,17 @@ test("a reader sees root and segments as one store: gets, scans both ways, prefi
 test("a reader follows a segmented store: a segment that comes, one that goes", async () => {
   const { store, components, model } = await segmentedStore();
   const { segments } = (await latest(store)).value;
+  for (const mode of ["latest", "managed"] as const) await follows({ store, components, model }, mode, segments);
+});
+
+async function follows(
+  world: Pick<World, "store" | "components" | "model">,
+  mode: "latest" | "managed",
+  segments: Manifest["segments"],
+): Promise<void> {
+  const { store, components, model } = world;
   await rewrite(store, (manifest) => ({ ...manifest, segments: segments.slice(0, 2) }));
-  const reader = await DbReader.open("db", components, { mode: "latest", pollMs: 300_000 });
+  const reader = await DbReader.open("db", components, { mode, pollMs: 300_000 });
   assert.equal(await reader.get(bytes("hour=12/001")), undefined);
   await rewrite(store, (manifest) => ({ ...manifest, segments }));
   await reader.refresh();
@@ -149,7 +158,7 @@ test("a reader follows a segmented store: a segment that comes, one that goes", 
   );
   assert.equal(await reader.get(bytes("hour=10/001")), undefined);
   await reader.close();
-});
+}
 
 test("checkpoints, clones and the WAL's stream work on a segmented store", async () => {
   const { store, components, model } = await segmentedStore();
@@ -410,6 +419,8 @@ test("two views of one SST, each with its range, are two: in L0 and in a run, fo
       return { ...manifest, l0: place === "l0" ? views : [], runs: place === "l0" ? [] : [{ id: 0, ssts: views }] };
     });
     const reader = await DbReader.open("db", components, { mode: "latest" });
+    // The second look finds the first one's tables by the names of their views.
+    await reader.refresh();
     const expected = [...Array.from({ length: 10 }, (_, i) => i + 10), ...Array.from({ length: 10 }, (_, i) => i + 40), 90, 91, 92, 93, 94];
     assert.deepEqual(
       (await reader.scan().toArray()).map((row) => Number(text(row.value))),
