@@ -31,6 +31,15 @@ function counted(store: LocalObjectStore, count: (key: string, bytes: number) =>
       count(key, body.length);
       return store.putIf(key, body, condition, options);
     },
+    createFrom: (key, parts, options) => {
+      async function* counting(): AsyncGenerator<Uint8Array> {
+        for await (const part of parts) {
+          count(key, part.length);
+          yield part;
+        }
+      }
+      return store.createFrom(key, counting(), options);
+    },
     delete: (key, options) => store.delete(key, options),
   };
 }

@@ -3,6 +3,7 @@
  * clock given, its versions from a counter. Nothing is durable beyond the process.
  */
 import { assert } from "./assert.ts";
+import { concat } from "./bytes.ts";
 import type { Clock } from "./clock.ts";
 import { PumiceError } from "./errors.ts";
 import { checkObjectKey, compareUtf8 } from "./object-key.ts";
@@ -86,6 +87,16 @@ export class MemoryObjectStore implements ObjectStore {
     const current = this.#objects.get(key)?.meta.etag;
     const holds = condition.kind === "absent" ? current === undefined : current === condition.etag;
     return holds ? { ok: true, etag: this.#store(key, body) } : { ok: false };
+  }
+
+  async createFrom(key: string, parts: AsyncIterable<Uint8Array>, options?: StoreOptions): Promise<PutResult> {
+    enter(key, options);
+    const all: Uint8Array[] = [];
+    for await (const part of parts) {
+      options?.signal?.throwIfAborted();
+      all.push(part);
+    }
+    return await this.putIf(key, concat(all), { kind: "absent" }, options);
   }
 
   async delete(key: string, options?: StoreOptions): Promise<void> {

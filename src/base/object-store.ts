@@ -77,6 +77,11 @@ export interface ObjectStore {
   put(key: string, body: Uint8Array, options?: StoreOptions): Promise<ETag>;
   /** Creates or replaces if the condition holds, atomically. A match fails if there is no object. */
   putIf(key: string, body: Uint8Array, condition: PutCondition, options?: StoreOptions): Promise<PutResult>;
+  /**
+   * Creates an object of `parts`, in order, if there is none: like `putIf` with the condition "absent", for what nobody wants to hold whole. A part
+   * is the store's as soon as it is given; the next is asked for when there is room for it. If `parts` throws, nothing is created and its error is passed on.
+   */
+  createFrom(key: string, parts: AsyncIterable<Uint8Array>, options?: StoreOptions): Promise<PutResult>;
   /** No error if there is none. */
   delete(key: string, options?: StoreOptions): Promise<void>;
   /** Numbers of its own, if it has any: shown with those of who uses it. */

@@ -11,12 +11,14 @@ import type { SortedRun, SstRef } from "../../src/lsm/format/manifest.ts";
 import { MERGE, TOMBSTONE, VALUE, type Row } from "../../src/lsm/format/row.ts";
 import type { SstSettings } from "../../src/lsm/format/sst-writer.ts";
 import { COMPRESSIONS, type MergeOperator } from "../../src/lsm/mod.ts";
+import { faultyStore, NO_STORE_FAULTS } from "../../src/sim/object-store/faults.ts";
 import { referenceCompaction, referenceSst } from "./support/reference-compaction.ts";
 import { bytes, memoryWorld, text } from "./support/world.ts";
 
 const SEED = Number(process.env["PUMICE_SEED"] ?? 20_261_121);
 const CASES = Number(process.env["PUMICE_CASES"] ?? 40);
 const TICK = 1000;
+const FAULTS = { errorBefore: 0.02, errorAfter: 0.02, timeoutBefore: 0.01, timeoutAfter: 0.01, lateEffect: 0.02 };
 
 const append: MergeOperator = { merge: (_key, existing, operand) => bytes((text(existing) ?? "") + (text(operand) ?? "")) };
 const dropOdd: CompactionFilter = (row) => (row.value.length % 2 === 1 ? "drop" : "keep");
@@ -183,9 +185,20 @@ async function check(seed: number): Promise<number> {
   const world = new World(seed);
   const plain = new StoreContext("db", world.world.components, LSM_DEFAULTS);
   const { job, rows, operator, filter } = await world.draw(plain);
-  const context = new StoreContext("db", { ...world.world.components, mergeOperator: operator }, { ...LSM_DEFAULTS, cacheBytes: 0 });
+  const { components } = world.world;
+  // Now and then a put fails before or after its effect, or arrives later: what is stored in the end is the same.
+  const store = faultyStore(components.store, {
+    clock: components.clock,
+    random: world.random,
+    rates: (call) => (call.operation === "createFrom" ? FAULTS : NO_STORE_FAULTS),
+    timeoutMs: 1,
+    lateMsMax: 5,
+  });
+  const limits = { ...LSM_DEFAULTS, cacheBytes: 0 };
+  const context = new StoreContext("db", { ...components, store, mergeOperator: operator }, limits);
+  context.becomePatient();
   const expected = referenceCompaction(rows, { ...job.rules, operator, filter, settings: job.settings }, context.sealer);
-  const executor = new InlineExecutor(context, { filter });
+  const executor = new InlineExecutor(context, { filter, pieceBytes: pick(world.random, [undefined, 100, 5000]) });
   const told: number[] = [];
   const progress = { onOutput: async (outputs: readonly SstRef[]) => void told.push(outputs.length), onBytes: () => undefined };
   const compare = async (outputs: readonly SstRef[]): Promise<void> => {

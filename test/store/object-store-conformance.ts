@@ -55,6 +55,7 @@ export function objectStoreConformance(name: string, open: () => Promise<OpenedS
     readsAndWrites(context);
     ranges(context);
     conditions(context);
+    streams(context);
     races(context);
     listings(context);
     keys(context);
@@ -235,6 +236,76 @@ function conditions(c: Context): void {
     const [meta] = await metas(c.store, key);
     assert.ok(meta !== undefined);
     assert.equal((await c.store.putIf(key, utf8("two"), { kind: "match", etag: meta.etag })).ok, true);
+  });
+}
+
+function streams(c: Context): void {
+  async function* cut(body: Uint8Array, bytes: number): AsyncGenerator<Uint8Array> {
+    for (let at = 0; at < body.length; at += bytes) yield body.slice(at, at + bytes);
+  }
+
+  test("an object created from parts is their bytes in order, whether there are none, one or many", async () => {
+    const sizeBytes = c.traits.largeBytes ?? 9 * 1024 * 1024 + 1;
+    for (const [length, part] of [
+      [0, 1],
+      [5, 5],
+      [1000, 7],
+      [sizeBytes, 1_000_000],
+    ] as const) {
+      const key = `${c.fresh()}/stream`;
+      const body = pattern(length);
+      const result = await c.store.createFrom(key, cut(body, part));
+      assert.ok(result.ok);
+      assert.ok(equalBytes((await c.store.get(key)) as Uint8Array, body), `${length} bytes`);
+      assert.equal((await c.store.head(key))?.etag, result.etag);
+    }
+  });
+
+  test("creating from parts what is there already changes nothing, however long it is", async () => {
+    for (const length of [3, c.traits.largeBytes ?? 9 * 1024 * 1024 + 1]) {
+      const key = `${c.fresh()}/stream`;
+      await c.store.put(key, utf8("first"));
+      assert.deepEqual(await c.store.createFrom(key, cut(pattern(length), 1_000_000)), { ok: false });
+      assert.equal(text(await c.store.get(key)), "first");
+    }
+  });
+
+  test("of 8 racing creates from parts one wins, and its bytes are stored", async () => {
+    const key = `${c.fresh()}/race`;
+    const results = await Promise.all(Array.from({ length: 8 }, (_, i) => c.store.createFrom(key, cut(utf8(`racer ${i}`), 2))));
+    const winners = results.flatMap((result, i) => (result.ok ? [i] : []));
+    assert.equal(winners.length, 1, `winners=${winners.join(",")}`);
+    assert.equal(text(await c.store.get(key)), `racer ${winners[0]}`);
+  });
+
+  test("parts that fail leave no object, and their error is the caller's", async () => {
+    const failure = new Error("no more parts");
+    for (const length of [1, 9 * 1024 * 1024]) {
+      const key = `${c.fresh()}/broken`;
+      const parts = async function* (): AsyncGenerator<Uint8Array> {
+        yield* cut(pattern(length), 1_000_000);
+        throw failure;
+      };
+      await assert.rejects(c.store.createFrom(key, parts()), failure);
+      assert.equal(await c.store.get(key), undefined);
+      assert.deepEqual(await names(c.store, key), []);
+    }
+  });
+
+  test("a create from parts that is aborted on its way rejects with the reason, asks for no more, and leaves no object", async () => {
+    const key = `${c.fresh()}/aborted`;
+    const controller = new AbortController();
+    const reason = new Error("enough");
+    let given = 0;
+    const parts = async function* (): AsyncGenerator<Uint8Array> {
+      for (;;) {
+        if (++given === 20) controller.abort(reason);
+        yield new Uint8Array(500_000);
+      }
+    };
+    await assert.rejects(c.store.createFrom(key, parts(), { signal: controller.signal }), reason);
+    assert.ok(given < 60, `${given} parts were asked for`);
+    assert.equal(await c.store.get(key), undefined);
   });
 }
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { inspect } from "node:util";
-import { equalBytes, isPumiceError, utf8, type Clock, type ETag } from "../../src/base/mod.ts";
+import { equalBytes, isPumiceError, utf8, type ETag } from "../../src/base/mod.ts";
 import { openObjectStore } from "../../src/host/open-object-store.ts";
 import { s3FromEnvironment, type S3ObjectStoreOptions } from "../../src/host/s3/options.ts";
 import { PUT_ID_HEADER } from "../../src/host/s3/put-id.ts";
@@ -10,45 +10,8 @@ import { S3ObjectStore } from "../../src/host/s3/s3-object-store.ts";
 import { sign, type S3Credentials } from "../../src/host/s3/sigv4.ts";
 import { parseXml } from "../../src/host/s3/xml.ts";
 import { names, objectStoreConformance, pattern, text } from "./object-store-conformance.ts";
+import { bench, HastyClock, type Bench } from "./support/s3-bench.ts";
 import { FakeS3, type FakeFault, type FakeRequest } from "./support/fake-s3.ts";
-
-/** Waits no time, but counts it. */
-class HastyClock implements Clock {
-  sleptMs: number[] = [];
-  now(): number {
-    return Date.now();
-  }
-  monotonic(): number {
-    return performance.now();
-  }
-  async sleep(ms: number, options?: { readonly signal?: AbortSignal | undefined }): Promise<void> {
-    options?.signal?.throwIfAborted();
-    this.sleptMs.push(ms);
-    await new Promise(setImmediate);
-  }
-}
-
-interface Bench extends AsyncDisposable {
-  readonly fake: FakeS3;
-  readonly store: S3ObjectStore;
-  readonly clock: HastyClock;
-}
-
-async function bench(more: Partial<S3ObjectStoreOptions> = {}): Promise<Bench> {
-  const fake = new FakeS3();
-  const endpoint = await fake.start();
-  const clock = new HastyClock();
-  const store = new S3ObjectStore({ bucket: FakeS3.bucket, endpoint, credentials: fake.credentials, clock, ...more });
-  return {
-    fake,
-    store,
-    clock,
-    async [Symbol.asyncDispose]() {
-      await store.close();
-      await fake.stop();
-    },
-  };
-}
 
 /** The fault for the requests chosen, the first `count` of them. */
 function times(

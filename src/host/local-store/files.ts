@@ -59,12 +59,30 @@ export async function readFully(fd: number, target: Uint8Array, position: number
   return count;
 }
 
-/** Writes all of `bytes` from the file's beginning. */
-export async function writeFully(fd: number, bytes: Uint8Array): Promise<void> {
+/** Writes all of `bytes` from `position` on. */
+export async function writeFully(fd: number, bytes: Uint8Array, position = 0): Promise<void> {
   let count = 0;
   while (count < bytes.length) {
     const want = Math.min(bytes.length - count, 0x4000_0000);
-    count += await call<number>((done) => fs.write(fd, bytes, count, want, count, done));
+    count += await call<number>((done) => fs.write(fd, bytes, count, want, position + count, done));
+  }
+}
+
+/** Writes the parts, one after the other from the file's beginning, each while the next is being made. Nothing is under way when it has ended, however. */
+export async function writeParts(fd: number, parts: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined): Promise<void> {
+  let position = 0;
+  let writing: Promise<void> = Promise.resolve();
+  try {
+    for await (const part of parts) {
+      signal?.throwIfAborted();
+      await writing;
+      writing = writeFully(fd, part, position);
+      // Heard of below.
+      writing.catch(() => undefined);
+      position += part.length;
+    }
+  } finally {
+    await writing;
   }
 }
 

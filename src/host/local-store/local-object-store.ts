@@ -28,7 +28,22 @@ import {
   type StoreOptions,
 } from "../../base/mod.ts";
 import { fs } from "../built-ins.ts";
-import { asStoreError, codeOf, fstat, isAbsent, link, open, readFully, rename, setTime, stat, unlink, writeFully, fsync } from "./files.ts";
+import {
+  asStoreError,
+  codeOf,
+  fstat,
+  isAbsent,
+  link,
+  open,
+  readFully,
+  rename,
+  setTime,
+  stat,
+  unlink,
+  writeFully,
+  writeParts,
+  fsync,
+} from "./files.ts";
 import { FolderSyncs } from "./folders.ts";
 import { isTemporaryName, listTree, metaAt, metaOf } from "./listing.ts";
 import { FolderLocks } from "./lock.ts";
@@ -139,6 +154,18 @@ export class LocalObjectStore implements ObjectStore {
     });
   }
 
+  createFrom(key: string, parts: AsyncIterable<Uint8Array>, options?: StoreOptions): Promise<PutResult> {
+    return this.#attempt(key, options, async () => {
+      // Looked at before anything is written, so that losing is cheap; what decides comes below.
+      if ((await metaAt(this.root, key)) !== undefined) return { ok: false };
+      return await this.#withTemporary(key, parts, options, async (temporary, path) => {
+        if (!(await linkIfAbsent(temporary.path, path))) return { ok: false };
+        await this.#syncs.sync(dirname(path));
+        return { ok: true, etag: temporary.etag };
+      });
+    });
+  }
+
   delete(key: string, options?: StoreOptions): Promise<void> {
     return this.#attempt(key, options, async () => {
       const path = `${this.root}/${key}`;
@@ -209,7 +236,7 @@ export class LocalObjectStore implements ObjectStore {
   /** Writes `body` under a temporary name and has it given its own by `place`. Nothing temporary remains. */
   async #withTemporary<T>(
     key: string,
-    body: Uint8Array,
+    body: Uint8Array | AsyncIterable<Uint8Array>,
     options: StoreOptions | undefined,
     place: (temporary: Temporary, path: string) => Promise<T>,
   ): Promise<T> {
@@ -220,7 +247,8 @@ export class LocalObjectStore implements ObjectStore {
     try {
       let etag: ETag;
       try {
-        await writeFully(fd, body);
+        if (body instanceof Uint8Array) await writeFully(fd, body);
+        else await writeParts(fd, body, options?.signal);
         // Half a microsecond more, so that what a double cuts off does not make it the one before.
         await setTime(fd, (uniqueMicroseconds() + 0.5) / 1e6);
         if (this.#isSynced) await fsync(fd);

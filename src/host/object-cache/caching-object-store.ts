@@ -159,6 +159,14 @@ export class CachingObjectStore implements ObjectStore {
     });
   }
 
+  /** What is created so is not cached: nobody holds it whole. */
+  async createFrom(key: string, parts: AsyncIterable<Uint8Array>, options?: StoreOptions): Promise<PutResult> {
+    return this.#changing(key, undefined, async () => {
+      const result = await this.#store.createFrom(key, parts, options);
+      return { value: result, isStored: result.ok };
+    });
+  }
+
   async delete(key: string, options?: StoreOptions): Promise<void> {
     await this.#changing(key, undefined, async () => {
       await this.#store.delete(key, options);

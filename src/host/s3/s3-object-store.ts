@@ -20,7 +20,7 @@ import { errorOf, etagOf, refused, strange, unquoted } from "./answers.ts";
 import { S3Client, type S3Counters } from "./client.ts";
 import { putConditionally, type IfMatch } from "./conditional-put.ts";
 import type { HttpAnswer } from "./http.ts";
-import { putInParts } from "./multipart.ts";
+import { createInParts, putInParts } from "./multipart.ts";
 import type { S3ObjectStoreOptions } from "./options.ts";
 import { childrenOf, parseXml, textOf, type XmlElement } from "./xml.ts";
 
@@ -121,6 +121,17 @@ export class S3ObjectStore implements ObjectStore {
   async putIf(key: string, body: Uint8Array, condition: PutCondition, options?: StoreOptions): Promise<PutResult> {
     const full = this.#full(key, options);
     return this.#client.work(() => putConditionally(this.#client, this.#ifMatch, { key: full, body, condition, signal: options?.signal }));
+  }
+
+  async createFrom(key: string, parts: AsyncIterable<Uint8Array>, options?: StoreOptions): Promise<PutResult> {
+    const full = this.#full(key, options);
+    const signal = options?.signal;
+    const create = { key: full, parts, partBytes: this.#options.partBytes, signal };
+    return await this.#client.work(() =>
+      createInParts(this.#client, create, (body) =>
+        putConditionally(this.#client, this.#ifMatch, { key: full, body, condition: { kind: "absent" }, signal }),
+      ),
+    );
   }
 
   async delete(key: string, options?: StoreOptions): Promise<void> {

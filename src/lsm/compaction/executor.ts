@@ -1,19 +1,15 @@
 /** Merging: reads the sources of a compaction, writes its outputs. Where it runs (this thread, another) is the executor's affair. */
-import { abortable, compareBytes } from "../../base/mod.ts";
-import { blockRoomBytes } from "../format/block-writer.ts";
+import { assert, compareBytes } from "../../base/mod.ts";
 import { UlidSource, type Ulid } from "../format/identifiers.ts";
 import { ALL_KEYS, type KeyRange } from "../format/key-range.ts";
 import type { Manifest, SstRef } from "../format/manifest.ts";
 import type { Row } from "../format/row.ts";
-import { SST_VERSION, SstWriter, type SstSettings } from "../format/sst-writer.ts";
+import { SST_VERSION, type SstSettings } from "../format/sst-writer.ts";
 import type { StoreContext } from "../db/context.ts";
-import { Pace } from "../db/pace.ts";
 import type { RetentionRules } from "../db/retention.ts";
 import type { RequestCounts } from "../store/counted-store.ts";
-import { createUnderNewKey } from "../store/retry.ts";
-import { isDisjoint } from "../store/tables.ts";
-import { commonLengthOf, MergeSource } from "./merge-source.ts";
-import { Merger } from "./merger.ts";
+import { streamUnderNewKey } from "../store/retry.ts";
+import { Output, OutputMerge } from "./output-merge.ts";
 
 /** A user's say in what compaction keeps. Asked only at the bottom of the tree, of values not newer than the oldest snapshot; what is dropped is gone for all. */
 export type CompactionFilter = (row: Row) => "keep" | "drop";
@@ -44,18 +40,13 @@ export interface CompactionExecutor {
   run(job: CompactionJob, progress: CompactionProgress, signal: AbortSignal): Promise<readonly SstRef[]>;
 }
 
-/** A source is read in pieces of up to this size, smaller ones if there are many: two of each are in memory. */
-const PIECE_BYTES_MAX = 2_097_152;
-const PIECE_BYTES_MIN = 262_144;
-const PIECES_BYTES_MAX = 33_554_432;
-/** How many entries are merged between two looks at the clock. */
-const ENTRIES_PER_LOOK = 1024;
-
 /** What may be chosen of an executor. */
 export interface ExecutorChoices {
   readonly filter?: CompactionFilter | undefined;
   /** Others on this thread get their turn after this, milliseconds. Default: Pace's. */
   readonly pieceMs?: number | undefined;
+  /** Outputs are stored in pieces of this size while they are made. Default: SstWriter's. */
+  readonly pieceBytes?: number | undefined;
 }
 
 /** Runs merges on this thread, in short pieces. */
@@ -74,61 +65,32 @@ export class InlineExecutor implements CompactionExecutor {
     const outputs = resumed.outputs.slice();
     const ulids = new UlidSource(context.random);
     ulids.observe(job.id);
-    const { merger, blockMemory } = this.merger(job, resumed.range, context);
-    const pace = new Pace(context.clock, context.signal, this.choices.pieceMs);
-    const newWriter = (): SstWriter => new SstWriter("compacted", { ...job.settings, blockMemory }, context.sealer);
-    let writer = newWriter();
-    let bytesTold = 0;
-    for (;;) {
-      const pause = merger.merge(writer, ENTRIES_PER_LOOK);
-      if (pause === "load") await abortable(merger.load(), context.signal);
-      if (pause === "rest" && !pace.isOver()) continue;
-      progress.onBytes({ read: merger.bytesRead - bytesTold, written: 0 });
-      bytesTold = merger.bytesRead;
-      if (pause === "rest") await pace.rest();
-      if (pause === "load" || pause === "rest") continue;
-      if (!writer.isEmpty) {
-        const sst = await upload(context, writer, ulids);
-        progress.onBytes({ read: 0, written: sst.info.indexOffset + sst.info.indexLength });
-        outputs.push(sst);
-        await progress.onOutput(outputs);
-        writer = newWriter();
-      }
-      if (pause === "end") return outputs;
+    const merge = new OutputMerge({ job, context, progress, choices: this.choices }, resumed.range);
+    const newKey = (): { id: Ulid; key: string } => {
+      const id = ulids.next(Math.max(0, Math.floor(context.clock.now())));
+      return { id, key: context.paths.sst(id) };
+    };
+    while (await merge.begin()) {
+      let attempts = 0;
+      const make = (): Output => {
+        if (attempts++ > 0) merge.restart(rangeAfter(outputs, resumed.range));
+        return new Output(merge);
+      };
+      const { name, made } = await streamUnderNewKey(context.store, context.writePolicy, { newKey, make });
+      const { info } = made;
+      assert(info !== undefined, "what was stored was made");
+      progress.onBytes({ read: 0, written: info.indexOffset + info.indexLength });
+      outputs.push({ id: name.id, viewId: name.id, formatVersion: SST_VERSION, info, visibleRange: undefined });
+      await progress.onOutput(outputs);
     }
-  }
-
-  /** The merge, and the memory in which its blocks are to be made. */
-  private merger(job: CompactionJob, range: KeyRange, context: StoreContext): { merger: Merger; blockMemory: Uint8Array } {
-    const { l0, runs } = context.tree({ ...job.sources, segments: [] }, false);
-    const groups = [
-      ...l0.map((table) => [table]),
-      ...runs.flatMap(({ tables }) => (isDisjoint(tables) ? [tables] : tables.map((table) => [table]))),
-    ];
-    const pieceBytes = Math.max(PIECE_BYTES_MIN, Math.min(PIECE_BYTES_MAX, PIECES_BYTES_MAX / 2 / groups.length));
-    const commonLength = commonLengthOf(groups.flat());
-    const slotBytes = blockRoomBytes(job.settings.blockSizeBytes);
-    const buffer = new Uint8Array(slotBytes * (groups.length + 1));
-    const sources = groups.map((tables, age) => {
-      const slot = { buffer, start: slotBytes * (age + 1), end: slotBytes * (age + 2) };
-      return new MergeSource(tables, age, { range, pieceBytes, commonLength, slot });
-    });
-    const { filter } = this.choices;
-    const rules = { ...job.rules, operator: context.operators.compact, filter, maxSstBytes: job.settings.maxSstBytes };
-    return { merger: new Merger(sources, rules), blockMemory: buffer };
+    return outputs;
   }
 }
 
-async function upload(context: StoreContext, writer: SstWriter, ulids: UlidSource): Promise<SstRef> {
-  const built = writer.finish();
-  const { id } = await createUnderNewKey(context.store, context.writePolicy, {
-    body: built.bytes,
-    newKey: () => {
-      const ulid = ulids.next(Math.max(0, Math.floor(context.clock.now())));
-      return { id: ulid, key: context.paths.sst(ulid) };
-    },
-  });
-  return { id, viewId: id, formatVersion: SST_VERSION, info: built.info, visibleRange: undefined };
+/** The keys after those of the outputs, of which each holds all versions of its last key. */
+function rangeAfter(outputs: readonly SstRef[], whole: KeyRange): KeyRange {
+  const last = outputs.at(-1)?.info.lastEntry;
+  return last === undefined ? whole : { ...ALL_KEYS, start: last, startInclusive: false };
 }
 
 /**

@@ -39,6 +39,8 @@ export interface WriterMemory {
   readonly memory?: Uint8Array | undefined;
   /** Blocks are made at its beginning: see BlockWriter. */
   readonly blockMemory?: Uint8Array | undefined;
+  /** Finished bytes are collected in pieces of this size. Default 1 MiB. */
+  readonly pieceBytes?: number | undefined;
 }
 
 /** A finished SST. */
@@ -48,7 +50,7 @@ export interface BuiltSst {
   readonly rows: number;
 }
 
-/** Finished bytes are collected in pieces of this size. */
+/** Default of `pieceBytes`. */
 const PIECE_BYTES = 1_048_576;
 const FIRST_PIECE_BYTES = 4096;
 
@@ -62,6 +64,7 @@ export class SstWriter {
   private pieces: Uint8Array[] = [];
   private piece: Uint8Array;
   private pieceLength = 0;
+  private readonly pieceBytes: number;
   private readonly index: IndexEntry[] = [];
   private readonly blockCounts: BlockCounts[] = [];
   private readonly bloom: BloomBuilder;
@@ -77,6 +80,7 @@ export class SstWriter {
   constructor(kind: "compacted" | "wal", settings: SstSettings & WriterMemory, sealer: Sealer) {
     this.isWal = kind === "wal";
     this.settings = settings;
+    this.pieceBytes = settings.pieceBytes ?? PIECE_BYTES;
     this.piece = settings.memory ?? EMPTY_BYTES;
     this.sealer = sealer;
     this.block = new BlockWriter(settings.blockSizeBytes, settings.blockMemory);
@@ -90,6 +94,11 @@ export class SstWriter {
 
   get isEmpty(): boolean {
     return this.rows === 0;
+  }
+
+  /** True if there is something to `take`. */
+  get hasPieces(): boolean {
+    return this.pieces.length > 0;
   }
 
   /** Appends a row. @throws AssertionError if it is out of order. */
@@ -201,7 +210,7 @@ export class SstWriter {
     const body = this.sealer.encode(raw, this.settings.compression);
     const crc = this.sealer.crc32(body, 0);
     const length = body.length + CRC_BYTES;
-    if (length >= PIECE_BYTES && this.pieceLength + length > this.piece.length) return this.append(body) + this.append(u32(crc));
+    if (length >= this.pieceBytes && this.pieceLength + length > this.piece.length) return this.append(body) + this.append(u32(crc));
     this.reserve(length);
     const { piece } = this;
     piece.set(body, this.pieceLength);
@@ -215,7 +224,7 @@ export class SstWriter {
   }
 
   private append(bytes: Uint8Array): number {
-    if (bytes.length >= PIECE_BYTES && this.pieceLength + bytes.length > this.piece.length) {
+    if (bytes.length >= this.pieceBytes && this.pieceLength + bytes.length > this.piece.length) {
       this.closePiece();
       // A copy: uncompressed, these are the block writer's own bytes, and the next block is built where they lie.
       this.pieces.push(bytes.slice());
@@ -232,12 +241,12 @@ export class SstWriter {
   private reserve(bytes: number): void {
     const needed = this.pieceLength + bytes;
     if (needed <= this.piece.length) return;
-    if (needed > PIECE_BYTES) {
+    if (needed > this.pieceBytes) {
       this.closePiece();
-      this.piece = new Uint8Array(PIECE_BYTES);
+      this.piece = new Uint8Array(this.pieceBytes);
       return;
     }
-    const grown = new Uint8Array(Math.min(PIECE_BYTES, Math.max(FIRST_PIECE_BYTES, needed, this.piece.length * 2)));
+    const grown = new Uint8Array(Math.min(this.pieceBytes, Math.max(FIRST_PIECE_BYTES, needed, this.piece.length * 2)));
     grown.set(this.piece.subarray(0, this.pieceLength));
     this.piece = grown;
   }

@@ -2,7 +2,7 @@
 import type { Clock, Metric, ObjectMeta, ObjectStore } from "../../base/mod.ts";
 
 /** Kinds of requests, as `ObjectStore` has them. */
-const OPERATIONS = ["get", "getRange", "head", "list", "put", "putIf", "delete"] as const;
+const OPERATIONS = ["get", "getRange", "head", "list", "put", "putIf", "createFrom", "delete"] as const;
 type Operation = (typeof OPERATIONS)[number];
 
 /** What object stores ask the most for is what writes or lists, then what reads; deleting is free. */
@@ -13,6 +13,7 @@ const CLASSES: Readonly<Record<Operation, "write" | "read" | "free">> = {
   list: "write",
   put: "write",
   putIf: "write",
+  createFrom: "write",
   delete: "free",
 };
 
@@ -75,6 +76,12 @@ export function countedStore(store: ObjectStore, counts: RequestCounts, clock: P
     counts.bytesRead += bytes?.length ?? 0;
     return bytes;
   };
+  const written = async function* (parts: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const part of parts) {
+      counts.bytesWritten += part.length;
+      yield part;
+    }
+  };
   return {
     get: async (key, options) => read(await timed("get", options?.signal, async () => await store.get(key, options))),
     getRange: async (key, range, options) =>
@@ -100,6 +107,9 @@ export function countedStore(store: ObjectStore, counts: RequestCounts, clock: P
       counts.bytesWritten += body.length;
       return await timed("putIf", options?.signal, async () => await store.putIf(key, body, condition, options));
     },
+    // Its duration is also that of making the parts.
+    createFrom: async (key, parts, options) =>
+      await timed("createFrom", options?.signal, async () => await store.createFrom(key, written(parts), options)),
     delete: async (key, options) => await timed("delete", options?.signal, async () => await store.delete(key, options)),
   };
 }

@@ -74,3 +74,57 @@ export async function createUnderNewKey<T extends { readonly key: string }>(
     if ((await createObject(store, policy, { key: made.key, body: object.body })) !== "taken") return made;
   }
 }
+
+/** An object that is made while it is being stored. */
+export interface StreamedObject {
+  /** Read once, from its beginning. */
+  readonly parts: AsyncIterable<Uint8Array>;
+  /** What all parts came to, once they were read to their end. */
+  readonly made: { readonly sizeBytes: number; readonly lastPart: Uint8Array } | undefined;
+  /** What reading them failed with. */
+  readonly failure: { readonly error: unknown } | undefined;
+}
+
+/**
+ * Creates an object under a key that `newKey` makes, from parts that are made meanwhile. Where an attempt's outcome is open, the store is asked what is there;
+ * if it is not the object, `make` makes it once more, under another key: a key is never used twice, as what was given up may still arrive. Gives what
+ * `newKey` gave and the object that was stored. @throws STORE_UNAVAILABLE, and what making fails with
+ */
+export async function streamUnderNewKey<T extends { readonly key: string }, S extends StreamedObject>(
+  store: ObjectStore,
+  policy: RetryPolicy,
+  object: { readonly newKey: () => T; readonly make: () => S },
+): Promise<{ readonly name: T; readonly made: S }> {
+  for (let attempt = 1; ; attempt++) {
+    policy.signal?.throwIfAborted();
+    const name = object.newKey();
+    const made = object.make();
+    try {
+      const result = await abortable(store.createFrom(name.key, made.parts, { signal: policy.signal }), policy.signal);
+      if (result.ok) return { name, made };
+    } catch (error) {
+      if (made.failure !== undefined) throw made.failure.error;
+      if (!isPumiceError(error, "STORE_UNAVAILABLE")) throw error;
+      if (await isStored(store, policy, { key: name.key, made: made.made })) return { name, made };
+      if (attempt >= policy.attemptsMax) throw error;
+      await policy.clock.sleep(Math.min(DELAY_MAX_MS, FIRST_DELAY_MS * 2 ** Math.min(attempt - 1, 10)), { signal: policy.signal });
+    }
+  }
+}
+
+/** True if the object is there. Nobody else has ever had its key: size and end tell. */
+async function isStored(
+  store: ObjectStore,
+  policy: RetryPolicy,
+  { key, made }: { readonly key: string; readonly made: StreamedObject["made"] },
+): Promise<boolean> {
+  // What was not read to its end cannot have been stored.
+  if (made === undefined) return false;
+  const { sizeBytes, lastPart } = made;
+  return await withRetry(policy, async () => {
+    const meta = await store.head(key, { signal: policy.signal });
+    if (meta?.sizeBytes !== sizeBytes) return false;
+    const end = await store.getRange(key, { start: sizeBytes - lastPart.length, end: sizeBytes }, { signal: policy.signal, isFresh: true });
+    return end !== undefined && equalBytes(end, lastPart);
+  });
+}

@@ -17,7 +17,7 @@ import {
 
 /** What was asked of the store. */
 export interface StoreCall {
-  readonly operation: "get" | "getRange" | "head" | "list" | "put" | "putIf" | "delete";
+  readonly operation: "get" | "getRange" | "head" | "list" | "put" | "putIf" | "createFrom" | "delete";
   /** The key, or the prefix of a listing. */
   readonly key: string;
   /** Bytes that the caller hands over; 0 for what only asks. */
@@ -27,7 +27,7 @@ export interface StoreCall {
 
 /** True if the call can change the store. */
 export function isChange(call: StoreCall): boolean {
-  return call.operation === "put" || call.operation === "putIf" || call.operation === "delete";
+  return call.operation === "put" || call.operation === "putIf" || call.operation === "createFrom" || call.operation === "delete";
 }
 
 /** Stands between caller and store: may wait, throw, or call `run` (once, or not at all, or later). */
@@ -84,6 +84,20 @@ class InterceptedStore implements ObjectStore {
     return this.#call("putIf", key, options, () => this.#inner.putIf(key, kept, condition, options), body.length);
   }
 
+  /** The parts are gathered first: the call is one, and a fault may let it arrive when its caller has long been told that it failed. */
+  async createFrom(key: string, parts: AsyncIterable<Uint8Array>, options?: StoreOptions): Promise<PutResult> {
+    checkObjectKey(key);
+    options?.signal?.throwIfAborted();
+    const kept: Uint8Array[] = [];
+    let sizeBytes = 0;
+    for await (const part of parts) {
+      options?.signal?.throwIfAborted();
+      kept.push(part);
+      sizeBytes += part.length;
+    }
+    return await this.#call("createFrom", key, options, () => this.#inner.createFrom(key, inTurn(kept), options), sizeBytes);
+  }
+
   delete(key: string, options?: StoreOptions): Promise<void> {
     return this.#call("delete", key, options, () => this.#inner.delete(key, options));
   }
@@ -100,4 +114,8 @@ class InterceptedStore implements ObjectStore {
     options?.signal?.throwIfAborted();
     return this.#intercept({ operation, key, sizeBytes, signal: options?.signal }, run);
   }
+}
+
+async function* inTurn(parts: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
+  yield* parts;
 }

@@ -114,6 +114,7 @@ function withList(inner: ObjectStore, list: List): ObjectStore {
     list,
     put: (key, body, options) => inner.put(key, body, options),
     putIf: (key, body, condition, options) => inner.putIf(key, body, condition, options),
+    createFrom: (key, parts, options) => inner.createFrom(key, parts, options),
     delete: (key, options) => inner.delete(key, options),
   };
 }

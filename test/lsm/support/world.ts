@@ -53,6 +53,7 @@ export function overriding(store: ObjectStore, overrides: Partial<ObjectStore>):
     list: (...args) => store.list(...args),
     put: async (...args) => await store.put(...args),
     putIf: async (...args) => await store.putIf(...args),
+    createFrom: async (...args) => await store.createFrom(...args),
     delete: async (...args) => await store.delete(...args),
     ...overrides,
   };

@@ -181,6 +181,7 @@ export class FakeS3 {
     const numbers = [...body.toString().matchAll(/<PartNumber>(\d+)<\/PartNumber>/g)].map((match) => Number(match[1]));
     const parts = numbers.map((number) => upload.parts.get(number));
     if (numbers.length === 0 || parts.includes(undefined)) return errorReply(400, "InvalidPart");
+    if (headers["if-none-match"] === "*" && !this.isCeph && this.objects.has(key)) return errorReply(412, "PreconditionFailed");
     this.uploads.delete(id);
     const whole = Buffer.concat(parts as Buffer[]);
     const object = this.#store(key, whole, upload.meta, `${createHash("md5").update(whole).digest("hex")}-${numbers.length}`);
