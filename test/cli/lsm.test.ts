@@ -1,6 +1,7 @@
 /** `pumice lsm` on real directories. */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import * as fs from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -84,7 +85,7 @@ describe("pumice lsm", () => {
     assert.deepEqual(await lsm("put", folder, "k", "v"), {
       code: 1,
       out: "",
-      problem: `put: LSM_NOT_FOUND: no such store root= store=${folder}\n`,
+      problem: `put: LSM_NOT_FOUND: there is no database at ${folder}\n`,
     });
     assert.ok(!fs.existsSync(folder), "a mistyped address makes nothing");
     await ok("put", folder, "k", "v", "--create");
@@ -288,6 +289,147 @@ describe("pumice lsm", () => {
     });
   });
 
+  test("a database that is not there is said to be so by every command, which makes none", async () => {
+    const folder = fresh();
+    const commands: readonly (readonly string[])[] = [
+      ...["manifests", "manifest", "compactions", "compaction", "timeline", "scan", "compact", "gc", "verify", "repair", "destroy"].map(
+        (name) => [name],
+      ),
+      ["sst", "01M7ZSYBZ8E7TXE8Z7ACA6C5FE"],
+      ["get", "k"],
+      ["put", "k", "v"],
+      ["delete", "k"],
+      ["checkpoint", "list"],
+      ["checkpoint", "create"],
+      ["clone", "child"],
+      ["compact", "--serve"],
+      ["gc", "--every", "1s"],
+    ];
+    for (const [name = "", ...rest] of commands) {
+      const ran = await lsm(name, folder, ...rest);
+      assert.deepEqual(ran, { code: 1, out: "", problem: `${name}: LSM_NOT_FOUND: there is no database at ${folder}\n` });
+    }
+    assert.ok(!fs.existsSync(folder));
+  });
+
+  test("commands that read leave a process that writes alone, and so do those that change no rows", async () => {
+    const folder = await filled();
+    const { components } = openLsmTarget(folder, { env: {} });
+    const db = await Db.open("", components, { compactor: false, gc: false });
+    const before = files(folder, "manifest");
+    await ok("get", folder, "a1");
+    await ok("scan", folder);
+    await ok("manifests", folder);
+    await ok("manifest", folder);
+    await ok("compactions", folder);
+    await ok("timeline", folder);
+    await ok("verify", folder);
+    await ok("repair", folder);
+    await ok("checkpoint", folder, "list");
+    await ok("sst", folder, db.manifest.l0[0]?.id ?? "");
+    assert.equal((await lsm("destroy", folder)).code, 1);
+    assert.deepEqual(files(folder, "manifest"), before, "nothing was written");
+    await ok("checkpoint", folder, "create", "--name", "n");
+    await ok("gc", folder);
+    await ok("clone", folder, "beside");
+    await db.put(utf8("still"), utf8("mine"));
+    await db.flush("memtable");
+    assert.equal(await ok("get", folder, "still"), "mine\n");
+    await db.close();
+  });
+
+  test("lists are tables, or JSON; points of time are found by number and by time", async () => {
+    const folder = await filled();
+    await ok("checkpoint", folder, "create", "--name", "n");
+    await ok("compact", folder);
+    const json = async (...args: string[]): Promise<readonly Record<string, unknown>[]> => {
+      return JSON.parse(await ok(...args, "--json")) as Record<string, unknown>[];
+    };
+    const manifests = await json("manifests", folder);
+    assert.equal((await ok("manifests", folder)).trim().split("\n").length, manifests.length);
+    assert.equal(manifests[0]?.["id"], 1);
+    assert.ok((await json("compactions", folder)).length > 0);
+    assert.equal((await json("checkpoint", folder, "list", "--name", "n"))[0]?.["name"], "n");
+    const [point] = await json("timeline", folder);
+    assert.deepEqual(await json("timeline", folder, "--seq", "5"), [point]);
+    assert.deepEqual(await json("timeline", folder, "--time", "2020-01-01T00:00:00Z", "--up"), [point]);
+    assert.deepEqual(await json("timeline", folder, "--time", String(point?.["timeS"])), [point]);
+    assert.match((await lsm("timeline", folder, "--seq", "0")).problem, /no point/);
+    const file = JSON.parse(await ok("compaction", folder)) as { compactions: { id: string }[] };
+    const id = file.compactions[0]?.id ?? "";
+    assert.equal((JSON.parse(await ok("compaction", folder, id)) as { id: string }).id, id);
+    assert.equal(
+      (
+        await lsm(
+          "compaction",
+          folder,
+          id.replace(/.$/, (last) => (last === "0" ? "1" : "0")),
+        )
+      ).code,
+      1,
+    );
+    assert.doesNotMatch(await ok("manifest", folder, "1"), /9223372036854776000/, "no tick yet is no number");
+  });
+
+  test("an empty value is a value", async () => {
+    const folder = fresh();
+    await ok("put", folder, "k", "", "--create");
+    assert.equal(await ok("get", folder, "k"), "\n");
+    assert.equal((await lsm("put", folder, "k", "", "--file", "x")).code, 1);
+  });
+
+  test("destroy shows, then does; checkpoints hold a database; a clone lets go of its parent", async () => {
+    const folder = await filled();
+    await ok("clone", folder, "copy");
+    const held = await lsm("destroy", folder, "--confirm");
+    assert.equal(held.code, 1);
+    assert.match(held.problem, /checkpoints hold the store/);
+    const shown = await lsm("destroy", folder, "--root", "copy");
+    assert.equal(shown.code, 1);
+    assert.match(shown.out, /2 L0 SSTs/);
+    assert.match(await ok("destroy", folder, "--root", "copy", "--confirm"), /^\d+ objects deleted\n$/);
+    assert.equal((await lsm("scan", folder, "--root", "copy")).code, 1);
+    assert.equal(await ok("scan", folder, "--count"), "103\n");
+    assert.doesNotMatch(await ok("checkpoint", folder, "list"), /until deleted/);
+    await ok("destroy", folder, "--confirm", "--even-with-checkpoints");
+    assert.equal((await lsm("scan", folder)).code, 1);
+  });
+
+  test("a service goes on until it is interrupted, and a reader that has seen enough ends a listing without a word", async () => {
+    const program = fileURLToPath(new URL("../../src/cli/pumice.ts", import.meta.url));
+    const folder = await filled();
+    const start = (...args: string[]) => spawn(process.execPath, [program, "lsm", ...args], { stdio: ["ignore", "ignore", "inherit"] });
+    const before = files(folder, "manifest").length;
+    const compactor = start("compact", folder, "--serve");
+    const compactorEnd = once(compactor, "exit");
+    const deadline = performance.now() + 30_000;
+    while (files(folder, "manifest").length === before) {
+      assert.ok(performance.now() < deadline, "the compactor claims its epoch");
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    compactor.kill("SIGINT");
+    assert.deepEqual(await compactorEnd, [0, null]);
+    // Its first run takes all manifests but the last and those of checkpoints.
+    const collector = start("gc", folder, "--every", "1h", "--min-age", "0s");
+    const collectorEnd = once(collector, "exit");
+    while (fs.existsSync(join(folder, "manifest", "00000000000000000001.manifest"))) {
+      assert.ok(performance.now() < deadline, "the collector collects");
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    collector.kill("SIGTERM");
+    assert.deepEqual(await collectorEnd, [0, null]);
+    const { components } = openLsmTarget(folder, { env: {} });
+    const db = await Db.open("", components, { compactor: false, gc: false });
+    for (let i = 0; i < 30_000; i++) db.putSync(utf8(`many${i}`), utf8("a value of some length, so that no pipe takes all"));
+    await db.close();
+    const listing = spawn(process.execPath, [program, "lsm", "scan", folder], { stdio: ["ignore", "pipe", "pipe"] });
+    let problem = "";
+    listing.stderr.on("data", (chunk: Buffer) => (problem += chunk.toString()));
+    listing.stdout.once("data", () => listing.stdout.destroy());
+    const [code] = (await once(listing, "exit")) as [number | null];
+    assert.deepEqual([code, problem], [141, ""]);
+  });
+
   test("what is wrong with the arguments is said, with what to do", async () => {
     const folder = fresh();
     for (const [args, said] of [
@@ -302,6 +444,11 @@ describe("pumice lsm", () => {
       [["put", folder, "k"], /give either VALUE or --file/],
       [["put", folder, "k", "v", "--ttl", "soon"], /no duration such as/],
       [["scan", folder, "--limit", "-1"], /limit/],
+      [["put", folder, "k", "--file", join(folder, "none")], /--file cannot be read: ENOENT/],
+      [["scan", folder, "--frob"], /Unknown option '--frob'; "pumice/],
+      [["timeline", folder, "--time", "yesterday"], /no time such as/],
+      [["timeline", folder, "--time", "0", "--seq", "1"], /either --seq or --time/],
+      [["gc", folder, "--every", "0s"], /more than nothing/],
       [["manifest", folder, "x"], /not an id: x/],
       [["get", "ftp://x", "k"], /ftp: is not known/],
       [["get", "s3://", "k"], /names no bucket/],

@@ -198,6 +198,10 @@ test("a destroyed store is gone, its neighbours are not, its writer is fenced, a
   await cloneStore("db", "clone", components);
   await assert.rejects(admin.destroy(), fails("LSM_INVALID"));
   assert.deepEqual(await db.get(key(1)), key(1));
+  const forever = async (): Promise<number> => (await admin.listCheckpoints()).filter(({ expireTimeS }) => expireTimeS === 0).length;
+  assert.equal(await forever(), 1);
+  await new Admin("clone", components).destroy();
+  assert.equal(await forever(), 0, "the clone's hold on its parent");
   assert.ok((await admin.destroy({ evenWithCheckpoints: true })) > 3);
   assert.deepEqual(await keysOf(store, "db/"), []);
   assert.ok((await keysOf(store, "db2/")).length > 0);

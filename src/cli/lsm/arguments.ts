@@ -34,7 +34,9 @@ export class Arguments {
       this.#positionals = parsed.positionals;
       this.#values = parsed.values;
     } catch (error) {
-      throw new UsageError(error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error));
+      // Node goes on to say how a value with a dash is given, which is not what went wrong.
+      const told = error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error);
+      throw new UsageError(told.split(". To specify")[0] ?? told);
     }
     const least = names.filter((name) => !name.startsWith("[")).length;
     const missing = names[this.#positionals.length];
@@ -45,6 +47,11 @@ export class Arguments {
   /** The positional argument of that number; "" if it may be left out and is. */
   at(index: number): string {
     return this.#positionals[index] ?? "";
+  }
+
+  /** Whether the positional argument of that number is there, be it empty. */
+  isGiven(index: number): boolean {
+    return index < this.#positionals.length;
   }
 
   flag(name: string): string | undefined {
@@ -82,6 +89,16 @@ export class Arguments {
     const value = Number(text);
     if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) throw new UsageError(`--${name} is no count: ${text}`);
     return value;
+  }
+
+  /** A time as ms since 1970, if it is given: ISO 8601, or seconds since 1970. @throws UsageError */
+  time(name: string): number | undefined {
+    const text = this.flag(name);
+    if (text === undefined) return undefined;
+    const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text);
+    if (!Number.isSafeInteger(ms))
+      throw new UsageError(`--${name} is no time such as 2026-01-31T12:00:00Z, nor seconds since 1970: ${text}`);
+    return ms;
   }
 
   /** A duration as ms, if it is given: a number with ms, s, m, h or d. @throws UsageError */

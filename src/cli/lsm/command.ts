@@ -1,5 +1,5 @@
 /** The command `pumice lsm`: dispatch, help, errors in words. */
-import { isPumiceError } from "../../base/mod.ts";
+import { isPumiceError, type PumiceError } from "../../base/mod.ts";
 import { openLsmTarget, type LsmTarget } from "../../entry/mod.ts";
 import { nearest } from "../nearest.ts";
 import { Arguments, COMMON_FLAGS, UsageError, type FlagSpec } from "./arguments.ts";
@@ -8,7 +8,7 @@ import type { LsmCommand, Output } from "./context.ts";
 import { compaction, compactions, manifest, manifests, sst, timeline } from "./inspect.ts";
 import { repair } from "./repair.ts";
 import { get, put, remove, scan } from "./rows.ts";
-import { checkpoint, clone, compact, gc, verify } from "./upkeep.ts";
+import { checkpoint, clone, compact, destroy, gc, verify } from "./upkeep.ts";
 
 const COMMANDS: Readonly<Record<string, LsmCommand>> = {
   manifests,
@@ -27,8 +27,12 @@ const COMMANDS: Readonly<Record<string, LsmCommand>> = {
   gc,
   verify,
   repair,
+  destroy,
   bench,
 };
+
+/** 128 and the number of SIGPIPE. */
+const BROKEN_PIPE_EXIT = 141;
 
 const PROCESS_OUTPUT: Output = {
   out: (text) => void process.stdout.write(text),
@@ -45,6 +49,7 @@ export async function runLsm(
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): Promise<number> {
   const [name = "help", ...rest] = args;
+  if (output === PROCESS_OUTPUT) process.stdout.once("error", endWithReader);
   if (["help", "-h", "-help", "--help"].includes(name)) {
     output.out(lsmHelp());
     return 0;
@@ -67,13 +72,28 @@ export async function runLsm(
     return await command.run({ args: parsed, target, output });
   } catch (error) {
     if (error instanceof UsageError) output.problem(`${name}: ${error.message}; "pumice lsm ${name} --help" says more`);
-    else if (isPumiceError(error))
-      output.problem(`${name}: ${error.code}: ${error.message}${target === undefined ? "" : ` store=${target.address}`}`);
+    else if (isPumiceError(error)) output.problem(`${name}: ${describe(error, target)}`);
     else throw error;
     return isPumiceError(error) && error.kind === "corrupt" ? 2 : 1;
   } finally {
     await target?.close();
   }
+}
+
+function describe(error: PumiceError, target: LsmTarget | undefined): string {
+  const store = target === undefined ? "" : ` store=${target.address}`;
+  if (error.code !== "LSM_NOT_FOUND") return `${error.code}: ${error.message}${store}`;
+  const { manifest: id, object } = error.details;
+  if (object !== undefined) return `${error.code}: there is no ${String(object)}${store}`;
+  return id === undefined
+    ? `${error.code}: there is no database at ${target?.address ?? "?"}`
+    : `${error.code}: there is no manifest ${String(id)}${store}`;
+}
+
+/** A reader that has seen enough, such as `head`, closes the pipe: then this ends as other programs do, without a word. */
+function endWithReader(error: NodeJS.ErrnoException): void {
+  if (error.code !== "EPIPE") throw error;
+  process.exit(BROKEN_PIPE_EXIT);
 }
 
 function lsmHelp(): string {

@@ -25,10 +25,18 @@ export interface LsmCommand {
   run(context: CommandContext): Promise<number>;
 }
 
+/** The flag of lists. */
+export const JSON_FLAG = { type: "boolean", help: "print JSON" } as const;
+
+/** A person waits: what the store itself has tried often enough is told. */
+export const TOOL_PATIENCE = { readAttemptsMax: 1 } as const;
+
 /** The administration of the target. */
 export function adminOf({ target }: CommandContext): Admin {
-  return new Admin(target.root, target.components);
+  return new Admin(target.root, target.components, TOOL_PATIENCE);
 }
+
+const NO_TICK = -(2 ** 63);
 
 /** Prints `value` as JSON that a person can read: bytes as hexadecimal, what is undefined left out. */
 export function printJson(output: Output, value: unknown): void {
@@ -38,7 +46,7 @@ export function printJson(output: Output, value: unknown): void {
       if (inner instanceof Uint8Array) return toHex(inner);
       if (typeof inner === "bigint") return inner.toString();
       // SlateDB's "no tick yet" is -2^63, which is no number of ours.
-      return typeof inner === "number" && !Number.isFinite(inner) ? String(inner) : inner;
+      return typeof inner === "number" && (!Number.isFinite(inner) || inner === NO_TICK) ? "none" : inner;
     },
     2,
   );

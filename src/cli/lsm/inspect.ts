@@ -1,19 +1,19 @@
 /** Commands that show what a store's files say. They change nothing. */
-import { adminOf, printJson, printTable, timeText, type LsmCommand } from "./context.ts";
+import { PumiceError } from "../../base/mod.ts";
+import type { StoredVersion } from "../../lsm/mod.ts";
+import { adminOf, JSON_FLAG, printJson, printTable, timeText, type CommandContext, type LsmCommand } from "./context.ts";
 import { UsageError } from "./arguments.ts";
 
 /** `manifests`: what is stored. */
 export const manifests: LsmCommand = {
   names: [],
-  flags: {},
+  flags: { json: JSON_FLAG },
   help: "list the stored versions of the manifest; the last is in force",
   async run(context) {
     const stored = await adminOf(context).listManifests();
-    printTable(
-      context.output,
-      stored.map(({ id, key, lastModifiedMs }) => [String(id), timeText(lastModifiedMs), key]),
-    );
-    return stored.length > 0 ? 0 : nothing(context.output, context.target.address);
+    if (stored.length === 0) throw new PumiceError("LSM_NOT_FOUND");
+    printVersions(context, stored);
+    return 0;
   },
 };
 
@@ -32,25 +32,32 @@ export const manifest: LsmCommand = {
 /** `compactions`: what is stored. */
 export const compactions: LsmCommand = {
   names: [],
-  flags: {},
+  flags: { json: JSON_FLAG },
   help: "list the stored versions of the compactions file; the last is in force",
   async run(context) {
-    const stored = await adminOf(context).listCompactions();
-    printTable(
-      context.output,
-      stored.map(({ id, key, lastModifiedMs }) => [String(id), timeText(lastModifiedMs), key]),
-    );
+    const admin = adminOf(context);
+    await admin.readManifest();
+    printVersions(context, await admin.listCompactions());
     return 0;
   },
 };
 
-/** `compaction [ID]`: one compactions file, as JSON. */
+/** `compaction [ID]`: one compactions file, or one compaction of the file in force, as JSON. */
 export const compaction: LsmCommand = {
-  names: ["[ID]"],
+  names: ["[ID|ULID]"],
   flags: {},
-  help: "show a compactions file as JSON; default: the one in force",
+  help: "show a compactions file as JSON, default the one in force; or the compaction of that ULID",
   async run(context) {
-    const found = await adminOf(context).readCompactions(idOf(context.args.at(1)));
+    const admin = adminOf(context);
+    await admin.readManifest();
+    const what = context.args.at(1);
+    if (what.length === 26) {
+      const one = await admin.readCompaction(what);
+      if (one === undefined) context.output.problem(`no such compaction in the file in force: ${what}`);
+      else printJson(context.output, one);
+      return one === undefined ? 1 : 0;
+    }
+    const found = await admin.readCompactions(idOf(what));
     if (found === undefined) {
       context.output.problem("there is no such compactions file");
       return 1;
@@ -74,11 +81,30 @@ export const sst: LsmCommand = {
 /** `timeline`: sequence numbers and times. */
 export const timeline: LsmCommand = {
   names: [],
-  flags: {},
-  help: "list the points at which sequence number and time are known together",
+  flags: {
+    seq: { type: "string", value: "N", help: "only the point at this sequence number, or next to it" },
+    time: { type: "string", value: "TIME", help: "only the point at this time (ISO 8601, or seconds since 1970), or next to it" },
+    up: { type: "boolean", help: "with --seq, --time: the next point behind, not before" },
+    json: JSON_FLAG,
+  },
+  help: "list the points at which sequence number and time are known together, a minute or more apart",
   async run(context) {
-    for (const point of await adminOf(context).timeline()) printJson(context.output, point);
-    return 0;
+    const { args, output } = context;
+    const admin = adminOf(context);
+    const [seq, timeMs] = [args.count("seq"), args.time("time")];
+    if (seq !== undefined && timeMs !== undefined) throw new UsageError("give either --seq or --time");
+    const round = args.has("up") ? "up" : "down";
+    const asked = seq === undefined ? (timeMs === undefined ? undefined : admin.seqAt(timeMs, { round })) : admin.timeOf(seq, { round });
+    const points = asked === undefined ? await admin.timeline() : [await asked].flatMap((point) => point ?? []);
+    if (args.has("json")) printJson(output, points);
+    else
+      printTable(
+        output,
+        points.map((point) => [String(point.seq), timeText(point.timeS * 1000)]),
+      );
+    if (asked === undefined || points.length > 0) return 0;
+    output.problem("no point is known on that side");
+    return 1;
   },
 };
 
@@ -88,7 +114,11 @@ function idOf(text: string): number | undefined {
   return Number(text);
 }
 
-function nothing(output: { problem(text: string): void }, address: string): number {
-  output.problem(`there is no database at ${address}`);
-  return 1;
+function printVersions({ args, output }: CommandContext, stored: readonly StoredVersion[]): void {
+  if (args.has("json")) printJson(output, stored);
+  else
+    printTable(
+      output,
+      stored.map(({ id, key, lastModifiedMs }) => [String(id), timeText(lastModifiedMs), key]),
+    );
 }

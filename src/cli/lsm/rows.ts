@@ -2,18 +2,18 @@
 import { isUtf8 } from "node:buffer";
 import { readFileSync } from "node:fs";
 import { Db, DbReader, type LsmOptions, type ScanOptions } from "../../lsm/mod.ts";
-import { adminOf, type CommandContext, type LsmCommand } from "./context.ts";
+import { adminOf, TOOL_PATIENCE, type CommandContext, type LsmCommand } from "./context.ts";
 import { UsageError } from "./arguments.ts";
 
 const CHECKPOINT = { type: "string", value: "UUID", help: "read the state of this checkpoint" } as const;
 /** A tool that writes one row is no place for background work. */
-const BARE: LsmOptions = { compactor: false, gc: false };
+const BARE: LsmOptions = { compactor: false, gc: false, ...TOOL_PATIENCE };
 
 /** Reads without leaving a trace in the store, and ends with the reader closed. */
 async function reading<T>(context: CommandContext, use: (reader: DbReader) => Promise<T>): Promise<T> {
   const checkpoint = context.args.flag("checkpoint");
   const mode = checkpoint === undefined ? "latest" : { checkpoint };
-  const reader = await DbReader.open(context.target.root, context.target.components, { mode });
+  const reader = await DbReader.open(context.target.root, context.target.components, { mode, ...TOOL_PATIENCE });
   try {
     return await use(reader);
   } finally {
@@ -64,14 +64,22 @@ export const put: LsmCommand = {
   async run(context) {
     const { args } = context;
     const file = args.flag("file");
-    if ((file === undefined) === (args.at(2) === "")) throw new UsageError("give either VALUE or --file");
-    const value = file === undefined ? args.bytes(args.at(2)) : new Uint8Array(readFileSync(file));
+    if ((file === undefined) !== args.isGiven(2)) throw new UsageError("give either VALUE or --file");
+    const value = file === undefined ? args.bytes(args.at(2)) : bytesOf(file);
     const ttlMs = args.duration("ttl");
     const options = ttlMs === undefined ? {} : { ttl: { afterMs: ttlMs } };
     const key = args.bytes(args.at(1));
     return writing(context, async (db) => void (await db.put(key, value, options)));
   },
 };
+
+function bytesOf(file: string): Uint8Array {
+  try {
+    return new Uint8Array(readFileSync(file));
+  } catch (error) {
+    throw new UsageError(`--file cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
 
 /** `delete KEY`. */
 export const remove: LsmCommand = {

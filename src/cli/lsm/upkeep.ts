@@ -1,7 +1,7 @@
 /** Commands that look after a store: checkpoints, clones, compaction, garbage collection, verification. */
-import { cloneStore, type Checkpoint } from "../../lsm/mod.ts";
+import { Admin, cloneStore, type Checkpoint } from "../../lsm/mod.ts";
 import { UsageError } from "./arguments.ts";
-import { adminOf, printJson, printTable, timeText, type CommandContext, type LsmCommand } from "./context.ts";
+import { adminOf, TOOL_PATIENCE, printJson, printTable, timeText, type CommandContext, type LsmCommand } from "./context.ts";
 
 const LIFETIME = {
   type: "string",
@@ -15,6 +15,7 @@ export const checkpoint: LsmCommand = {
   flags: {
     name: { type: "string", value: "NAME", help: "create: its name; list: only those of this name" },
     lifetime: LIFETIME,
+    json: { type: "boolean", help: "list: print JSON" },
     source: { type: "string", value: "UUID", help: "create: of this checkpoint's state instead of the latest" },
   },
   help: "create, list, refresh or delete checkpoints",
@@ -27,9 +28,12 @@ export const checkpoint: LsmCommand = {
     }
     const lifetimeMs = args.duration("lifetime");
     switch (action) {
-      case "list":
-        printTable(output, (await admin.listCheckpoints(args.flag("name"))).map(rowOf));
+      case "list": {
+        const known = await admin.listCheckpoints(args.flag("name"));
+        if (args.has("json")) printJson(output, known);
+        else printTable(output, known.map(rowOf));
         return 0;
+      }
       case "create":
         printJson(output, await admin.createCheckpoint({ lifetimeMs, name: args.flag("name"), source: args.flag("source") }));
         return 0;
@@ -75,10 +79,19 @@ export const gc: LsmCommand = {
   names: [],
   flags: {
     "min-age": { type: "string", value: "DURATION", help: "delete nothing younger; default 5m, which protects readers and other writers" },
+    every: { type: "string", value: "DURATION", help: "go on, at these intervals, until interrupted" },
   },
   help: "delete what no manifest and no checkpoint needs any more",
   async run(context) {
-    printJson(context.output, await adminOf(context).collectGarbage(context.args.duration("min-age") ?? 300_000));
+    const { args, target } = context;
+    const minAgeMs = args.duration("min-age") ?? 300_000;
+    const intervalMs = args.duration("every");
+    if (intervalMs === 0) throw new UsageError("--every must be more than nothing");
+    if (intervalMs === undefined) printJson(context.output, await adminOf(context).collectGarbage(minAgeMs));
+    else {
+      const admin = new Admin(target.root, target.components, { ...TOOL_PATIENCE, gc: { intervalMs, minAgeMs } });
+      await untilInterrupted(async (signal) => await admin.runGarbageCollector({ signal }));
+    }
     return 0;
   },
 };
@@ -86,10 +99,52 @@ export const gc: LsmCommand = {
 /** `compact`. */
 export const compact: LsmCommand = {
   names: [],
-  flags: { tiered: { type: "boolean", help: "only what the size-tiered rule asks for; default: everything into one run" } },
+  flags: {
+    tiered: { type: "boolean", help: "only what the size-tiered rule asks for; default: everything into one run" },
+    serve: { type: "boolean", help: "go on, by the size-tiered rule, until interrupted: for a writer that has no compactor" },
+  },
   help: "merge SSTs; a compactor that runs elsewhere is fenced off by this",
   async run(context) {
-    await adminOf(context).compact(context.args.has("tiered") ? "tiered" : "everything");
+    const admin = adminOf(context);
+    if (context.args.has("serve")) await untilInterrupted(async (signal) => await admin.runCompactor({ signal }));
+    else await admin.compact(context.args.has("tiered") ? "tiered" : "everything");
+    return 0;
+  },
+};
+
+/** Runs `work` until SIGINT or SIGTERM. */
+async function untilInterrupted(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const controller = new AbortController();
+  const stop = (): void => controller.abort();
+  process.once("SIGINT", stop);
+  process.once("SIGTERM", stop);
+  try {
+    await work(controller.signal);
+  } finally {
+    process.removeListener("SIGINT", stop);
+    process.removeListener("SIGTERM", stop);
+  }
+}
+
+/** `destroy`. */
+export const destroy: LsmCommand = {
+  names: [],
+  flags: {
+    confirm: { type: "boolean", help: "do it; without this, only say what would be deleted" },
+    "even-with-checkpoints": { type: "boolean", help: "although readers or clones may need what its checkpoints hold" },
+  },
+  help: "delete the database, all its objects; exit code 1 if it was not done",
+  async run(context) {
+    const { args, output, target } = context;
+    const admin = adminOf(context);
+    const { value } = await admin.readManifest();
+    if (!args.has("confirm")) {
+      const { l0, runs, checkpoints } = value;
+      output.out(`${target.address}: ${l0.length} L0 SSTs, ${runs.length} sorted runs, ${checkpoints.length} checkpoints\n`);
+      output.problem("nothing was deleted; --confirm deletes the database");
+      return 1;
+    }
+    output.out(`${await admin.destroy({ evenWithCheckpoints: args.has("even-with-checkpoints") })} objects deleted\n`);
     return 0;
   },
 };

@@ -3,6 +3,7 @@ import { isPumiceError, PumiceError } from "../../base/mod.ts";
 import { Compactor } from "../compaction/compactor.ts";
 import { InlineExecutor } from "../compaction/executor.ts";
 import { SizeTieredPicker } from "../compaction/picker.ts";
+import { detachParents } from "../db/clone.ts";
 import type { StoreContext } from "../db/context.ts";
 import { profileOf } from "../db/open.ts";
 import { COMPACTOR_DEFAULTS, type LsmSettings, type Profile } from "../db/settings.ts";
@@ -80,6 +81,8 @@ export async function destroyStore(context: StoreContext, options: { readonly ev
     writerEpoch: manifest.writerEpoch + 1,
     compactorEpoch: manifest.compactorEpoch + 1,
   }));
+  // A clone lets go of its parents: nobody else would.
+  await detachParents(context, []);
   const { paths, store, walStore } = context;
   let count = await deleteAll(context, walStore, paths.wals);
   for (const folder of [paths.ssts, paths.compactions]) count += await deleteAll(context, store, folder);

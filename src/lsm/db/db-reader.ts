@@ -36,6 +36,8 @@ export interface ReaderOptions {
   readonly skipsWal?: boolean | undefined;
   readonly cacheBytes?: number | undefined;
   readonly filtersExpired?: boolean | undefined;
+  /** Attempts of a read before STORE_UNAVAILABLE is passed on. Default 10. */
+  readonly readAttemptsMax?: number | undefined;
 }
 
 interface ReaderSettings {
@@ -99,7 +101,10 @@ export class DbReader {
         checkpointLifetimeMs: settings.checkpointLifetimeMs,
       });
     }
-    const context = new StoreContext(root, components, { ...LSM_DEFAULTS, cacheBytes: options.cacheBytes ?? LSM_DEFAULTS.cacheBytes });
+    const context = new StoreContext(root, components, {
+      cacheBytes: options.cacheBytes ?? LSM_DEFAULTS.cacheBytes,
+      readAttemptsMax: options.readAttemptsMax ?? LSM_DEFAULTS.readAttemptsMax,
+    });
     const reader = new DbReader(context, settings);
     const forget = onAbort(options.signal, (reason) => context.abort(reason));
     try {
