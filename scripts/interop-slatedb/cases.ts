@@ -26,6 +26,7 @@ import { dangerousCases } from "./dangerous.ts";
 import { handOverCases } from "./hand-overs.ts";
 import { killCases } from "./kills.ts";
 import { reencodeCases } from "./reencode-cases.ts";
+import { sameWorkCases } from "./same-work.ts";
 import { reencodeAll } from "./reencode.ts";
 import { Workload } from "./workload.ts";
 
@@ -429,6 +430,7 @@ export const interopCases: readonly InteropCase[] = [
   ...ownership,
   ...handOvers,
   ...handOverCases,
+  ...sameWorkCases,
   ...commandLineCases,
   ...craftedCases,
   ...killCases,
