@@ -5,8 +5,9 @@
  *     await using db = await openDb("./data", "my-store");
  *     await db.put(new TextEncoder().encode("hello"), new TextEncoder().encode("world"));
  */
-import { MemoryObjectStore, type ObjectStore, type Spawner } from "../base/mod.ts";
+import { MemoryObjectStore, PumiceError, type ObjectStore, type Spawner } from "../base/mod.ts";
 import { hostCodecs, nodeCrc32, openObjectStore, systemClock, systemRandom, threadSpawner } from "../host/mod.ts";
+import { FUNCTION_NAMES, loadFunctions, type LsmFunctions } from "./lsm-functions.ts";
 import { Db, DbReader, RemoteExecutor, type LsmComponents, type LsmOptions, type ReaderOptions, type WaitOptions } from "../lsm/mod.ts";
 import type { CompactionWorkerInit } from "./lsm-compaction-worker.ts";
 
@@ -28,6 +29,15 @@ export type StoreLocation = string | ObjectStore;
 
 /** What of the components a program may want to choose. */
 export type ComponentChoices = Partial<Omit<LsmComponents, "store">>;
+
+/** A program's own functions, by the module that exports them. */
+export type FunctionModule = {
+  /**
+   * URL of a module that exports `mergeOperator`, `blockTransformer` or `compactionFilter`: loaded here, and on the thread that compacts. Given as
+   * components they would keep compaction on this thread.
+   */
+  readonly functions?: URL | string | undefined;
+};
 
 const COMPACTION_WORKER = "lsm-compaction-worker";
 
@@ -54,10 +64,10 @@ function spawner(): Spawner {
   return threadSpawner(new Map([[COMPACTION_WORKER, new URL(`./${COMPACTION_WORKER}.${suffix}`, import.meta.url)]]));
 }
 
-/** Another thread can merge if it can open the store by itself, and needs no function of ours for it. */
-function compactionThread(location: StoreLocation, name: string, choices: ComponentChoices): ComponentChoices {
-  if (typeof location !== "string" || choices.mergeOperator !== undefined || choices.blockTransformer !== undefined) return {};
-  const initial: CompactionWorkerInit = { address: location, root: name, isSynced: true };
+/** Another thread can merge if it can open the store by itself, and load by itself what functions it needs. */
+function compactionThread(location: StoreLocation, name: string, choices: ComponentChoices & FunctionModule): ComponentChoices {
+  if (typeof location !== "string" || FUNCTION_NAMES.some((each) => choices[each] !== undefined)) return {};
+  const initial: CompactionWorkerInit = { address: location, root: name, isSynced: true, functions: choices.functions?.toString() };
   return { compactionExecutor: new RemoteExecutor(spawner(), { name: COMPACTION_WORKER, initial }) };
 }
 
@@ -70,13 +80,26 @@ export function memoryStore(): ObjectStore {
   return new MemoryObjectStore({ clock: systemClock });
 }
 
+/** What the module exports. @throws LSM_INVALID, also if the options have one of the functions too */
+async function functionsOf(options: ComponentChoices & FunctionModule): Promise<LsmFunctions> {
+  if (options.functions === undefined) return {};
+  const twice = FUNCTION_NAMES.find((each) => options[each] !== undefined);
+  if (twice !== undefined)
+    throw new PumiceError("LSM_INVALID", { what: "give functions as components or by their module, not both", twice });
+  return await loadFunctions(options.functions.toString());
+}
+
 /** Opens the store of that name for writing, and makes it if there is none. By an address, compaction runs on a thread of its own. @throws what Db.open throws */
 export async function openDb(
   location: StoreLocation,
   name: string,
-  options: LsmOptions & ComponentChoices & WaitOptions = {},
+  options: LsmOptions & ComponentChoices & FunctionModule & WaitOptions = {},
 ): Promise<Db> {
-  const choices = { ...compactionThread(location, name, options), ...choicesOf(options) };
+  const functions = await functionsOf(options);
+  const thread = compactionThread(location, name, options);
+  // On its own thread, the filter is the thread's affair.
+  const own = thread.compactionExecutor === undefined ? functions : { ...functions, compactionFilter: undefined };
+  const choices = { ...own, ...thread, ...choicesOf(options) };
   const resolved = resolve(location, choices);
   return await Db.open(placeOf(resolved.path, name), resolved.components, withoutChoices(options));
 }
@@ -85,9 +108,9 @@ export async function openDb(
 export async function openReader(
   location: StoreLocation,
   name: string,
-  options: ReaderOptions & ComponentChoices & WaitOptions = {},
+  options: ReaderOptions & ComponentChoices & FunctionModule & WaitOptions = {},
 ): Promise<DbReader> {
-  const resolved = resolve(location, choicesOf(options));
+  const resolved = resolve(location, { ...(await functionsOf(options)), ...choicesOf(options) });
   return await DbReader.open(placeOf(resolved.path, name), resolved.components, withoutChoices(options));
 }
 
@@ -110,8 +133,8 @@ function choicesOf(options: ComponentChoices): ComponentChoices {
   return Object.fromEntries(CHOICES.flatMap((name) => (options[name] === undefined ? [] : [[name, options[name]]])));
 }
 
-function withoutChoices<T extends ComponentChoices>(options: T): Omit<T, keyof ComponentChoices> {
+function withoutChoices<T extends ComponentChoices & FunctionModule>(options: T): Omit<T, keyof (ComponentChoices & FunctionModule)> {
   const rest: Record<string, unknown> = { ...options };
-  for (const name of CHOICES) delete rest[name];
-  return rest as Omit<T, keyof ComponentChoices>;
+  for (const name of [...CHOICES, "functions"]) delete rest[name];
+  return rest as Omit<T, keyof (ComponentChoices & FunctionModule)>;
 }

@@ -1,6 +1,6 @@
 /**
  * Merges on another thread: the job goes there as a message, outputs and counts come back as messages. One worker for one job, ended with it.
- * The worker opens the store by itself; so a store with functions that cannot be sent (a merge operator, a transformer) merges inline.
+ * The worker opens the store by itself, and has functions of the program (a merge operator, a transformer, a filter) only if it can load them by itself too.
  */
 import { onAbort, PumiceError, type ErrorCode, type ErrorDetails, type Spawner, type WorkerScope } from "../../base/mod.ts";
 import { StoreContext } from "../db/context.ts";
@@ -63,7 +63,7 @@ export class RemoteExecutor implements CompactionExecutor {
 /** The worker's side: merges the job that it is sent. `root` is the store's place in what `components` name. */
 export function serveCompaction(scope: WorkerScope, store: { readonly root: string; readonly components: LsmComponents }): void {
   const context = new StoreContext(store.root, store.components, { ...LSM_DEFAULTS, cacheBytes: 0 });
-  const executor = new InlineExecutor(context, { pieceMs: PIECE_MS });
+  const executor = new InlineExecutor(context, { pieceMs: PIECE_MS, filter: store.components.compactionFilter });
   const progress: CompactionProgress = {
     onOutput: async (outputs) => scope.post({ kind: "output", outputs } satisfies Reply),
     onBytes: (counts) => scope.post({ kind: "bytes", ...counts } satisfies Reply),
