@@ -7,7 +7,7 @@ import { DatabaseSync } from "node:sqlite";
 import { test, type TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import { systemFiles } from "../../src/host/mod.ts";
-import { encodeCommand, type EntryResult, type LoadCommitCommand, Reader } from "../../src/sql/mod.ts";
+import { encodeCommand, type EntryResult, InlineReader, type LoadCommitCommand, Reader } from "../../src/sql/mod.ts";
 import { contentOf } from "./support/batching.ts";
 import { Database, EXTENSION, openMachine, temporaryFolder } from "./support/database.ts";
 
@@ -81,6 +81,28 @@ test("a loaded file is the database, its rowids and user_version kept; the old o
   assert.match(content ?? "", /^rows _pumice 2 /, "the pieces are gone");
   db.reopen();
   assert.match(ask(db, "SELECT rowid, v FROM t"), /\[\[2,"b"\]\]/);
+});
+
+test("a simple read on the main thread never gives the rows of a loaded database under the columns of the one before", (context) => {
+  const { db, folder } = open(context);
+  const inline = new InlineReader({ path: db.path, extensionPath: EXTENSION, foreignKeys: false, monotonic: () => 0 });
+  context.after(() => inline.close());
+  const request = { statements: [{ sql: "SELECT * FROM old WHERE rowid = 1" }] };
+  for (let i = 0; i < 8; i++) {
+    const [first, second] = i % 2 === 0 ? ["a", "b"] : ["b", "a"];
+    // Files of one schema version, and of versions far apart.
+    const changes = Array.from({ length: i % 3 === 0 ? 40 : 1 }, (_, n) => `CREATE TABLE x${n}(y)`).join(";");
+    assert.deepEqual(
+      load(db, file(folder, `CREATE TABLE old(${first}, ${second}); INSERT INTO old VALUES('${first}', '${second}'); ${changes}`)),
+      {
+        results: "",
+      },
+    );
+    const expected = ask(db, "SELECT * FROM old WHERE rowid = 1");
+    const given = [inline.read(request), inline.read(request)].filter((result) => result !== undefined);
+    assert.ok(given.length > 0);
+    for (const { results } of given) assert.equal(`{"results":[${String(results)}]}`, expected);
+  }
 });
 
 test("other page sizes, auto-vacuum, WAL mode, a table of our name: made to look like ours", (context) => {
