@@ -12,6 +12,7 @@ import { MERGE, TOMBSTONE, VALUE, type Row } from "../format/row.ts";
 import type { SequenceTracker } from "../format/sequence-tracker.ts";
 import type { GcReport } from "../gc/gc.ts";
 import { Background } from "./background.ts";
+import { deleteRange, multiGet } from "./bulk.ts";
 import { checkWrite, makeRow, WriteBatch, type PutOptions } from "./batch.ts";
 import { createCheckpoint, deleteCheckpoint, refreshCheckpoint, type CheckpointOptions } from "./checkpoints.ts";
 import { sstSettings, StoreContext } from "./context.ts";
@@ -34,10 +35,6 @@ import { WalWriter } from "./wal-writer.ts";
 
 /** What `flush` makes durable: the WAL, or also the memtable as an L0. */
 export type FlushKind = "wal" | "memtable";
-
-const DELETE_RANGE_BATCH = 1000;
-/** Keys of one `multiGet` that are fetched at a time. */
-const MULTI_GET_FETCHES_MAX = 64;
 
 /** See the header of this file. */
 export class Db {
@@ -185,20 +182,7 @@ export class Db {
 
   /** Deletes every key of a range, in batches of its own: not all at once. Gives how many there were. */
   async deleteRange(bounds: ScanBounds, options?: WriteOptions): Promise<number> {
-    const scan = this.scan(bounds);
-    let deleted = 0;
-    try {
-      for (;;) {
-        const rows = await scan.nextBatch(DELETE_RANGE_BATCH, { signal: options?.signal });
-        if (rows.length === 0) return deleted;
-        const batch = new WriteBatch();
-        for (const { key } of rows) batch.delete(key);
-        await this.write(batch, options);
-        deleted += rows.length;
-      }
-    } finally {
-      scan.dispose();
-    }
+    return await deleteRange(this, bounds, options);
   }
 
   /** The value of `key`, or undefined. The bytes are the caller's. @throws LSM_CLOSED, LSM_FENCED, LSM_CORRUPT, LSM_MISSING, STORE_UNAVAILABLE */
@@ -225,24 +209,10 @@ export class Db {
   /** The values of many keys, fetched side by side. */
   async multiGet(keys: readonly Uint8Array[], options?: GetOptions): Promise<(Uint8Array | undefined)[]> {
     options?.signal?.throwIfAborted();
-    const values: (Uint8Array | undefined)[] = [];
-    const missing: number[] = [];
-    for (const [i, key] of keys.entries()) {
-      const row = this.reads.rowSync(key, options);
-      if (row === NOT_CACHED) missing.push(i);
-      values.push(row === NOT_CACHED ? undefined : ownValue(row));
-    }
-    this.counts.gets += keys.length - missing.length;
-    const fetchSome = async (): Promise<void> => {
-      try {
-        for (let i = missing.pop(); i !== undefined; i = missing.pop()) values[i] = await this.get(keys[i] as Uint8Array, options);
-      } catch (error) {
-        missing.length = 0;
-        throw error;
-      }
-    };
-    await Promise.all(Array.from({ length: Math.min(missing.length, MULTI_GET_FETCHES_MAX) }, fetchSome));
-    return values;
+    return await multiGet(keys, {
+      now: (key) => this.getSync(key, options),
+      fetch: async (key) => ownValue(await this.reads.row(key, options)),
+    });
   }
 
   /** The rows of a range, in order. */
