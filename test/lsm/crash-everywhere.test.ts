@@ -4,20 +4,14 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { hostCodecs } from "../../src/host/mod.ts";
-import { crashEverywhere, memoryShortLife } from "../../src/sim/mod.ts";
-import { crashFilesEverywhere } from "./support/posix-disk.ts";
+import { simLives } from "./support/sim-lives.ts";
 
 test("whichever call of the object store a process dies at, the next one finds all that was acknowledged and nothing in part", async () => {
-  for (const seed of [1, 2]) {
-    const { lives, calls } = await crashEverywhere(seed, { disk: memoryShortLife, hostCodecs, stride: 5, first: seed });
-    assert.ok(lives > 20 && calls > 40, `seed=${seed} lives=${lives} calls=${calls}`);
-  }
+  const totals = await simLives("--every-call", "--from", "1", "--count", "3", "--stride", "5");
+  assert.ok((totals["lives"] ?? 0) > 60 && (totals["calls"] ?? 0) > 120, JSON.stringify(totals));
 });
 
 test("whichever call of the file system a process or its machine dies at, the store in a directory has all that was acknowledged", async () => {
-  for (const seed of [1, 2]) {
-    const { lives, calls } = await crashFilesEverywhere(seed, { hostCodecs, stride: 97, first: seed });
-    assert.ok(lives > 20 && calls > 400, `seed=${seed} lives=${lives} calls=${calls}`);
-  }
+  const totals = await simLives("--every-call", "--files", "--from", "1", "--count", "2", "--stride", "97");
+  assert.ok((totals["lives"] ?? 0) > 30 && (totals["calls"] ?? 0) > 800, JSON.stringify(totals));
 });

@@ -56,7 +56,10 @@ export interface CompactorSettings {
 /** Settings of the embedded garbage collection. */
 export interface GcSettings {
   readonly intervalMs: number;
-  /** Nothing younger is deleted. */
+  /**
+   * Nothing younger is deleted. In profile 0.12, which has no boundaries, not below a minute: a writer that stood still for less than half of that
+   * does not look again whether the id of its manifest was collected meanwhile.
+   */
   readonly minAgeMs: number;
 }
 
