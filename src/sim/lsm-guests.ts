@@ -45,6 +45,8 @@ const COLLECTED = ["LSM_MISSING", "LSM_CHECKPOINT_NOT_FOUND"] as const;
 /** See the header of this file. */
 export class Guests {
   readonly clones: Clone[] = [];
+  /** True if the clocks of this life are far apart. Set by the life. */
+  isSkewed = false;
   readonly counts = { readers: 0, walRows: 0, admins: 0, clones: 0 };
   private readonly home: GuestHome;
   private readonly tasks: Promise<void>[] = [];
@@ -99,9 +101,6 @@ export class Guests {
   private skewed(excuses: PumiceError["code"][]): readonly PumiceError["code"][] {
     return this.isSkewed ? [...excuses, ...COLLECTED] : excuses;
   }
-
-  /** True if the clocks of this life are far apart. Set by the life. */
-  isSkewed = false;
 
   private newProcess(crashesIn?: number): { line: CrashableStore; components: LsmComponents; clock: ProcessClock } {
     const { world } = this.home;
