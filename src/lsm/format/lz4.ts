@@ -3,13 +3,13 @@
  * Source: the LZ4 block format description. Sequence: token (literal length << 4 | match length - 4) | more lengths | literals | offset u16 LE.
  */
 import { assert, viewOf, type Codec } from "../../base/mod.ts";
+import { HASH_BITS, MatchTable } from "./match-table.ts";
 
 const MATCH_MIN = 4;
 /** The last match must begin this far from the end, and the last five bytes are literals. */
 const TAIL_BYTES = 12;
 const LAST_LITERALS = 5;
 const OFFSET_MAX = 0xffff;
-const HASH_BITS = 13;
 
 function hash(bytes: Uint8Array, at: number): number {
   const word =
@@ -51,17 +51,17 @@ class Output {
   }
 }
 
+const table = new MatchTable();
+
 function compress(raw: Uint8Array): Uint8Array {
   const output = new Output(4 + raw.length + Math.ceil(raw.length / 255) + 16);
   viewOf(output.bytes).setUint32(0, raw.length, true);
   output.length = 4;
-  const table = new Int32Array(1 << HASH_BITS).fill(-1);
+  table.begin(raw.length);
   let anchor = 0;
   let at = 0;
   while (at <= raw.length - TAIL_BYTES - 1) {
-    const slot = hash(raw, at);
-    const candidate = table[slot] as number;
-    table[slot] = at;
+    const candidate = table.swap(hash(raw, at), at);
     const length =
       candidate >= 0 && at - candidate <= OFFSET_MAX ? matchLength(raw, candidate, { at, limit: raw.length - LAST_LITERALS }) : 0;
     if (length < MATCH_MIN) {

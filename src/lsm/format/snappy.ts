@@ -4,8 +4,8 @@
  * Source: Snappy's format description. Tag low bits: 0 literal, 1 copy with 11-bit offset, 2 copy with 16-bit offset, 3 with 32-bit.
  */
 import { assert, type Codec } from "../../base/mod.ts";
+import { HASH_BITS, MatchTable } from "./match-table.ts";
 
-const HASH_BITS = 13;
 const MATCH_MIN = 4;
 const OFFSET_MAX = 0xffff;
 const COPY_MAX = 64;
@@ -54,18 +54,18 @@ class Output {
   }
 }
 
+const table = new MatchTable();
+
 function compress(raw: Uint8Array): Uint8Array {
   const output = new Output(32 + raw.length + Math.ceil(raw.length / 6));
   let rest = raw.length;
   for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) output.byte((rest % 0x80) | 0x80);
   output.byte(rest);
-  const table = new Int32Array(1 << HASH_BITS).fill(-1);
+  table.begin(raw.length);
   let anchor = 0;
   let at = 0;
   while (at + MATCH_MIN <= raw.length) {
-    const slot = hash(raw, at);
-    const candidate = table[slot] as number;
-    table[slot] = at;
+    const candidate = table.swap(hash(raw, at), at);
     let length = 0;
     if (candidate >= 0 && at - candidate <= OFFSET_MAX) {
       while (at + length < raw.length && raw[candidate + length] === raw[at + length]) length++;
