@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isPumiceError, PumiceError, type ObjectStore } from "../../src/base/mod.ts";
 import { nodeCrc32 } from "../../src/host/mod.ts";
-import { cloneStore, Db, DbReader, VALUE, WriteBatch, type Row } from "../../src/lsm/mod.ts";
+import { Admin, cloneStore, Db, DbReader, VALUE, WriteBatch, type Row } from "../../src/lsm/mod.ts";
 import { Memtable } from "../../src/lsm/db/memtable.ts";
 import { ALL_KEYS } from "../../src/lsm/format/key-range.ts";
 import { Sealer } from "../../src/lsm/format/compression.ts";
@@ -542,3 +542,46 @@ for (const lost of ["checkpoint", "WAL object"] as const) {
     assert.equal((await db.listCheckpoints()).filter((checkpoint) => checkpoint.expireTimeS === 0).length, 1, "one hold, not two");
   });
 }
+
+test("what a write waits for is told while it waits", async () => {
+  const { components, store } = memoryWorld();
+  let isFull = false;
+  const full = overriding(store, {
+    putIf: async (key, ...rest) => {
+      if (isFull) throw new PumiceError("STORE_UNAVAILABLE", { key, reason: "no space left on the disk (ENOSPC)" });
+      return await store.putIf(key, ...rest);
+    },
+  });
+  await using db = await openQuiet({ ...components, store: full });
+  assert.equal(db.status().storeError, undefined);
+  isFull = true;
+  const put = db.put(bytes("a"), bytes("1"));
+  await until(() => db.status().storeError?.message.includes("no space left") === true, "the reason is told");
+  isFull = false;
+  await put;
+  assert.equal(db.status().storeError, undefined);
+});
+
+test("a compactor that takes over while another begins neither fails the opening nor leaves the store without one", async () => {
+  const { components, store } = memoryWorld();
+  const first = await openQuiet(components);
+  for (const key of ["a", "b"]) {
+    await first.put(bytes(key), bytes("1"));
+    await first.flush("memtable");
+  }
+  await first.close();
+  let takeOvers = 1;
+  const crowded = overriding(store, {
+    putIf: async (key, ...rest) => {
+      if (key.startsWith("db/compactions/") && takeOvers-- > 0) await new Admin("db", components).compact("everything");
+      return await store.putIf(key, ...rest);
+    },
+  });
+  await using db = await Db.open("db", { ...components, store: crowded }, { gc: false, compactor: { minSources: 2, pollIntervalMs: 5 } });
+  for (const key of ["c", "d"]) {
+    await db.put(bytes(key), bytes("1"));
+    await db.flush("memtable");
+  }
+  await until(() => db.status().l0Ssts === 0, "L0 is compacted");
+  assert.equal((await db.scan().toArray()).length, 4);
+});

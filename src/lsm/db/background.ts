@@ -66,9 +66,7 @@ export class Background {
   /** Starts everything. @throws LSM_UNSUPPORTED, STORE_UNAVAILABLE */
   async start(): Promise<void> {
     if (this.settings.compactor !== undefined) {
-      this.compactor = this.newCompactor();
-      await this.compactor.start();
-      this.spawn(this.runCompactor(this.compactor), "compactor");
+      this.spawn(this.runCompactor(await this.firstCompactor()), "compactor");
     }
     this.spawn(this.pollManifest(), "poll");
     if (this.settings.gc !== undefined) this.spawn(this.runGc(this.settings.gc.intervalMs), "gc");
@@ -153,23 +151,36 @@ export class Background {
   }
 
   /** Another compactor, a tool perhaps, may take over: after a while this one comes back, so that L0 never stays full. */
-  private async runCompactor(first: Compactor): Promise<void> {
-    for (let compactor = first; ;) {
+  private async runCompactor(first: Compactor | undefined): Promise<void> {
+    for (let compactor = first; ; compactor = undefined) {
       try {
+        compactor ??= await this.startCompactor();
         await compactor.run();
         return;
       } catch (error) {
+        // While it ran, or while it took over from another that took over: either way it comes back.
         if (!isPumiceError(error, "LSM_FENCED") || (await this.sleep(COMPACTOR_RETURN_MS))) throw error;
       }
-      compactor = this.newCompactor();
-      await compactor.start();
-      this.compactor = compactor;
-      // The store may have been closed meanwhile, and have stopped the one before.
-      if (this.stopper.signal.aborted) {
-        await compactor.stop();
-        return;
-      }
     }
+  }
+
+  /** Undefined if another compactor, a tool perhaps, took over while this one began: no reason not to open. */
+  private async firstCompactor(): Promise<Compactor | undefined> {
+    try {
+      return await this.startCompactor();
+    } catch (error) {
+      if (isPumiceError(error, "LSM_FENCED")) return undefined;
+      throw error;
+    }
+  }
+
+  private async startCompactor(): Promise<Compactor> {
+    const compactor = this.newCompactor();
+    await compactor.start();
+    this.compactor = compactor;
+    // The store may have been closed meanwhile, and have stopped the one before.
+    if (this.stopper.signal.aborted) await compactor.stop();
+    return compactor;
   }
 
   private async pollManifest(): Promise<void> {

@@ -46,6 +46,7 @@ export class StoreContext {
   /** The store's own context, if this one is for a call. */
   private readonly whole: StoreContext;
   private isPatient = false;
+  private trouble: PumiceError | undefined;
   private tables = new Map<string, Table>();
 
   constructor(
@@ -85,11 +86,15 @@ export class StoreContext {
       compact: countedOperator(components.mergeOperator, operands, "compact"),
     };
     const signal = this.ownSignal;
-    this.readPolicy = { clock: this.clock, attemptsMax: settings.readAttemptsMax, signal };
+    const onTrouble = (error: PumiceError | undefined): void => {
+      this.whole.trouble = error;
+    };
+    this.readPolicy = { clock: this.clock, attemptsMax: settings.readAttemptsMax, signal, onTrouble };
     const attemptsMax = (): number => (this.whole.isPatient ? Infinity : settings.readAttemptsMax);
     this.writePolicy = {
       clock: this.clock,
       signal,
+      onTrouble,
       get attemptsMax() {
         return attemptsMax();
       },
@@ -127,6 +132,11 @@ export class StoreContext {
   /** Aborted when the store is closed, or the call given up that this is for. */
   get signal(): AbortSignal {
     return this.ownSignal;
+  }
+
+  /** Why the object store is being asked again; undefined once it has answered. */
+  get storeError(): PumiceError | undefined {
+    return this.whole.trouble;
   }
 
   /** From now on writes are tried for ever: the store is open, and what it took must not be lost because the object store is away. */

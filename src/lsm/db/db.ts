@@ -349,6 +349,7 @@ export class Db {
       cache: this.context.cache.stats,
       compactor: this.background.compactorStats,
       backgroundError: this.background.failure,
+      storeError: this.context.storeError,
       memtableWriteBytes: this.counts.frozenWriteBytes + this.memtable.sizeBytes,
       walBytes: this.wal?.bytes ?? 0,
       walBufferBytes: this.wal?.pendingBytes ?? 0,

@@ -37,6 +37,8 @@ export interface DbStatus {
   readonly compactor: CompactorStats | undefined;
   /** What failed last in compaction or garbage collection, which are tried again; undefined if nothing did. */
   readonly backgroundError: PumiceError | undefined;
+  /** Why the object store is being asked again, a full disk for example; undefined once it has answered. Writes that wait, wait for this. */
+  readonly storeError: PumiceError | undefined;
   /** Rows written. */
   readonly puts: number;
   /** Commits. */

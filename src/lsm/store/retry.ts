@@ -2,7 +2,7 @@
  * Trying again. Reads are repeated; a conditional put whose outcome is unknown is resolved by reading back, so that a lost answer
  * is never taken for a lost race, nor the other way round.
  */
-import { abortable, eitherSignal, equalBytes, isPumiceError, type Clock, type ObjectStore } from "../../base/mod.ts";
+import { abortable, eitherSignal, equalBytes, isPumiceError, type Clock, type ObjectStore, type PumiceError } from "../../base/mod.ts";
 
 /** How often and how long. */
 export interface RetryPolicy {
@@ -10,6 +10,8 @@ export interface RetryPolicy {
   /** Attempts before the error is passed on. */
   readonly attemptsMax: number;
   readonly signal?: AbortSignal | undefined;
+  /** Hears why something is tried again, and undefined when that has succeeded. */
+  readonly onTrouble?: ((error: PumiceError | undefined) => void) | undefined;
 }
 
 /** The policy for one call, which ends with `signal` too. */
@@ -28,9 +30,12 @@ export async function withRetry<T>(policy: RetryPolicy, action: () => Promise<T>
   for (let attempt = 1; ; attempt++) {
     policy.signal?.throwIfAborted();
     try {
-      return await abortable(action(), policy.signal);
+      const result = await abortable(action(), policy.signal);
+      if (attempt > 1) policy.onTrouble?.(undefined);
+      return result;
     } catch (error) {
       if (!isPumiceError(error, "STORE_UNAVAILABLE") || attempt >= policy.attemptsMax) throw error;
+      policy.onTrouble?.(error);
       await policy.clock.sleep(Math.min(DELAY_MAX_MS, FIRST_DELAY_MS * 2 ** (attempt - 1)), { signal: policy.signal });
     }
   }
