@@ -232,7 +232,6 @@ export class Memtable {
       refs.splice(index, 0, ref);
       numbers.splice(index, 0, number);
     }
-    if (index === 0) this.firsts[foundChunk] = number;
     this.changes++;
     if (refs.length > CHUNK_ROWS_MAX) this.split(foundChunk);
   }
