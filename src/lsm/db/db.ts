@@ -542,14 +542,17 @@ export class Db {
   }
 
   private flushSoon(): void {
-    if (this.isFlushing || this.end !== undefined) return;
-    this.isFlushing = true;
-    void this.flushFrozen();
+    if (this.end !== undefined) return;
+    if (this.isFlushing) this.flusher.startUploads(this.frozen);
+    else {
+      this.isFlushing = true;
+      void this.flushFrozen();
+    }
   }
 
   private async flushFrozen(): Promise<void> {
     try {
-      for (let oldest = this.frozen[0]; oldest !== undefined; oldest = this.frozen[0]) await this.flusher.flush(oldest);
+      await this.flusher.flushAll(() => this.frozen);
     } catch (error) {
       this.fail(error);
     } finally {

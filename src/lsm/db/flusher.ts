@@ -1,22 +1,21 @@
 /**
- * Frozen memtables become L0 SSTs, oldest first, and the manifest says so.
+ * Frozen memtables become L0 SSTs, oldest first, and the manifest says so. They are built one after the other, uploaded side by side (a slow object
+ * store takes its time for each), and committed in their order.
  *
- * 1. An L0 never holds what is not durable in the WAL: flushing waits for it.
- * 2. ULIDs of L0s never go back: garbage collection relies on it.
+ * 1. An L0 never holds what is not durable in the WAL: building it waits for that.
+ * 2. ULIDs of L0s never go back, in the order of their commits: garbage collection relies on it to leave alone what is put but not yet committed.
  * 3. With one put of the manifest: the L0, the WAL id up to which nothing need be replayed, the highest sequence number, the clock tick.
+ * 4. A memtable is committed only when all older ones are: if one fails, none after it is ever committed by this writer.
+ * 5. L0s and uploads together are never more than `l0SstsMax`.
  */
 import { assert } from "../../base/mod.ts";
-import { UlidSource } from "../format/identifiers.ts";
-import { ALL_KEYS } from "../format/key-range.ts";
+import { UlidSource, type Ulid } from "../format/identifiers.ts";
 import type { Manifest, SstRef } from "../format/manifest.ts";
-import { MERGE, type Row } from "../format/row.ts";
-import { expectedBytes, SST_VERSION, SstWriter, type BuiltSst, type SstSettings } from "../format/sst-writer.ts";
+import { SST_VERSION, type BuiltSst, type SstSettings } from "../format/sst-writer.ts";
 import { createUnderNewKey } from "../store/retry.ts";
 import type { StoreContext } from "./context.ts";
-import { isSameKey } from "./merge-operator.ts";
+import { buildL0 } from "./l0-builder.ts";
 import type { Memtable } from "./memtable.ts";
-import { Pace } from "./pace.ts";
-import { retain, type RetentionRules } from "./retention.ts";
 
 /** A memtable that is not written to any more. */
 export interface FrozenMemtable {
@@ -43,11 +42,14 @@ export interface FlushHooks {
   onStall(): void;
 }
 
-/** True if no reader can see an older version of the row's key. */
-function hidesOlder(row: Row, rules: RetentionRules): boolean {
-  return row.seq <= rules.minSeq && row.kind !== MERGE;
+/** A frozen memtable on its way. */
+interface Upload {
+  readonly frozen: FrozenMemtable;
+  readonly done: Promise<{ readonly built: BuiltSst; readonly id: Ulid }>;
 }
 
+/** Uploads under way at a time: each holds a built SST in memory. */
+const UPLOADS_MAX = 4;
 /** How often a stalled flush looks at the manifest. */
 const STALL_POLL_MS = 200;
 
@@ -57,6 +59,10 @@ export class Flusher {
   private readonly settings: SstSettings & { readonly l0SstsMax: number };
   private readonly hooks: FlushHooks;
   private readonly ulids: UlidSource;
+  /** Under way, oldest first. */
+  private uploads: Upload[] = [];
+  /** Settles when the last of them is built. Never rejects. */
+  private built: Promise<void> = Promise.resolve();
 
   constructor(context: StoreContext, settings: SstSettings & { readonly l0SstsMax: number }, hooks: FlushHooks) {
     this.context = context;
@@ -65,25 +71,70 @@ export class Flusher {
     this.ulids = new UlidSource(context.random);
   }
 
-  /** Makes an L0 of the memtable. @throws LSM_FENCED, STORE_UNAVAILABLE, the abort's reason */
-  async flush(frozen: FrozenMemtable): Promise<void> {
-    await this.hooks.waitWal(frozen.memtable.lastSeq);
-    await this.waitForRoom();
-    const { memtable } = frozen;
-    const minSeq = this.hooks.minReadSeq() ?? memtable.lastSeq;
-    const rules: RetentionRules = { minSeq, tick: memtable.lastTick, isBottom: false, operator: this.context.operators.flush };
-    const built = await this.build(memtable, rules);
-    const sst = await this.upload(built);
+  /**
+   * Makes L0s of the memtables, oldest first, that `frozen` gives, until it gives none: `onFlushed` is told of each, and is to take it from there.
+   * @throws LSM_FENCED, LSM_MERGE_OPERATOR, the abort's reason
+   */
+  async flushAll(frozen: () => readonly FrozenMemtable[]): Promise<void> {
+    this.uploads = [];
+    this.built = Promise.resolve();
+    for (;;) {
+      this.startUploads(frozen());
+      const oldest = this.uploads[0];
+      if (oldest !== undefined) await this.commit(oldest);
+      else if (frozen().length > 0) await this.waitForRoom();
+      else return;
+    }
+  }
+
+  /** Starts what may go on beside what is under way; of `frozen`, oldest first, the first ones are. */
+  startUploads(frozen: readonly FrozenMemtable[]): void {
+    for (let next = frozen[this.uploads.length]; next !== undefined; next = frozen[this.uploads.length]) {
+      if (this.uploads.length >= UPLOADS_MAX || this.isFull(this.uploads.length)) return;
+      this.uploads.push(this.startUpload(next));
+    }
+  }
+
+  private startUpload(frozen: FrozenMemtable): Upload {
+    const done = Promise.withResolvers<{ built: BuiltSst; id: Ulid }>();
+    // Whoever commits it hears of a failure, in its turn; until then it waits.
+    done.promise.catch(() => undefined);
+    this.built = this.built.then(async () => {
+      try {
+        await this.hooks.waitWal(frozen.memtable.lastSeq);
+        const from = { memtable: frozen.memtable, minReadSeq: this.hooks.minReadSeq() };
+        const built = await buildL0(this.context, this.settings, from);
+        // Its ULID is given before the next one is built, and so before the next one's.
+        done.resolve(this.upload(built).then((id) => ({ built, id })));
+      } catch (error) {
+        done.reject(error);
+      }
+    });
+    return { frozen, done: done.promise };
+  }
+
+  private async commit(upload: Upload): Promise<void> {
+    const { frozen } = upload;
+    const { built, id: firstId } = await upload.done;
+    let id = firstId;
+    // Had an older one to take another name because its own was taken, this one's would come before it.
+    while (id <= (this.newestId ?? "")) id = await this.upload(built);
+    const sst: SstRef = { id, viewId: id, formatVersion: SST_VERSION, info: built.info, visibleRange: undefined };
     await this.context.manifests.update((manifest) => {
       this.hooks.checkWriter(manifest);
       return this.withL0(manifest, sst, frozen);
     });
+    this.uploads.shift();
     this.hooks.onFlushed(frozen);
   }
 
   private withL0(manifest: Manifest, sst: SstRef, frozen: FrozenMemtable): Manifest {
     const { memtable } = frozen;
     assert(memtable.lastSeq > manifest.lastL0Seq, "L0s come in order of sequence numbers");
+    assert(
+      manifest.l0.every((each) => each.id < sst.id),
+      "ULIDs of L0s never go back",
+    );
     assert(frozen.walId >= manifest.replayAfterWalId, "the replay point never goes back");
     return {
       ...manifest,
@@ -97,10 +148,13 @@ export class Flusher {
     };
   }
 
+  /** True if L0 has no room for one more beside so many uploads under way. */
+  private isFull(uploads: number): boolean {
+    return (this.context.manifests.known?.value.l0.length ?? 0) + uploads >= this.settings.l0SstsMax;
+  }
+
   private async waitForRoom(): Promise<void> {
-    const isFull = (): boolean => (this.context.manifests.known?.value.l0.length ?? 0) >= this.settings.l0SstsMax;
-    if (!isFull()) return;
-    while (isFull()) {
+    while (this.isFull(0)) {
       this.hooks.onStall();
       await this.manifestChange();
       const version = this.context.manifests.known;
@@ -126,41 +180,18 @@ export class Flusher {
     this.context.signal.throwIfAborted();
   }
 
-  private async build(memtable: Memtable, rules: RetentionRules): Promise<BuiltSst> {
-    const settings = { ...this.settings, memory: new Uint8Array(expectedBytes(memtable.newestBytes)) };
-    const writer = new SstWriter("compacted", settings, this.context.sealer);
-    const cursor = memtable.cursor(ALL_KEYS, "ascending");
-    const pace = new Pace(this.context.clock, this.context.signal);
-    let newest: Row | undefined;
-    /** All versions of the newest's key that may be seen; empty if that is only the newest. */
-    let versions: Row[] = [];
-    for (;;) {
-      cursor.next();
-      const { row } = cursor;
-      if (newest !== undefined && row !== undefined && isSameKey(newest, row)) {
-        if (versions.length === 0) {
-          // Of most keys everybody sees only the newest version: the others cost nothing.
-          if (hidesOlder(newest, rules)) continue;
-          versions.push(newest);
-        }
-        versions.push(row);
-      } else {
-        if (versions.length > 0) for (const kept of retain(versions, rules)) writer.add(kept);
-        else if (newest !== undefined)
-          for (const kept of newest.expireTs === undefined ? [newest] : retain([newest], rules)) writer.add(kept);
-        if (row === undefined) return writer.finish();
-        newest = row;
-        if (versions.length > 0) versions = [];
-      }
-      if (pace.due()) await pace.rest();
-    }
+  /** The highest ULID of all L0s that there are, and of the last that was compacted; other engines' need not be in order. */
+  private get newestId(): Ulid | undefined {
+    const manifest = this.context.manifests.known?.value;
+    let newest = manifest?.l0LastCompacted;
+    for (const { id } of manifest?.l0 ?? []) if (newest === undefined || id > newest) newest = id;
+    return newest;
   }
 
-  private async upload(built: BuiltSst): Promise<SstRef> {
-    const newest = this.context.manifests.known?.value.l0[0];
-    if (newest !== undefined) this.ulids.observe(newest.id);
-    const marker = this.context.manifests.known?.value.l0LastCompacted;
-    if (marker !== undefined) this.ulids.observe(marker);
+  /** Puts the SST under a ULID above all before. */
+  private async upload(built: BuiltSst): Promise<Ulid> {
+    const { newestId } = this;
+    if (newestId !== undefined) this.ulids.observe(newestId);
     const { id } = await createUnderNewKey(this.context.store, this.context.writePolicy, {
       body: built.bytes,
       newKey: () => {
@@ -168,6 +199,6 @@ export class Flusher {
         return { id: ulid, key: this.context.paths.sst(ulid) };
       },
     });
-    return { id, viewId: id, formatVersion: SST_VERSION, info: built.info, visibleRange: undefined };
+    return id;
   }
 }

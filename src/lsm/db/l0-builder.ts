@@ -1,0 +1,49 @@
+/** What a flush makes of a memtable: an SST, in memory. */
+import { ALL_KEYS } from "../format/key-range.ts";
+import { MERGE, type Row } from "../format/row.ts";
+import { expectedBytes, SstWriter, type BuiltSst, type SstSettings } from "../format/sst-writer.ts";
+import type { StoreContext } from "./context.ts";
+import { isSameKey } from "./merge-operator.ts";
+import type { Memtable } from "./memtable.ts";
+import { Pace } from "./pace.ts";
+import { retain, type RetentionRules } from "./retention.ts";
+
+/** Builds it in short pieces, so that others get their turn. Readers at `minReadSeq` and above see the same in it. @throws LSM_MERGE_OPERATOR, the abort's reason */
+export async function buildL0(
+  context: StoreContext,
+  settings: SstSettings,
+  from: { readonly memtable: Memtable; readonly minReadSeq: number | undefined },
+): Promise<BuiltSst> {
+  const { memtable, minReadSeq: minSeq = memtable.lastSeq } = from;
+  const rules: RetentionRules = { minSeq, tick: memtable.lastTick, isBottom: false, operator: context.operators.flush };
+  const memory = new Uint8Array(expectedBytes(memtable.newestBytes));
+  const writer = new SstWriter("compacted", { ...settings, memory }, context.sealer);
+  const cursor = memtable.cursor(ALL_KEYS, "ascending");
+  const pace = new Pace(context.clock, context.signal);
+  let newest: Row | undefined;
+  /** All versions of the newest's key that may be seen; empty if that is only the newest. */
+  let versions: Row[] = [];
+  for (;;) {
+    if (pace.due()) await pace.rest();
+    cursor.next();
+    const { row } = cursor;
+    if (newest !== undefined && row !== undefined && isSameKey(newest, row)) {
+      // Of most keys everybody sees only the newest version: the others cost nothing.
+      if (versions.length === 0 && hidesOlder(newest, minSeq)) continue;
+      if (versions.length === 0) versions.push(newest);
+      versions.push(row);
+      continue;
+    }
+    if (versions.length > 0) for (const kept of retain(versions, rules)) writer.add(kept);
+    else if (newest?.expireTs !== undefined) for (const kept of retain([newest], rules)) writer.add(kept);
+    else if (newest !== undefined) writer.add(newest);
+    if (row === undefined) return writer.finish();
+    newest = row;
+    if (versions.length > 0) versions = [];
+  }
+}
+
+/** True if no reader can see an older version of the row's key. */
+function hidesOlder(row: Row, minSeq: number): boolean {
+  return row.seq <= minSeq && row.kind !== MERGE;
+}
