@@ -1,7 +1,7 @@
 /** The memtable beside a plain sorted list of rows: order, versions, seeks in both directions, cursors that meet changes, marks, the arena's borders. */
 import assert from "node:assert/strict";
 import test from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { compareBytes } from "../../src/base/mod.ts";
 import { Memtable } from "../../src/lsm/db/memtable.ts";
 import type { Entry } from "../../src/lsm/format/entry-cursor.ts";
