@@ -357,3 +357,21 @@ test("a manifest put under an id that was collected meanwhile counts as never wr
   await db.createCheckpoint({ name: "mine" });
   assert.equal((await new Admin("db", components).listCheckpoints("mine")).length, 1);
 });
+
+test("a write whose answer was lost, and whose name a newer writer's fence has taken, is not acknowledged", async () => {
+  const { components, store } = memoryWorld();
+  let rival: Db | undefined;
+  let isArmed = false;
+  const lossy = interrupted(store, (key) => isArmed && key.startsWith("db/wal/"), {
+    instead: true,
+    run: async () => {
+      rival = await openQuiet(components);
+    },
+  });
+  const db = await openQuiet({ ...components, store: lossy });
+  isArmed = true;
+  await assert.rejects(db.put(bytes("a"), bytes("lost")), (error) => isPumiceError(error, "LSM_FENCED"));
+  assert.equal(await rival?.get(bytes("a")), undefined);
+  await rival?.close();
+  await db.close();
+});
