@@ -24,6 +24,7 @@ interface World {
   readonly checkpoint: Checkpoint;
   /** Closed at the end. */
   readonly readers: DbReader[];
+  readonly writers: Db[];
 }
 
 const OPTIONS = { gc: false, flushIntervalMs: undefined, manifestPollMs: 3_600_000, cacheBytes: 0 } as const;
@@ -42,7 +43,7 @@ async function makeWorld(honoursSignals: boolean, hasCompactor: boolean): Promis
   }
   const checkpoint = await db.createCheckpoint({ lifetimeMs: 3_600_000 });
   await db.put(bytes("z"), bytes("in the WAL"));
-  return { components, stuck, clock, db, checkpoint, readers: [] };
+  return { components, stuck, clock, db, checkpoint, readers: [], writers: [] };
 }
 
 interface Case {
@@ -107,6 +108,25 @@ const CASES: Readonly<Record<string, Case>> = {
     },
   },
   "Db.flush of the memtable": call(async ({ db }, options) => await db.flush("memtable", options), { goesOn: true }),
+  "Db.awaitDurable": {
+    goesOn: true,
+    prepare: ({ db }) => {
+      const handle = db.putSync(key, key);
+      return async (options) => await db.awaitDurable(handle, options);
+    },
+  },
+  "Db.refresh": call(async ({ db }, options) => await db.refresh(options)),
+  "Db.warm": {
+    goesOn: true,
+    prepare: async ({ components, writers }) => {
+      // The other has no cache to warm.
+      const db = await Db.open("warm", components, { ...OPTIONS, compactor: false, cacheBytes: 1_000_000 });
+      writers.push(db);
+      db.putSync(key, key);
+      await db.flush("memtable");
+      return async (options) => await db.warm("all", options);
+    },
+  },
   "Db.createCheckpoint": {
     prepare: async ({ db }) => {
       await db.flush("memtable");
@@ -192,6 +212,15 @@ const CASES: Readonly<Record<string, Case>> = {
   "Admin.readManifest": admin(async (each, options) => await each.readManifest(undefined, options)),
   "Admin.listCompactions": admin(async (each, options) => await each.listCompactions(options)),
   "Admin.readCompactions": admin(async (each, options) => await each.readCompactions(undefined, options)),
+  "Admin.readCompaction": admin(async (each, options) => await each.readCompaction("none", options)),
+  "Admin.seqAt": admin(async (each, options) => await each.seqAt(0, options)),
+  "Admin.timeOf": admin(async (each, options) => await each.timeOf(1, options)),
+  "Admin.destroy": {
+    prepare:
+      ({ components }) =>
+      async (options) =>
+        await new Admin("none", components).destroy(options),
+  },
   "Admin.listCheckpoints": admin(async (each, options) => await each.listCheckpoints(undefined, options)),
   "Admin.createCheckpoint": admin(async (each, options) => await each.createCheckpoint(options)),
   "Admin.refreshCheckpoint": admin(async (each, options, { checkpoint }) => await each.refreshCheckpoint(checkpoint.id, 1000, options)),
@@ -243,6 +272,7 @@ for (const [name, each] of Object.entries(CASES)) {
       assert.ok(clock.sleeping <= before.sleeping, `${clock.sleeping} timers, ${before.sleeping} before`);
       if (honoursSignals && each.goesOn !== true) await until(() => stuck.waiting === before.waiting, "the end of all requests");
       stuck.release();
+      for (const other of world.writers) await other.close();
       if (each.ends === true) {
         await assert.rejects(db.put(key, key), (error: Error) => "code" in error && error.code === "LSM_CLOSED");
         assert.equal(clock.sleeping, 0);
@@ -265,7 +295,7 @@ for (const [name, each] of Object.entries(CASES)) {
     await assert.rejects(run({ signal: AbortSignal.abort(reason) }), (error) => error === reason);
     assert.equal(world.db.status().lastSeq, lastSeq, "nothing was written");
     await world.db.close({ flush: "none" });
-    for (const reader of world.readers) await reader.close();
+    for (const other of [...world.readers, ...world.writers]) await other.close();
   });
 }
 

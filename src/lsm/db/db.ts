@@ -389,6 +389,7 @@ export class Db {
   async warm(what: "index" | "all" = "index", options: WaitOptions = {}): Promise<void> {
     this.checkOpen();
     checkChoice("what to warm", what, ["index", "all"]);
+    options.signal?.throwIfAborted();
     await warmTables(this.currentView, { what, roomBytes: this.settings.cacheBytes, signal: options.signal });
   }
 
