@@ -307,7 +307,8 @@ describe("pumice lsm", () => {
     ];
     for (const [name = "", ...rest] of commands) {
       const ran = await lsm(name, folder, ...rest);
-      assert.deepEqual(ran, { code: 1, out: "", problem: `${name}: LSM_NOT_FOUND: there is no database at ${folder}\n` });
+      const hint = name === "put" ? "; --create makes one" : "";
+      assert.deepEqual(ran, { code: 1, out: "", problem: `${name}: LSM_NOT_FOUND: there is no database at ${folder}${hint}\n` });
     }
     assert.ok(!fs.existsSync(folder));
   });
@@ -450,6 +451,7 @@ describe("pumice lsm", () => {
       [["timeline", folder, "--time", "0", "--seq", "1"], /either --seq or --time/],
       [["gc", folder, "--every", "0s"], /more than nothing/],
       [["manifest", folder, "x"], /not an id: x/],
+      [["put", folder, "k", "v"], /there is no database at .*; --create makes one/],
       [["get", "ftp://x", "k"], /ftp: is not known/],
       [["get", "s3://", "k"], /names no bucket/],
       [["get", "s3://bucket", "k", "--endpoint", "http://127.0.0.1:9"], /AWS_ACCESS_KEY_ID/],
@@ -461,6 +463,7 @@ describe("pumice lsm", () => {
     }
     assert.match(await ok("help"), /checkpoint create\|list\|refresh\|delete \[UUID\]/);
     assert.match(await ok("scan", "--help"), /--prefix KEY +only keys that begin with this/);
+    assert.equal(await ok("help", "scan"), await ok("scan", "--help"));
   });
 
   test("the help in docs/object-stores.md is the help", async () => {

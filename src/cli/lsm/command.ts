@@ -48,19 +48,21 @@ export async function runLsm(
   output: Output = PROCESS_OUTPUT,
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): Promise<number> {
-  const [name = "help", ...rest] = args;
+  const [first = "help", ...others] = args;
   if (output === PROCESS_OUTPUT) process.stdout.once("error", endWithReader);
-  if (["help", "-h", "-help", "--help"].includes(name)) {
+  if (isHelp(first) && others.length === 0) {
     output.out(lsmHelp());
     return 0;
   }
+  // `help put` is `put --help`.
+  const [name = first, ...rest] = isHelp(first) ? [...others, "--help"] : args;
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (command === undefined) {
     const near = nearest(name, Object.keys(COMMANDS));
     output.problem(`unknown command "${name}"; ${near === undefined ? "" : `did you mean ${near}? `}"pumice lsm help" lists all commands`);
     return 1;
   }
-  if (rest.some((argument) => ["-h", "-help", "--help"].includes(argument))) {
+  if (rest.some((argument) => argument.startsWith("-") && isHelp(argument))) {
     output.out(commandHelp(name, command));
     return 0;
   }
@@ -72,12 +74,22 @@ export async function runLsm(
     return await command.run({ args: parsed, target, output });
   } catch (error) {
     if (error instanceof UsageError) output.problem(`${name}: ${error.message}; "pumice lsm ${name} --help" says more`);
-    else if (isPumiceError(error)) output.problem(`${name}: ${describe(error, target)}`);
+    else if (isPumiceError(error))
+      output.problem(`${name}: ${describe(error, target)}${isCreated(error, command) ? "; --create makes one" : ""}`);
     else throw error;
     return isPumiceError(error) && error.kind === "corrupt" ? 2 : 1;
   } finally {
     await target?.close();
   }
+}
+
+function isHelp(argument: string): boolean {
+  return ["help", "-h", "-help", "--help"].includes(argument);
+}
+
+/** True if the command would make what it did not find, had it been told to. */
+function isCreated({ code, details }: PumiceError, { flags }: LsmCommand): boolean {
+  return code === "LSM_NOT_FOUND" && details["object"] === undefined && Object.hasOwn(flags, "create");
 }
 
 function describe(error: PumiceError, target: LsmTarget | undefined): string {
@@ -105,7 +117,7 @@ function lsmHelp(): string {
   ];
   for (const [name, command] of Object.entries(COMMANDS))
     lines.push(`    ${[name, ...command.names].join(" ")}`, `        ${command.help}`);
-  lines.push("", "Flags of all commands:", ...flagLines(COMMON_FLAGS));
+  lines.push("", 'Flags of all commands; "pumice lsm COMMAND --help" shows those of one:', ...flagLines(COMMON_FLAGS));
   return `${lines.join("\n")}\n`;
 }
 
