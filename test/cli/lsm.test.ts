@@ -85,7 +85,7 @@ describe("pumice lsm", () => {
     assert.deepEqual(await lsm("put", folder, "k", "v"), {
       code: 1,
       out: "",
-      problem: `put: LSM_NOT_FOUND: there is no database at ${folder}\n`,
+      problem: `put: LSM_NOT_FOUND: there is no database at ${folder}; --create makes one\n`,
     });
     assert.ok(!fs.existsSync(folder), "a mistyped address makes nothing");
     await ok("put", folder, "k", "v", "--create");
