@@ -1,5 +1,5 @@
 /**
- * Plants each known bug in a copy of the sources, runs every net over it, and prints which caught it.
+ * Plants each known bug in a copy of the sources, runs every net over it, and prints what each caught.
  * `npm run mutants:raft -- [ID...] [--scripts DIR] [--seeds N] [--seconds N] [--first]`
  */
 import { existsSync } from "node:fs";
@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { MUTANTS } from "../test/raft/mutants/mutants.ts";
-import { isCaught, MutantLab } from "../test/raft/support/mutant-run.ts";
+import { isCaught, raftLab, runNets } from "../test/raft/support/mutant-run.ts";
+import { chosen, reportEach } from "../test/support/planted-bugs.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -21,32 +22,17 @@ const budget = {
   seconds: Number(values.seconds ?? 15),
   stopAtFirst: values.first === true,
 };
-const wanted = MUTANTS.filter((mutant) => positionals.length === 0 || positionals.includes(mutant.id));
-const lab = new MutantLab();
-let survivors = 0;
-try {
-  const control = lab.run(undefined, { ...budget, seconds: 5 });
-  if (isCaught(control)) throw new Error(`the nets object without a bug: ${JSON.stringify(control)}`);
-  console.log("id   outside  own  tests  seeds        bug");
-  for (const mutant of wanted) {
-    const caught = lab.run(mutant, budget);
-    const row =
-      typeof caught === "string"
-        ? caught.padEnd(33)
-        : `${cell(caught.outside, 7)}  ${cell(caught.own, 3)}  ${cell(caught.tests, 5)}  ${`${caught.seeds}/${caught.seedsRun}`.padEnd(11)}`;
-    const isSurvivor = !isCaught(caught);
-    if (isSurvivor && mutant.mayLive === undefined) survivors++;
-    const reason = typeof caught === "string" || caught.reason === "" ? "" : ` [${caught.reason}]`;
-    console.log(
-      `${mutant.id}  ${row}  ${mutant.bug}${isSurvivor ? ` SURVIVES${mutant.mayLive === undefined ? "" : `: ${mutant.mayLive}`}` : reason}`,
-    );
-  }
-} finally {
-  lab.remove();
-}
-console.log(`${wanted.length} planted, ${survivors} survive without a reason`);
-process.exit(survivors === 0 ? 0 : 1);
-
-function cell(count: number, width: number): string {
-  return (count === 0 ? "-" : String(count)).padStart(width);
-}
+const mutants = chosen(MUTANTS, positionals);
+using lab = raftLab();
+const control = runNets(lab, undefined, { ...budget, seconds: 5 });
+if (isCaught(control)) throw new Error(`the nets object without a bug: ${JSON.stringify(control)}`);
+const survivors = await reportEach(mutants, (mutant) => {
+  const caught = runNets(lab, mutant, budget);
+  if (typeof caught === "string") return { isCaught: true, nets: [`the nets ${caught}`] };
+  const { outside: scripts, own, tests, seeds, seedsRun, reason } = caught;
+  return {
+    isCaught: isCaught(caught),
+    nets: [`outside ${scripts}, own ${own}, tests ${tests}, seeds ${seeds} of ${seedsRun} ${reason}`.trimEnd()],
+  };
+});
+process.exitCode = survivors === 0 ? 0 : 1;

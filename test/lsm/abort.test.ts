@@ -13,7 +13,7 @@ import {
   type WaitOptions,
 } from "../../src/lsm/mod.ts";
 import { StuckStore, WatchedClock } from "./support/stuck-store.ts";
-import { bytes, memoryWorld, text } from "./support/world.ts";
+import { bytes, memoryWorld, text, until } from "./support/world.ts";
 
 /** A store with rows in an SST and in the WAL, all of which then may stop answering. */
 interface World {
@@ -233,15 +233,6 @@ const CASES: Readonly<Record<string, Case>> = {
   "Admin.planRepair": admin(async (each, options) => await each.planRepair(options)),
   "Admin.repair": admin(async (each, options) => await each.repair({ baseManifestId: 1, steps: [] }, options)),
 };
-
-/** Turns of the event loop until `condition`; fails loudly when it never comes. */
-async function until(condition: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + 20_000;
-  while (!condition()) {
-    assert.ok(performance.now() < deadline, `${what} never came`);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}
 
 /** Where the call stops: at its first request of the store, and, where it has more, at a later one. */
 for (const [name, each] of Object.entries(CASES)) {

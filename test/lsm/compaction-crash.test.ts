@@ -5,16 +5,7 @@ import { compareBytes, MemoryObjectStore, seededRandom, toHex } from "../../src/
 import { Admin, Db, type Compaction, type LsmComponents, type LsmOptions } from "../../src/lsm/mod.ts";
 import { CrashableStore } from "../../src/sim/object-store/crash.ts";
 import { isChange } from "../../src/sim/object-store/intercept.ts";
-import { bytes, keysOf, memoryWorld, openQuiet, text } from "./support/world.ts";
-
-const DEADLINE_MS = 20_000;
-
-async function until(condition: () => Promise<boolean> | boolean): Promise<void> {
-  for (const deadline = performance.now() + DEADLINE_MS; !(await condition());) {
-    assert.ok(performance.now() < deadline, "in time");
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
-}
+import { bytes, keysOf, memoryWorld, openQuiet, text, until } from "./support/world.ts";
 
 async function copyOf(store: MemoryObjectStore, components: LsmComponents): Promise<MemoryObjectStore> {
   const copy = new MemoryObjectStore({ clock: components.clock });
@@ -61,7 +52,7 @@ for (const compat of ["0.12", "0.14"] as const) {
       // Once without a crash, to see how many changes there are.
       const line = new CrashableStore(await copyOf(world.store, world.components));
       const whole = await open(line.store, 1);
-      await until(() => whole.manifest.l0.length === 0 && whole.status().compactor?.running === 0);
+      await until(() => whole.manifest.l0.length === 0 && whole.status().compactor?.running === 0, "the end of compaction");
       const firstOutput = line.calls.findIndex((call) => call.operation === "createFrom");
       const changes = line.calls.filter((call, i) => i >= firstOutput && isChange(call)).length;
       await whole.close();
@@ -79,7 +70,7 @@ for (const compat of ["0.12", "0.14"] as const) {
       async function check(store: MemoryObjectStore, components: LsmComponents, at: number): Promise<void> {
         const made = await runningCompaction(components);
         await using db = await open(store, 3);
-        await until(() => db.manifest.l0.length === 0 && db.status().compactor?.running === 0);
+        await until(() => db.manifest.l0.length === 0 && db.status().compactor?.running === 0, "the end of compaction");
         const rows = await db.scan().toArray();
         assert.deepEqual(new Map(rows.map((row) => [text(row.key), text(row.value)])), expected, `at ${at}`);
         const ids = db.manifest.runs.map((run) => run.id);
@@ -146,7 +137,10 @@ async function dies({ store, at, when, open }: Death): Promise<boolean> {
   const db = await open(withList(dying, line.store), 2);
   let isDead = false;
   void line.crashed.then(() => (isDead = true));
-  await until(() => isDead || (db.manifest.l0.length === 0 && db.status().compactor?.running === 0));
+  await until(
+    () => isDead || (db.manifest.l0.length === 0 && db.status().compactor?.running === 0),
+    "the end of compaction, or of the process",
+  );
   // Nothing of it may go on after the test.
   void db.close({ flush: "none" }).catch(() => undefined);
   return count >= 3;

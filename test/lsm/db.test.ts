@@ -1,15 +1,11 @@
 /** The engine's laws, one by one, over a store in memory. Names of SlateDB's own tests and issues stand where a law is theirs. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isPumiceError, MemoryObjectStore } from "../../src/base/mod.ts";
+import { MemoryObjectStore } from "../../src/base/mod.ts";
 import { NOT_CACHED, WriteBatch, type Db, type MergeOperator } from "../../src/lsm/mod.ts";
-import { bytes, keysOf, memoryWorld, openQuiet, overriding, text } from "./support/world.ts";
+import { bytes, fails, keysOf, memoryWorld, openQuiet, overriding, text } from "./support/world.ts";
 
 const concatOperator: MergeOperator = { merge: (_key, existing, operand) => bytes((text(existing) ?? "") + (text(operand) ?? "")) };
-const fails =
-  (code: Parameters<typeof isPumiceError>[1]) =>
-  (error: unknown): boolean =>
-    isPumiceError(error, code);
 
 async function pairs(db: Db, options: Parameters<Db["scan"]>[0] = {}): Promise<string[]> {
   return (await db.scan(options).toArray()).map((row) => `${text(row.key)}=${text(row.value)}`);

@@ -8,21 +8,9 @@ import { pathToFileURL } from "node:url";
 import { isPumiceError } from "../../src/base/mod.ts";
 import { Admin, cloneStore, Db, NOT_CACHED, type DbStatus } from "../../src/lsm/mod.ts";
 import { lifeOf } from "./support/address-life.ts";
-import { bytes, keysOf, memoryWorld, openQuiet, overriding, text } from "./support/world.ts";
+import { bytes, fails, keysOf, memoryWorld, openQuiet, overriding, text, until } from "./support/world.ts";
 
 const key = (i: number): Uint8Array => bytes(`k${String(i).padStart(5, "0")}`);
-const fails =
-  (code: Parameters<typeof isPumiceError>[1]) =>
-  (error: unknown): boolean =>
-    isPumiceError(error, code);
-
-async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const deadline = performance.now() + 30_000;
-  while (!(await condition())) {
-    assert.ok(performance.now() < deadline, `${what} never came`);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}
 
 test("a write that nobody waited for can be waited for by its handle", async () => {
   const { components } = memoryWorld();

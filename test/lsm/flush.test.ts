@@ -3,17 +3,9 @@ import assert from "node:assert/strict";
 import test, { type TestContext } from "node:test";
 import { isPumiceError, PumiceError, type ObjectStore } from "../../src/base/mod.ts";
 import type { Db } from "../../src/lsm/mod.ts";
-import { bytes, memoryWorld, openQuiet, overriding, text } from "./support/world.ts";
+import { bytes, memoryWorld, openQuiet, overriding, text, until } from "./support/world.ts";
 
 const isSst = (key: string): boolean => key.includes("/compacted/") && key.endsWith(".sst");
-
-async function until(isTrue: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + 10_000;
-  while (!isTrue()) {
-    assert.ok(performance.now() < deadline, `in time: ${what}`);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}
 
 interface Held {
   readonly key: string;

@@ -10,17 +10,9 @@ import { sipHash13 } from "../../src/lsm/format/siphash.ts";
 import { Admin, COMPRESSIONS, Db, LSM_DEFAULTS, WalReader, type CompactionExecutor } from "../../src/lsm/mod.ts";
 import { CrashableStore } from "../../src/sim/mod.ts";
 import { fromHex } from "./support/hex.ts";
-import { bytes, keysOf, memoryWorld, openQuiet, overriding, text } from "./support/world.ts";
+import { bytes, keysOf, memoryWorld, openQuiet, overriding, text, until } from "./support/world.ts";
 
 const DAY_MS = 86_400_000;
-
-async function until(isSo: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const deadline = performance.now() + 20_000;
-  while (!(await isSo())) {
-    assert.ok(performance.now() < deadline, `not reached: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-}
 
 /** The values of all keys, as text. */
 async function rows(db: Pick<Db, "scan">): Promise<string[]> {

@@ -9,50 +9,9 @@ import { ALL_KEYS } from "../../src/lsm/format/key-range.ts";
 import { Sealer } from "../../src/lsm/format/compression.ts";
 import { SstWriter } from "../../src/lsm/format/sst-writer.ts";
 import { readFooter } from "../../src/lsm/format/sst-reader.ts";
-import { bytes, keysOf, memoryWorld, openQuiet, overriding, text } from "./support/world.ts";
-
-/** Resolves when `isReached` says so. */
-async function until(isReached: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + 20_000;
-  while (!isReached()) {
-    assert.ok(performance.now() < deadline, `not reached: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-}
+import { bytes, keysOf, memoryWorld, openQuiet, overriding, text, until } from "./support/world.ts";
 
 const READER = { pollMs: 300_000, checkpointLifetimeMs: 600_000 };
-
-test("a reader that is asked for news twice at a time reads each WAL object once", async () => {
-  const { components } = memoryWorld();
-  await using db = await openQuiet(components);
-  await db.put(bytes("a"), bytes("1"));
-  await using reader = await DbReader.open("db", components, READER);
-  await db.put(bytes("a"), bytes("2"));
-  await db.put(bytes("a"), bytes("3"));
-  await Promise.all([reader.refresh(), reader.refresh(), reader.refresh()]);
-  assert.equal(text(await reader.get(bytes("a"))), "3");
-});
-
-test("a reader whose store fails in the middle of the WAL goes on where it stopped", async () => {
-  const { components, store } = memoryWorld();
-  await using db = await openQuiet(components);
-  await db.put(bytes("a"), bytes("1"));
-  let failsAt = "";
-  const faulty = overriding(store, {
-    get: async (key, options) => {
-      if (key === failsAt) throw new PumiceError("STORE_REFUSED", { key });
-      return await store.get(key, options);
-    },
-  });
-  await using reader = await DbReader.open("db", { ...components, store: faulty }, READER);
-  await db.put(bytes("a"), bytes("2"));
-  await db.put(bytes("a"), bytes("3"));
-  failsAt = "db/wal/00000000000000000004.sst";
-  await assert.rejects(reader.refresh(), (error) => isPumiceError(error, "STORE_REFUSED"));
-  failsAt = "";
-  await reader.refresh();
-  assert.equal(text(await reader.get(bytes("a"))), "3");
-});
 
 test("a reader whose checkpoint has expired makes another", async () => {
   const { components, clock } = memoryWorld();

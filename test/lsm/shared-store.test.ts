@@ -1,7 +1,7 @@
 /** Laws of a store that several look at: readers, checkpoints, clones, the WAL as a stream, compaction, garbage collection, checks. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isPumiceError, type MemoryObjectStore } from "../../src/base/mod.ts";
+import type { MemoryObjectStore } from "../../src/base/mod.ts";
 import {
   Admin,
   cloneStore,
@@ -13,12 +13,7 @@ import {
   type LsmComponents,
   type WalToken,
 } from "../../src/lsm/mod.ts";
-import { bytes, keysOf, memoryWorld, openQuiet, overriding, text } from "./support/world.ts";
-
-const fails =
-  (code: Parameters<typeof isPumiceError>[1]) =>
-  (error: unknown): boolean =>
-    isPumiceError(error, code);
+import { bytes, fails, keysOf, memoryWorld, openQuiet, overriding, text } from "./support/world.ts";
 
 async function rows(db: Pick<Db, "scan">): Promise<string> {
   return (await db.scan().toArray()).map((row) => `${text(row.key)}=${text(row.value)}`).join(" ");

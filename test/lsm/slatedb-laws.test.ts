@@ -1,7 +1,7 @@
 /** Laws of SlateDB's own tests that no other file shows. Their names stand in parentheses; conformance.test.ts has the whole list. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isPumiceError, PumiceError, type ErrorCode } from "../../src/base/mod.ts";
+import { isPumiceError, PumiceError } from "../../src/base/mod.ts";
 import { StoreContext } from "../../src/lsm/db/context.ts";
 import { COMPACTION_STATUSES, decodeCompactions, encodeCompactions } from "../../src/lsm/format/compactions.ts";
 import { encodeManifest, emptyManifest, withVersion } from "../../src/lsm/format/manifest.ts";
@@ -18,24 +18,11 @@ import {
   type LsmComponents,
   type MergeOperator,
 } from "../../src/lsm/mod.ts";
-import { bytes, keysOf, memoryWorld, openQuiet, overriding, text } from "./support/world.ts";
+import { bytes, fails, keysOf, memoryWorld, openQuiet, overriding, text, until } from "./support/world.ts";
 
 const append: MergeOperator = { merge: (_key, existing, operand) => bytes((text(existing) ?? "") + (text(operand) ?? "")) };
-const fails =
-  (code: ErrorCode) =>
-  (error: unknown): boolean =>
-    isPumiceError(error, code);
-
 async function rows(db: Pick<Db, "scan">, options: Parameters<Db["scan"]>[0] = {}): Promise<string> {
   return (await db.scan(options).toArray()).map((row) => `${text(row.key)}=${text(row.value)}`).join(" ");
-}
-
-async function until(isSo: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + 20_000;
-  while (!isSo()) {
-    assert.ok(performance.now() < deadline, `not reached: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
 }
 
 /** Components whose store lets no WAL object arrive while `gate.isShut`: its puts fail and are tried again. */

@@ -5,31 +5,18 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { MUTANTS } from "./mutants/mutants.ts";
-import { isCaught, MutantLab } from "./support/mutant-run.ts";
+import { isCaught, raftLab, runNets } from "./support/mutant-run.ts";
 
 /** One in this many is planted in the gate; all of them with PUMICE_ALL_MUTANTS=1. */
 const SAMPLE = process.env["PUMICE_ALL_MUTANTS"] === "1" ? 1 : 4;
 const BUDGET = { outside: undefined, seeds: 2000, seconds: 60, stopAtFirst: true };
 
 test("planted bugs are caught by our own scripts, tests or simulator", { timeout: 600_000 }, () => {
-  const lab = new MutantLab();
-  try {
-    const control = lab.run(undefined, { ...BUDGET, seeds: 20 });
-    assert.equal(isCaught(control), false, `without a bug the nets object: ${JSON.stringify(control)}`);
-    for (const [at, mutant] of MUTANTS.entries()) {
-      if (at % SAMPLE !== 0 || mutant.mayLive !== undefined) continue;
-      assert.ok(isCaught(lab.run(mutant, BUDGET)), `${mutant.id} lives: ${mutant.bug}`);
-    }
-  } finally {
-    lab.remove();
-  }
-});
-
-test("every planted bug still fits the sources", () => {
-  const lab = new MutantLab();
-  try {
-    for (const mutant of MUTANTS) lab.fits(mutant);
-  } finally {
-    lab.remove();
+  using lab = raftLab();
+  const control = runNets(lab, undefined, { ...BUDGET, seeds: 20 });
+  assert.equal(isCaught(control), false, `without a bug the nets object: ${JSON.stringify(control)}`);
+  for (const [at, mutant] of MUTANTS.entries()) {
+    if (at % SAMPLE !== 0 || mutant.mayLive !== undefined) continue;
+    assert.ok(isCaught(runNets(lab, mutant, BUDGET)), `${mutant.id} lives: ${mutant.bug}`);
   }
 });

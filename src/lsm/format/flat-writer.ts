@@ -16,7 +16,7 @@ export interface FlatField {
   readonly value: number | bigint;
 }
 
-type MaybeField = FlatField | undefined;
+export type MaybeField = FlatField | undefined;
 
 /** A u8 or bool field with default 0. */
 export function flatU8(slot: number, value: number): MaybeField {

@@ -10,7 +10,7 @@
 import { PumiceError, viewOf } from "../../base/mod.ts";
 import { damaged } from "./damage.ts";
 import { FlatReader, type FlatTable } from "./flat-reader.ts";
-import { flatOptionalU16, flatRef, flatU32, flatU64, flatU8, FlatWriter, type FlatOffset } from "./flat-writer.ts";
+import { flatOptionalU16, flatRef, flatU32, flatU64, flatU8, FlatWriter, type FlatOffset, type MaybeField } from "./flat-writer.ts";
 import { ulidFromHalves, ulidToHalves, uuidFromHalves, uuidToHalves, type Halves, type Ulid, type Uuid } from "./identifiers.ts";
 import type { KeyRange } from "./key-range.ts";
 import { TICK_MIN } from "./row.ts";
@@ -143,18 +143,11 @@ function encodeV1(manifest: Manifest): Uint8Array {
   const l0 = writer.refs(manifest.l0.map((sst) => writeSst(writer, sst)));
   const marker = writeMarker(writer, manifest);
   const runs = writeRuns(writer, manifest.runs, (sst) => writeSst(writer, sst));
-  const checkpoints = writer.refs(manifest.checkpoints.map((checkpoint) => writeCheckpoint(writer, checkpoint)));
-  const externals =
-    manifest.externalDbs.length === 0 ? undefined : writer.refs(manifest.externalDbs.map((db) => writeExternal(writer, db)));
+  const { checkpoints, slots } = writeCommon(writer, manifest);
   const uri = manifest.walStoreUri === undefined ? undefined : writer.string(manifest.walStoreUri);
   const tracker = writer.bytes(manifest.sequenceTracker);
   const root = writer.table([
-    flatRef(1, externals),
-    flatU8(2, manifest.initialized ? 1 : 0),
-    flatU64(3, manifest.writerEpoch),
-    flatU64(4, manifest.compactorEpoch),
-    flatU64(5, manifest.replayAfterWalId),
-    flatU64(6, manifest.walIdLastSeen),
+    ...slots,
     flatRef(7, marker),
     flatRef(8, l0),
     flatRef(9, runs),
@@ -174,20 +167,13 @@ function encodeV2(manifest: Manifest): Uint8Array {
   const physical = new Map(allSsts(manifest).map((sst) => [sst.id, sst]));
   const ssts = writer.refs([...physical.values()].map((sst) => writePhysicalSst(writer, sst)));
   const tree = writeTree(writer, manifest);
-  const checkpoints = writer.refs(manifest.checkpoints.map((checkpoint) => writeCheckpoint(writer, checkpoint)));
-  const externals =
-    manifest.externalDbs.length === 0 ? undefined : writer.refs(manifest.externalDbs.map((db) => writeExternal(writer, db)));
+  const { checkpoints, slots } = writeCommon(writer, manifest);
   const tracker = writer.bytes(manifest.sequenceTracker);
   const segments =
     manifest.segments.length === 0 ? undefined : writer.refs(manifest.segments.map((segment) => writeSegment(writer, segment)));
   const extractor = manifest.segmentExtractor === undefined ? undefined : writer.string(manifest.segmentExtractor);
   const root = writer.table([
-    flatRef(1, externals),
-    flatU8(2, manifest.initialized ? 1 : 0),
-    flatU64(3, manifest.writerEpoch),
-    flatU64(4, manifest.compactorEpoch),
-    flatU64(5, manifest.replayAfterWalId),
-    flatU64(6, manifest.walIdLastSeen),
+    ...slots,
     flatRef(7, tree.marker),
     flatRef(8, ssts),
     flatRef(9, tree.l0),
@@ -201,6 +187,22 @@ function encodeV2(manifest: Manifest): Uint8Array {
     flatRef(17, extractor),
   ]);
   return withVersion(2, writer.finish(root));
+}
+
+/** What stands in the same slots in both versions, and the checkpoints, whose slot differs. */
+function writeCommon(writer: FlatWriter, manifest: Manifest): { checkpoints: FlatOffset; slots: readonly MaybeField[] } {
+  const checkpoints = writer.refs(manifest.checkpoints.map((checkpoint) => writeCheckpoint(writer, checkpoint)));
+  const externals =
+    manifest.externalDbs.length === 0 ? undefined : writer.refs(manifest.externalDbs.map((db) => writeExternal(writer, db)));
+  const slots = [
+    flatRef(1, externals),
+    flatU8(2, manifest.initialized ? 1 : 0),
+    flatU64(3, manifest.writerEpoch),
+    flatU64(4, manifest.compactorEpoch),
+    flatU64(5, manifest.replayAfterWalId),
+    flatU64(6, manifest.walIdLastSeen),
+  ];
+  return { checkpoints, slots };
 }
 
 function writeMarker(writer: FlatWriter, tree: LsmTree): FlatOffset | undefined {

@@ -1,65 +1,59 @@
 /**
- * Runs the nets over the engine beside it, one after the other until one has caught something, and prints that as a line of JSON. Run in a copy
- * with a planted bug. Arguments: seconds for each net, and `files` to look below the object store first.
+ * Runs one net over the engine beside it, and prints what it caught, if anything, as a line of JSON. Run in a copy with a planted bug.
+ * Arguments: the net, and for how many seconds it may look.
  */
 import { spawnSync } from "node:child_process";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { hostCodecs } from "../../../src/host/mod.ts";
 import { crashEverywhere, memoryShortLife, simulateLsm } from "../../../src/sim/mod.ts";
+import type { Net } from "../mutants/mutants.ts";
 import { crashFilesEverywhere } from "./posix-disk.ts";
 
-/** What caught the bug. */
-export interface Caught {
-  /** "nothing" if it lives. */
-  readonly net: "lives" | "every call" | "every file call" | "tests" | "nothing";
-  /** Lives: the first that failed, and so how many were needed. */
-  readonly seed: number;
-  /** In words. */
+/** What a net found. */
+export interface Finding {
+  /** Of a life: so many were needed. Undefined for a test. */
+  readonly seed?: number;
+  /** The law that was broken, or the test that failed. */
   readonly reason: string;
 }
 
-const TESTS = ["races", "shared-store", "clock", "transactions"];
+/** For one test file: every one ends within seconds. */
+const TEST_LIMIT_MS = 150_000;
 
-async function firstFailure(net: Caught["net"], seconds: number, live: (seed: number) => Promise<unknown>): Promise<Caught | undefined> {
+async function firstFailure(seconds: number, live: (seed: number) => Promise<unknown>): Promise<Finding | undefined> {
   const end = performance.now() + seconds * 1000;
   for (let seed = 1; performance.now() < end; seed++) {
     try {
       await live(seed);
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error);
-      return { net, seed, reason: (/(?:\]: )(?:\w+: )?(.*)/.exec(text)?.[1] ?? text).slice(0, 110) };
+      return { seed, reason: (/(?:\]: )(?:\w+: )?(.*)/.exec(text)?.[1] ?? text).slice(0, 110) };
     }
   }
   return undefined;
 }
 
-function failingTest(): Caught | undefined {
-  const here = fileURLToPath(new URL("..", import.meta.url));
-  const files = TESTS.map((name) => join(here, `${name}.test.ts`));
-  const run = spawnSync(process.execPath, ["--test", "--test-force-exit", "--test-reporter=tap", ...files], {
-    encoding: "utf8",
-    timeout: 150_000,
-  });
-  const failed = /^ *not ok \d+ - (.*)$/m.exec(run.stdout)?.[1];
-  if (run.error === undefined && failed === undefined) return undefined;
-  return { net: "tests", seed: 0, reason: failed ?? "they did not end" };
+function failingTest(name: string): Finding | undefined {
+  const file = fileURLToPath(new URL(`../${name}.test.ts`, import.meta.url));
+  const args = ["--test", "--test-force-exit", "--test-reporter=tap", file];
+  const { status, error, stdout } = spawnSync(process.execPath, args, { encoding: "utf8", timeout: TEST_LIMIT_MS });
+  if (error === undefined && status === 0) return undefined;
+  return { reason: /^ *not ok \d+ - (.*)$/m.exec(stdout)?.[1] ?? "it did not end" };
 }
 
-async function look(): Promise<Caught> {
-  const seconds = Number(process.argv[2]);
-  const lives = (): Promise<Caught | undefined> => firstFailure("lives", seconds, (seed) => simulateLsm(seed, { hostCodecs }));
-  const calls = (): Promise<Caught | undefined> =>
-    firstFailure("every call", seconds / 2, (seed) =>
-      crashEverywhere(seed, { disk: memoryShortLife, hostCodecs, stride: 7, first: seed % 7 }),
-    );
-  const files = (): Promise<Caught | undefined> =>
-    firstFailure("every file call", seconds, (seed) => crashFilesEverywhere(seed, { hostCodecs, stride: 41, first: seed % 41 }));
-  const isInFiles = process.argv[3] === "files";
-  const caught = isInFiles ? await files() : ((await lives()) ?? (await calls()) ?? failingTest());
-  return caught ?? { net: "nothing", seed: 0, reason: "" };
+async function look(net: Net, seconds: number): Promise<Finding | undefined> {
+  if (net === "lives") return await firstFailure(seconds, (seed) => simulateLsm(seed, { hostCodecs }));
+  if (net === "calls") {
+    const short = { disk: memoryShortLife, hostCodecs, stride: 7 };
+    return await firstFailure(seconds, (seed) => crashEverywhere(seed, { ...short, first: seed % short.stride }));
+  }
+  if (net === "files") {
+    const short = { hostCodecs, stride: 41 };
+    return await firstFailure(seconds, (seed) => crashFilesEverywhere(seed, { ...short, first: seed % short.stride }));
+  }
+  return failingTest(net.slice("test:".length));
 }
 
-const caught = await look();
-console.log(JSON.stringify(caught));
+const found = await look(process.argv[2] as Net, Number(process.argv[3]));
+console.log(JSON.stringify(found ?? {}));
 process.exit(0);

@@ -1,5 +1,6 @@
 /** A store in memory with a clock that the test moves, and what every test of the engine needs. */
-import { MemoryObjectStore, seededRandom, type Clock, type ObjectStore } from "../../../src/base/mod.ts";
+import assert from "node:assert/strict";
+import { isPumiceError, MemoryObjectStore, seededRandom, type Clock, type ErrorCode, type ObjectStore } from "../../../src/base/mod.ts";
 import { hostCodecs, nodeCrc32, systemClock } from "../../../src/host/mod.ts";
 import { Db, type LsmComponents, type LsmOptions } from "../../../src/lsm/mod.ts";
 
@@ -43,6 +44,23 @@ export async function keysOf(store: MemoryObjectStore, prefix: string): Promise<
 export const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 export const text = (value: Uint8Array | undefined): string | undefined =>
   value === undefined ? undefined : new TextDecoder().decode(value);
+
+const UNTIL_MS_MAX = 30_000;
+
+/** Turns of the event loop until `condition` holds; fails loudly if it never does. */
+export async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  const deadline = performance.now() + UNTIL_MS_MAX;
+  while (!(await condition())) {
+    assert.ok(performance.now() < deadline, `${what} never came`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+/** For assert.rejects and assert.throws: the error has this code. */
+export const fails =
+  (code: ErrorCode) =>
+  (error: unknown): boolean =>
+    isPumiceError(error, code);
 
 /** `store`, its methods replaced by those of `overrides`. */
 export function overriding(store: ObjectStore, overrides: Partial<ObjectStore>): ObjectStore {

@@ -1,29 +1,14 @@
 /**
- * Planted bugs: each a patch of the sources, made in a copy. A net that catches none of them is no net. M01 to M28 are mistakes in
- * Raft itself; the others sit in what goes beyond the paper, and in the guards against the hazards C1 to C11 of src/raft/DESIGN.md.
+ * Planted bugs of the consensus core. M01 to M28 are mistakes in Raft itself; the others sit in what goes beyond the paper, and in the guards against
+ * the hazards C1 to C11 of src/raft/DESIGN.md.
  */
-
-/** One replacement; `find` occurs exactly once in `file`. */
-export interface Patch {
-  readonly file: string;
-  readonly find: string;
-  readonly replace: string;
-}
-
-/** One planted bug. */
-export interface Mutant {
-  readonly id: string;
-  readonly bug: string;
-  readonly patches: readonly Patch[];
-  /** Why no net has to catch it, if so. */
-  readonly mayLive?: string;
-}
+import type { Patch, PlantedBug } from "../../support/planted-bugs.ts";
 
 const raft = (file: string, find: string, replace: string): Patch => ({ file: `src/raft/${file}`, find, replace });
 const driver = (find: string, replace: string): Patch => ({ file: "src/replica/driver.ts", find, replace });
 
 /** All of them. */
-export const MUTANTS: readonly Mutant[] = [
+export const MUTANTS: readonly PlantedBug[] = [
   {
     id: "M01",
     bug: "an entry of an old term is committed by counting",
