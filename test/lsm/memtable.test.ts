@@ -145,6 +145,8 @@ test("a memtable gives what a sorted list gives: scans of every range in both di
           { rows: found.map(plain), isFound },
           { rows: model.lookup(key, maxSeq).rows.map(plain), isFound: model.lookup(key, maxSeq).isFound },
         );
+        const newest = memtable.newest(key, maxSeq);
+        assert.deepEqual(newest && plain(newest), found[0] && plain(found[0]));
       }
     }
     const seqs = model.inserted.map((row) => row.seq);

@@ -91,6 +91,15 @@ export class Memtable {
     return false;
   }
 
+  /** The newest version of `key` with seq <= maxSeq. */
+  newest(key: Uint8Array, maxSeq: number): Row | undefined {
+    if (this.rows === 0 || comparePrefix(key, this.common) !== 0) return undefined;
+    const { arena } = this;
+    let ref = this.find(key, key.length);
+    while (ref !== NO_ROW && arena.seq(ref) > maxSeq) ref = arena.older(ref);
+    return ref === NO_ROW ? undefined : arena.row(ref, undefined);
+  }
+
   /** The newest row inserted so far, as a mark for `rowsBetween`. */
   get mark(): RowRef {
     return this.arena.lastRef;

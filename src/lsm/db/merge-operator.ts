@@ -22,16 +22,19 @@ export interface ReadRules {
 export function resolve(versions: readonly Row[], rules: ReadRules): Row | undefined {
   const newest = versions[0];
   if (newest === undefined) return undefined;
-  if (newest.kind !== MERGE) {
-    if (newest.kind === TOMBSTONE || (rules.expireAtMs !== undefined && isExpired(newest, rules.expireAtMs))) return undefined;
-    return newest;
-  }
+  if (newest.kind !== MERGE) return visible(newest, rules);
   const { expireAtMs } = rules;
   const alive = expireAtMs === undefined ? versions : versions.filter((row) => !isExpired(row, expireAtMs));
   const operands = alive.filter((row) => row.kind === MERGE);
   const base = alive.find((row) => row.kind === VALUE);
   if (operands.length === 0) return base;
   return fold(operands, base, rules.operator);
+}
+
+/** A row that is no merge operand, if a reader sees it. */
+export function visible(row: Row, rules: ReadRules): Row | undefined {
+  const isHidden = row.kind === TOMBSTONE || (rules.expireAtMs !== undefined && isExpired(row, rules.expireAtMs));
+  return isHidden ? undefined : row;
 }
 
 /** Operands (newest first, at least one) and their base as one value. @throws LSM_MERGE_OPERATOR */

@@ -44,6 +44,8 @@ function checkCount(count: number): void {
     throw new PumiceError("LSM_INVALID", { what: "count of rows is no number from 0 on", count });
 }
 
+const NO_ROWS: Row[] = [];
+
 /** Rows that a scan collects before it lets other work in. */
 const ITERATION_BATCH = 256;
 
@@ -58,7 +60,8 @@ export class Scan implements AsyncIterable<KeyValue> {
   private isFresh = true;
   private isDone: boolean;
   private isReleased = false;
-  private group: Row[] = [];
+  /** Versions of the key that is being read: never changed while it is NO_ROWS. */
+  private group: Row[] = NO_ROWS;
   private lastKey: Uint8Array | undefined;
   private openedView: unknown;
   private maxSeq: number;
@@ -175,7 +178,7 @@ export class Scan implements AsyncIterable<KeyValue> {
     this.openedView = this.parts.view();
     this.cursor = this.parts.open(range);
     this.isFresh = true;
-    this.group = [];
+    this.group = NO_ROWS;
   }
 
   [Symbol.dispose](): void {
@@ -198,7 +201,8 @@ export class Scan implements AsyncIterable<KeyValue> {
 
   /** The next key's row, undefined if nothing of that key is seen. */
   private nextVisible(): Row | undefined | "load" | "end" {
-    const { cursor, group } = this;
+    const { cursor } = this;
+    let { group } = this;
     if (this.isFresh) {
       if (!cursor.next()) return "load";
       this.isFresh = false;
@@ -210,7 +214,11 @@ export class Scan implements AsyncIterable<KeyValue> {
       if (row === undefined) return "end";
       // Of the versions of a key, those up to the first that is no merge operand count; the others are passed over.
       const last = group.at(-1);
-      if ((row.seq <= this.maxSeq || row.seq >= LOCAL_SEQ) && (last === undefined || last.kind === MERGE)) group.push(row);
+      if (row.seq <= this.maxSeq || row.seq >= LOCAL_SEQ) {
+        // Of most keys there is one version: an array of one costs a quarter of one that grows.
+        if (last === undefined) this.group = group = [row];
+        else if (last.kind === MERGE) group.push(row);
+      }
       if (!cursor.next()) {
         this.isFresh = true;
         return "load";
@@ -221,7 +229,7 @@ export class Scan implements AsyncIterable<KeyValue> {
         ? group[0]
         : resolve(group, this.parts.rules);
     this.lastKey = (group[0] as Row).key;
-    this.group = [];
+    this.group = NO_ROWS;
     return result;
   }
 }

@@ -138,13 +138,18 @@ export class Table {
   ): boolean | Load {
     for (let i = meta.keys.firstBlock(key); i < meta.index.length; i++) {
       const block = this.blockNow(i, loaded);
-      if (block === undefined) return async (target) => await this.loadBlocks({ from: i, to: i + 1, isCached: true }, target);
+      if (block === undefined) return this.loadOf(i);
       const end = block.lookup(key, maxSeq, found);
       if (end !== "end") return end === "found";
       const next = meta.index[i + 1];
       if (next !== undefined && compareBytes(next.firstKey, key) > 0) return false;
     }
     return false;
+  }
+
+  /** Made here, so that a lookup that needs none makes nothing for it. */
+  private loadOf(index: number): Load {
+    return async (loaded) => await this.loadBlocks({ from: index, to: index + 1, isCached: true }, loaded);
   }
 
   /** Index and filter, if they are here. */
