@@ -195,6 +195,34 @@ test("a memtable and the L0 made of it, seen together for a moment, count each o
   snapshot.close();
 });
 
+test("a scan that begins at any moment of a flush counts each operand once (life 618 of the simulation)", async () => {
+  const mergeOperator: MergeOperator = { merge: (_key, existing, operand) => bytes(`${text(existing) ?? ""}${text(operand)}`) };
+  const { components } = memoryWorld({ mergeOperator });
+  await using db = await openQuiet(components, { walEnabled: false });
+  const options = { awaitDurable: false };
+  // The L0 folds the operands of k under the number of the newest: it must not be taken before the memtable's, which are those it was made of.
+  await db.put(bytes("a"), bytes("before"), options);
+  for (const operand of ["x", "y"]) await db.merge(bytes("k"), bytes(operand), options);
+  await db.put(bytes("z"), bytes("behind"), options);
+  const scans: Promise<string[]>[] = [];
+  const look = (): void => {
+    for (const order of ["ascending", "descending"] as const) {
+      const reading = db.scan({ order }).toArray();
+      scans.push(reading.then((rows) => rows.map((row) => `${text(row.key)}=${text(row.value)}`).toSorted()));
+    }
+  };
+  let isFlushed = false;
+  const flushing = db.flush("memtable").finally(() => (isFlushed = true));
+  // Nothing here waits for anything but promises, so each step of the flush has a scan that begins just behind it.
+  for (let turn = 0; !isFlushed && turn < 100_000; turn++) {
+    look();
+    await Promise.resolve();
+  }
+  await flushing;
+  look();
+  for (const rows of await Promise.all(scans)) assert.deepEqual(rows, ["a=before", "k=xy", "z=behind"]);
+});
+
 test("a reader takes each WAL object in once, though it looks twice at once, or stops halfway (life 26 of the simulation)", async () => {
   const { components, store } = memoryWorld();
   await using db = await openQuiet(components);

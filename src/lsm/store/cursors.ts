@@ -205,10 +205,16 @@ export class RunCursor implements RowCursor {
   }
 }
 
-/** Several cursors as one: by key in the order of the scan, versions of one key newest first. Rows with equal key and sequence number are one row. */
+/**
+ * Several cursors as one: by key in the order of the scan, versions of one key newest first. Rows with equal key and sequence number are one row, that
+ * of the first cursor that has it. So cursors are given newest first: flushing and compaction fold operands under the number of the newest, and what was
+ * folded must not stand before the operands it was made of, which would count twice.
+ */
 export class MergeCursor implements RowCursor {
   row: Row | undefined;
   private readonly order: Order;
+  /** All of them, newest first. */
+  private readonly cursors: readonly RowCursor[];
   /** Those that have not been started or must be moved before the next row is known. */
   private waiting: RowCursor[];
   /** The others that have a row, in order of their rows. */
@@ -216,6 +222,7 @@ export class MergeCursor implements RowCursor {
 
   constructor(cursors: readonly RowCursor[], order: Order) {
     this.order = order;
+    this.cursors = cursors;
     this.waiting = cursors.slice();
   }
 
@@ -277,6 +284,7 @@ export class MergeCursor implements RowCursor {
     const b = right.row as Row;
     const order = compareBytes(a.key, b.key);
     if (order !== 0) return this.order === "ascending" ? order : -order;
-    return b.seq - a.seq;
+    // Equal rows are rare: a memtable and the L0 made of it.
+    return b.seq - a.seq || this.cursors.indexOf(left) - this.cursors.indexOf(right);
   }
 }
