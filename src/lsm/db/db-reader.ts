@@ -2,26 +2,26 @@
  * DbReader: a store read by a process that does not write it. It follows the writer by polling the manifest and the WAL, or stands at a
  * checkpoint.
  *
- * 1. In mode "managed" it holds a checkpoint of its own, so that garbage collection leaves it what it reads; "latest" writes nothing and may
- *    lose a race with collection, in which case a read begins again on the newer state.
+ * 1. In mode "managed" it holds checkpoints of its own, so that garbage collection leaves it what it reads, also what a scan or a get that began on an
+ *    older state still reads; "latest" writes nothing and may lose a race with collection, in which case a read begins again on the newer state, and a
+ *    scan that has given rows fails.
  * 2. A WAL object becomes visible whole.
  */
 import { abortable, isPumiceError, onAbort, PumiceError, type Metric } from "../../base/mod.ts";
-import { isUuid, newUuid, type Uuid } from "../format/identifiers.ts";
-import { treesOf, type Manifest } from "../format/manifest.ts";
-import { momentOf, msSince, type Moment } from "../store/moment.ts";
+import { isUuid, type Uuid } from "../format/identifiers.ts";
+import type { Manifest } from "../format/manifest.ts";
 import { withRetry } from "../store/retry.ts";
-import { deleteCheckpoint, newCheckpoint, refreshCheckpoint } from "./checkpoints.ts";
 import { StoreContext } from "./context.ts";
 import { Memtable } from "./memtable.ts";
 import { checkChoice, NOT_CACHED, ownValue, Reads, type GetOptions, type ScanOptions } from "./reads.ts";
+import { ReaderHolds, sameTree } from "./reader-holds.ts";
 import { replayWal } from "./replay.ts";
 import type { KeyValue, Scan } from "./scan.ts";
 import { LSM_DEFAULTS, type LsmComponents, type WaitOptions } from "./settings.ts";
 import { readerMetrics } from "./metrics.ts";
 import type { View } from "./view.ts";
 
-/** How a reader keeps what it reads: by its own checkpoint, at a given one, or not at all. */
+/** How a reader keeps what it reads: by checkpoints of its own, at a given one, or not at all. */
 export type ReaderMode = "managed" | "latest" | { readonly checkpoint: Uuid };
 
 /** Settings of a reader. */
@@ -30,7 +30,7 @@ export interface ReaderOptions {
   readonly mode?: ReaderMode | undefined;
   /** How often it looks for news. Default 10 s. */
   readonly pollMs?: number | undefined;
-  /** Lifetime of its own checkpoint, renewed at half of it. At least twice `pollMs`. Default 10 min. */
+  /** Lifetime of its own checkpoints, renewed at half of it. At least twice `pollMs`. Default 10 min. */
   readonly checkpointLifetimeMs?: number | undefined;
   /** See only what is in L0 and runs. Default false. */
   readonly skipsWal?: boolean | undefined;
@@ -62,12 +62,6 @@ const PASSING = ["STORE_UNAVAILABLE", "LSM_MISSING", "LSM_CHECKPOINT_NOT_FOUND",
 /** How often a load begins again that lost a race with collection, before it is left to the next look. */
 const RELOADS_MAX = 5;
 
-interface OwnCheckpoint {
-  readonly id: Uuid;
-  /** When it was made or renewed. */
-  readonly since: Moment;
-}
-
 /** See the header of this file. */
 export class DbReader {
   private readonly context: StoreContext;
@@ -77,7 +71,7 @@ export class DbReader {
   private tail: Tail = { memtable: new Memtable(), walId: 0, walSeq: 0 };
   private view: View = { memtables: [], l0: [], runs: [] };
   private seq = 0;
-  private own: OwnCheckpoint | undefined;
+  private readonly holds: ReaderHolds;
   private end: PumiceError | undefined;
   private polling: Promise<void> = Promise.resolve();
   private loading: Promise<void> = Promise.resolve();
@@ -125,6 +119,7 @@ export class DbReader {
   private constructor(context: StoreContext, settings: ReaderSettings) {
     this.context = context;
     this.settings = settings;
+    this.holds = new ReaderHolds(context.random, settings.checkpointLifetimeMs);
     this.reads = new Reads({
       view: () => this.view,
       rules: () => ({ operator: context.operator, expireAtMs: settings.filtersExpired ? context.clock.now() : undefined }),
@@ -132,6 +127,7 @@ export class DbReader {
       check: () => {
         if (this.end !== undefined) throw this.end;
       },
+      keep: () => this.holds.use(),
     });
   }
 
@@ -176,7 +172,7 @@ export class DbReader {
     if (typeof this.settings.mode === "string") await this.load(this.context.scoped(options.signal));
   }
 
-  /** Gives its checkpoint back and ends. Idempotent. When the signal aborts, of whichever call, the checkpoint is left to its lifetime. */
+  /** Gives its checkpoints back and ends. Idempotent. When the signal aborts, of whichever call, they are left to their lifetime. */
   async close(options: WaitOptions = {}): Promise<void> {
     options.signal?.throwIfAborted();
     this.closing ??= this.closeNow();
@@ -198,7 +194,7 @@ export class DbReader {
   private async closeNow(): Promise<void> {
     this.end ??= new PumiceError("LSM_CLOSED", { what: "the reader is closed" });
     try {
-      if (this.own !== undefined) await deleteCheckpoint(this.context, this.own.id);
+      await this.holds.letGo(this.context);
     } catch (error) {
       if (!isPumiceError(error)) throw error;
     } finally {
@@ -259,6 +255,7 @@ export class DbReader {
     this.tail = tail;
     this.view = { memtables: [tail.memtable], ...context.tree(manifest, true) };
     this.seq = seq;
+    this.holds.show(manifest);
   }
 
   private async latest(context: StoreContext): Promise<Manifest> {
@@ -266,7 +263,7 @@ export class DbReader {
     const version = await context.manifest();
     if (mode === "latest") return version.value;
     if (mode !== "managed") return await this.atCheckpoint(context, version.value, mode.checkpoint);
-    return await this.withOwnCheckpoint(context, version.value);
+    return await this.holds.hold(context, version.value);
   }
 
   private async atCheckpoint(context: StoreContext, manifest: Manifest, id: Uuid): Promise<Manifest> {
@@ -275,41 +272,4 @@ export class DbReader {
     if (version === undefined) throw new PumiceError("LSM_CHECKPOINT_NOT_FOUND", { checkpoint: id });
     return version.value;
   }
-
-  /** Makes its checkpoint when the tree has changed or somebody has deleted it, renews it at half of its life. One put of the manifest each. */
-  private async withOwnCheckpoint(context: StoreContext, latest: Manifest): Promise<Manifest> {
-    const { clock } = context;
-    const since = momentOf(clock);
-    const lifetimeMs = this.settings.checkpointLifetimeMs;
-    const old = this.own;
-    const isHeld = old !== undefined && latest.checkpoints.some(({ id }) => id === old.id);
-    if (isHeld && this.manifest !== undefined && sameTree(latest, this.manifest)) {
-      if (msSince(old.since, clock) < lifetimeMs / 2) return this.manifest;
-      try {
-        await refreshCheckpoint(context, old.id, lifetimeMs);
-        this.own = { id: old.id, since };
-        return this.manifest;
-      } catch (error) {
-        // Deleted since `latest` was read: another is made.
-        if (!isPumiceError(error, "LSM_CHECKPOINT_NOT_FOUND")) throw error;
-      }
-    }
-    const id = newUuid(context.random);
-    const version = await context.manifests.update((manifest, baseId) => {
-      const checkpoint = newCheckpoint(context, { lifetimeMs }, { id, manifestId: baseId + 1 });
-      return { ...manifest, checkpoints: [...manifest.checkpoints.filter((each) => each.id !== old?.id && each.id !== id), checkpoint] };
-    });
-    this.own = { id, since };
-    return version.value;
-  }
-}
-
-function sameTree(left: Manifest, right: Manifest): boolean {
-  const ids = (manifest: Manifest): string =>
-    treesOf(manifest)
-      .map(({ l0, runs }) =>
-        [...l0.map((sst) => sst.viewId), ...runs.map((run) => `${run.id}:${run.ssts.map((sst) => sst.viewId).join()}`)].join(" "),
-      )
-      .join("/");
-  return left.lastL0Seq === right.lastL0Seq && ids(left) === ids(right);
 }

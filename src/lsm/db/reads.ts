@@ -73,8 +73,10 @@ export interface ReadSource {
   check(): void;
   /** A transaction's own writes. */
   readonly local?: Memtable | undefined;
-  /** Keeps what a reader at `seq` sees, until what comes back is called. */
+  /** Keeps what a reader at `seq` sees, in the view in force and in all that replace it, until what comes back is called. */
   pin?(seq: number): () => void;
+  /** Keeps the tables of the view in force, until what comes back is called. */
+  keep?(): () => void;
   /** Told what is read, before it is. */
   onRead?(range: KeyRange | Uint8Array): void;
 }
@@ -113,6 +115,7 @@ export class Reads {
     if (now !== NOT_CACHED) return now;
     let lookup = { key, maxSeq: source.maxSeq(options?.durability), rules: source.rules(), local: source.local };
     const unpin = source.pin?.(lookup.maxSeq);
+    let letGo = source.keep?.();
     try {
       let view = source.view();
       let loaded = nothingLoaded();
@@ -126,6 +129,8 @@ export class Reads {
           reopened++;
           options?.signal?.throwIfAborted();
           if (!isPumiceError(error, "LSM_MISSING") || source.view() === view || reopened > REOPEN_MAX) throw error;
+          letGo?.();
+          letGo = source.keep?.();
           view = source.view();
           loaded = nothingLoaded();
           // Without a pin, the newer state need not have what a reader at the old sequence number sees.
@@ -134,6 +139,7 @@ export class Reads {
         source.check();
       }
     } finally {
+      letGo?.();
       unpin?.();
     }
   }
@@ -147,23 +153,34 @@ export class Reads {
     const range = rangeOf(options);
     source.onRead?.(range);
     const order = options.order ?? "ascending";
-    const maxSeq = source.maxSeq(options.durability);
-    const isPinned = source.pin !== undefined;
     const readAhead = { cachesBlocks: options.cachesBlocks ?? false, readAheadBytesMax: options.readAheadBytesMax ?? READ_AHEAD_BYTES };
-    const release = source.pin?.(maxSeq);
+    const seq = source.maxSeq(options.durability);
+    const unpin = source.pin?.(seq);
+    let letGo = source.keep?.();
+    let state = { view: source.view(), maxSeq: seq };
     return new Scan({
       range,
       order,
-      maxSeq: () => (isPinned ? maxSeq : source.maxSeq(options.durability)),
+      maxSeq: () => state.maxSeq,
       rules: source.rules(),
       signal: options.signal,
       open: (part): RowCursor => {
-        const cursor = openCursor(source.view(), { range: part, order, readAhead });
+        const cursor = openCursor(state.view, { range: part, order, readAhead });
         return source.local === undefined ? cursor : new MergeCursor([source.local.cursor(part, order), cursor], order);
       },
-      view: () => source.view(),
+      renew: (hasGiven) => {
+        // Of what the newer state has, nothing was kept for a scan without a pin: half of one and half of the other would be neither.
+        if (source.view() === state.view || (hasGiven && unpin === undefined)) return false;
+        letGo?.();
+        letGo = source.keep?.();
+        state = { view: source.view(), maxSeq: unpin === undefined ? source.maxSeq(options.durability) : seq };
+        return true;
+      },
       check: () => source.check(),
-      ...(release === undefined ? {} : { release }),
+      release: () => {
+        letGo?.();
+        unpin?.();
+      },
     });
   }
 }

@@ -22,18 +22,20 @@ export interface KeyValue {
 export interface ScanParts {
   readonly range: KeyRange;
   readonly order: Order;
-  /** Rows with a higher sequence number are not seen. Asked again when a scan that nothing is kept for begins again. */
+  /** Rows with a higher sequence number are not seen. Asked again after `renew`. */
   maxSeq(): number;
   readonly rules: ReadRules;
   readonly signal?: AbortSignal | undefined;
-  /** Opens all versions of all keys in a part of the range. */
+  /** Opens all versions of all keys in a part of the range, always of the same tables until `renew`. */
   open(range: KeyRange): RowCursor;
-  /** Identity of what `open` looks at now. */
-  view(): unknown;
+  /**
+   * Tables have gone: looks at those in force now. False if there are no others, or if those cannot show the same state and rows have been given (`hasGiven`).
+   */
+  renew(hasGiven: boolean): boolean;
   /** Throws if the store that is scanned has been closed. */
   check(): void;
-  /** Called once, when the scan is at its end or disposed. Absent: nothing is kept for the scan. */
-  release?(): void;
+  /** Called once, when the scan is at its end or disposed. */
+  release(): void;
 }
 
 /** Rows with sequence numbers from here on are a transaction's own, not committed: it sees them all. */
@@ -63,14 +65,12 @@ export class Scan implements AsyncIterable<KeyValue> {
   /** Versions of the key that is being read: never changed while it is NO_ROWS. */
   private group: Row[] = NO_ROWS;
   private lastKey: Uint8Array | undefined;
-  private openedView: unknown;
   private maxSeq: number;
   private loading: Promise<void> | undefined;
 
   constructor(parts: ScanParts) {
     this.parts = parts;
     this.isDone = isEmptyRange(parts.range);
-    this.openedView = parts.view();
     this.maxSeq = parts.maxSeq();
     this.cursor = parts.open(parts.range);
     if (this.isDone) this.dispose();
@@ -152,7 +152,7 @@ export class Scan implements AsyncIterable<KeyValue> {
     this.isDone = true;
     if (this.isReleased) return;
     this.isReleased = true;
-    this.parts.release?.();
+    this.parts.release();
   }
 
   /** Loads; begins again behind the last key if compaction and garbage collection took the tables away meanwhile. */
@@ -160,14 +160,10 @@ export class Scan implements AsyncIterable<KeyValue> {
     try {
       await this.cursor.load();
     } catch (error) {
-      if (!isPumiceError(error, "LSM_MISSING") || this.parts.view() === this.openedView) throw error;
       const { range, order } = this.parts;
       const { lastKey } = this;
-      if (this.parts.release === undefined) {
-        // Of what the newer state has, nothing was kept for this scan: half of one and half of the other would be neither.
-        if (lastKey !== undefined) throw error;
-        this.maxSeq = this.parts.maxSeq();
-      }
+      if (!isPumiceError(error, "LSM_MISSING") || !this.parts.renew(lastKey !== undefined)) throw error;
+      this.maxSeq = this.parts.maxSeq();
       if (lastKey === undefined) this.open(range);
       else if (order === "ascending") this.open({ ...range, start: lastKey, startInclusive: false });
       else this.open({ ...range, end: lastKey, endInclusive: false });
@@ -175,7 +171,6 @@ export class Scan implements AsyncIterable<KeyValue> {
   }
 
   private open(range: KeyRange): void {
-    this.openedView = this.parts.view();
     this.cursor = this.parts.open(range);
     this.isFresh = true;
     this.group = NO_ROWS;
