@@ -1,6 +1,7 @@
 /**
  * Plants each known bug in a copy of the storage engine and asks each of its nets, which must catch it alone. Prints the life or the test that did.
- * `npm run mutants:lsm -- [ID...] [--seconds N] [--net NET]`: N for each net that lives lives, NET in the place of the table's.
+ * `npm run mutants:lsm -- [ID...] [--seconds N] [--net NET]`: N seconds of processor time for each net that lives
+ * lives; NET in the place of the table's.
  */
 import { parseArgs } from "node:util";
 import { MUTANTS, type LsmBug, type Net } from "../test/lsm/mutants/mutants.ts";
@@ -18,7 +19,7 @@ using lab = new BugLab(["src", "test/lsm", "test/support", "docs", "scripts", "p
 
 /** What that net finds; undefined if nothing. */
 function ask(net: Net, limit: number, bug?: PlantedBug): Finding | undefined {
-  const { stdout, stderr, status } = lab.run(bug, ["test/lsm/support/mutant-nets.ts", net, String(limit)], (limit * 2 + 200) * 1000);
+  const { stdout, stderr, status } = lab.run(bug, ["test/lsm/support/mutant-nets.ts", net, String(limit)], (limit * 4 + 200) * 1000);
   if (status === undefined) return { reason: "it hangs" };
   const line = stdout.trim().split("\n").at(-1) ?? "";
   if (!line.startsWith("{")) return { reason: `the process ended: ${/^\w*Error.*$/m.exec(stderr)?.[0] ?? ""}` };
