@@ -3,7 +3,7 @@ import { abortable, compareBytes, isPumiceError, PumiceError } from "../../base/
 import { contains, isEmptyRange, type KeyRange } from "../format/key-range.ts";
 import { MERGE, type Row } from "../format/row.ts";
 import type { Order, RowCursor } from "../store/cursors.ts";
-import { isSameKey, resolve, type ReadRules } from "./merge-operator.ts";
+import { isSameKey, resolve, visible, type ReadRules } from "./merge-operator.ts";
 import { plainRow } from "./row-arena.ts";
 
 /** A key and its value as a reader sees them. */
@@ -62,8 +62,10 @@ export class Scan implements AsyncIterable<KeyValue> {
   private isFresh = true;
   private isDone: boolean;
   private isReleased = false;
-  /** Versions of the key that is being read: never changed while it is NO_ROWS. */
-  private group: Row[] = NO_ROWS;
+  /** Newest visible version of the key that is being read. */
+  private newest: Row | undefined;
+  /** It, and the versions below it up to the first that is no operand, if it is one itself; else NO_ROWS, which is never changed. */
+  private operands: Row[] = NO_ROWS;
   private lastKey: Uint8Array | undefined;
   private maxSeq: number;
   private loading: Promise<void> | undefined;
@@ -173,7 +175,8 @@ export class Scan implements AsyncIterable<KeyValue> {
   private open(range: KeyRange): void {
     this.cursor = this.parts.open(range);
     this.isFresh = true;
-    this.group = NO_ROWS;
+    this.newest = undefined;
+    this.operands = NO_ROWS;
   }
 
   [Symbol.dispose](): void {
@@ -197,34 +200,38 @@ export class Scan implements AsyncIterable<KeyValue> {
   /** The next key's row, undefined if nothing of that key is seen. */
   private nextVisible(): Row | undefined | "load" | "end" {
     const { cursor } = this;
-    let { group } = this;
     if (this.isFresh) {
       if (!cursor.next()) return "load";
       this.isFresh = false;
     }
     for (;;) {
       const { row } = cursor;
-      const first = group[0];
-      if (first !== undefined && (row === undefined || !isSameKey(first, row))) break;
+      const { newest } = this;
+      if (newest !== undefined && (row === undefined || !isSameKey(newest, row))) return this.resolved(newest);
       if (row === undefined) return "end";
-      // Of the versions of a key, those up to the first that is no merge operand count; the others are passed over.
-      const last = group.at(-1);
-      if (row.seq <= this.maxSeq || row.seq >= LOCAL_SEQ) {
-        // Of most keys there is one version: an array of one costs a quarter of one that grows.
-        if (last === undefined) this.group = group = [row];
-        else if (last.kind === MERGE) group.push(row);
-      }
+      if (row.seq <= this.maxSeq || row.seq >= LOCAL_SEQ) this.takeVersion(row);
       if (!cursor.next()) {
         this.isFresh = true;
         return "load";
       }
     }
-    const result =
-      group.length === 1 && (group[0] as Row).kind === 0 && this.parts.rules.expireAtMs === undefined
-        ? group[0]
-        : resolve(group, this.parts.rules);
-    this.lastKey = (group[0] as Row).key;
-    this.group = NO_ROWS;
+  }
+
+  /** Of the versions of a key, those up to the first that is no merge operand count; the others are passed over. */
+  private takeVersion(row: Row): void {
+    if (this.newest === undefined) {
+      this.newest = row;
+      if (row.kind === MERGE) this.operands = [row];
+    } else if (this.operands.at(-1)?.kind === MERGE) this.operands.push(row);
+  }
+
+  /** What the versions taken come to; the next key is begun. */
+  private resolved(newest: Row): Row | undefined {
+    const { rules } = this.parts;
+    const result = newest.kind === MERGE ? resolve(this.operands, rules) : visible(newest, rules);
+    this.lastKey = newest.key;
+    this.newest = undefined;
+    this.operands = NO_ROWS;
     return result;
   }
 }

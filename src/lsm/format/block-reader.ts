@@ -34,6 +34,8 @@ export function readBlock(bytes: Uint8Array, formatVersion: number, origin: Bloc
 }
 
 const U32 = 0x1_0000_0000;
+/** Keys that are not in a block as they are, but only their ends, are put together in pieces of this. Most blocks of 4 KiB need one. */
+const PACKED_KEYS_BYTES = 512;
 
 function broken(origin: BlockOrigin, what: string): Error {
   return damaged({ object: origin.object, offset: origin.offset, what });
@@ -117,6 +119,8 @@ class BlockV2 implements Block {
     const rows: Row[] = [];
     const { bytes, end } = this;
     let previous: Uint8Array = EMPTY_BYTES;
+    let packed: Uint8Array = EMPTY_BYTES;
+    let packedBytes = 0;
     this.at = 0;
     while (this.at < end) {
       const shared = this.varint();
@@ -129,9 +133,16 @@ class BlockV2 implements Block {
       if (shared === 0) key = bytes.subarray(keyAt, keyAt + unshared);
       else if (unshared === 0 && shared === previous.length) key = previous;
       else {
-        key = new Uint8Array(shared + unshared);
-        for (let i = 0; i < shared; i++) key[i] = previous[i] as number;
-        for (let i = 0; i < unshared; i++) key[shared + i] = bytes[keyAt + i] as number;
+        // Keys share memory: an array with memory of its own costs twice a view.
+        const length = shared + unshared;
+        if (packedBytes + length > packed.length) {
+          packed = new Uint8Array(Math.max(PACKED_KEYS_BYTES, length));
+          packedBytes = 0;
+        }
+        for (let i = 0; i < shared; i++) packed[packedBytes + i] = previous[i] as number;
+        for (let i = 0; i < unshared; i++) packed[packedBytes + shared + i] = bytes[keyAt + i] as number;
+        key = packed.subarray(packedBytes, packedBytes + length);
+        packedBytes += length;
       }
       const row = this.row(key, flagsAt, valueLength);
       rows.push(row);
