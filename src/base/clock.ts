@@ -6,6 +6,9 @@ export interface Clock {
   now(): number;
   /** Milliseconds, with fractions, since some fixed moment. Never goes back. */
   monotonic(): number;
-  /** Resolves once at least `ms` milliseconds of monotonic time have passed, and others had their turn. @throws the signal's reason when it aborts first. */
-  sleep(ms: number, options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
+  /**
+   * Resolves once at least `ms` milliseconds of monotonic time have passed, and others had their turn. A program that has nothing else to do ends without
+   * waiting for it if `keepsProcess` is false (default true). @throws the signal's reason when it aborts first.
+   */
+  sleep(ms: number, options?: { readonly signal?: AbortSignal | undefined; readonly keepsProcess?: boolean | undefined }): Promise<void>;
 }

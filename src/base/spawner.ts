@@ -23,6 +23,8 @@ export type WorkerMain = (scope: WorkerScope, initial: unknown) => void;
 export interface Worker extends WorkerPort {
   /** Called once if the worker ends by itself: undefined when it finished, the error when it failed. */
   onExit(listener: (error: Error | undefined) => void): void;
+  /** Whether a program that has nothing else to do waits for this worker. At first it does. */
+  keepProcess(isKept: boolean): void;
   /** Ends it. Idempotent; resolves when it is gone. */
   terminate(): Promise<void>;
 }

@@ -65,10 +65,16 @@ function spawner(): Spawner {
 }
 
 /** Another thread can merge if it can open the store by itself, and load by itself what functions it needs. */
-function compactionThread(location: StoreLocation, name: string, choices: ComponentChoices & FunctionModule): ComponentChoices {
-  if (typeof location !== "string" || FUNCTION_NAMES.some((each) => choices[each] !== undefined)) return {};
+function compactionThread(
+  { location, name }: { location: StoreLocation; name: string },
+  choices: ComponentChoices & FunctionModule,
+  functions: LsmFunctions,
+): RemoteExecutor | undefined {
+  if (typeof location !== "string" || FUNCTION_NAMES.some((each) => choices[each] !== undefined)) return undefined;
   const initial: CompactionWorkerInit = { address: location, root: name, isSynced: true, functions: choices.functions?.toString() };
-  return { compactionExecutor: new RemoteExecutor(spawner(), { name: COMPACTION_WORKER, initial }) };
+  // Where a filter decides, all is merged where it is: what it remembers from row to row is in one place.
+  const smallBytes = functions.compactionFilter === undefined ? undefined : 0;
+  return new RemoteExecutor(spawner(), { name: COMPACTION_WORKER, initial, clock: choices.clock ?? systemClock, smallBytes });
 }
 
 function placeOf(path: string, name: string): string {
@@ -96,12 +102,15 @@ export async function openDb(
   options: LsmOptions & ComponentChoices & FunctionModule & WaitOptions = {},
 ): Promise<Db> {
   const functions = await functionsOf(options);
-  const thread = compactionThread(location, name, options);
+  const thread = compactionThread({ location, name }, options, functions);
   // On its own thread, the filter is the thread's affair.
-  const own = thread.compactionExecutor === undefined ? functions : { ...functions, compactionFilter: undefined };
-  const choices = { ...own, ...thread, ...choicesOf(options) };
-  const resolved = resolve(location, choices);
-  return await Db.open(placeOf(resolved.path, name), resolved.components, withoutChoices(options));
+  const own = thread === undefined ? functions : { ...functions, compactionFilter: undefined, compactionExecutor: thread };
+  const { components: chosen, path } = resolve(location, { ...own, ...choicesOf(options) });
+  const onClosed = async (): Promise<void> => {
+    await thread?.close();
+    await chosen.onClosed?.();
+  };
+  return await Db.open(placeOf(path, name), { ...chosen, onClosed }, withoutChoices(options));
 }
 
 /** Opens the store of that name for reading. @throws what DbReader.open throws */

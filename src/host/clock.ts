@@ -9,7 +9,7 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   async sleep(ms, options = {}) {
-    const { signal } = options;
+    const { signal, keepsProcess = true } = options;
     const deadline = performance.now() + ms;
     signal?.throwIfAborted();
     // Who sleeps for no time wants to let others have their turn: timers and what the network brought among them.
@@ -18,12 +18,12 @@ export const systemClock: Clock = {
       // A timer may fire up to a millisecond early, so the deadline is looked at again.
       const left = deadline - performance.now();
       if (left <= 0) return;
-      await wait(Math.min(Math.ceil(left), TIMER_MS_MAX), signal);
+      await wait(Math.min(Math.ceil(left), TIMER_MS_MAX), { signal, keepsProcess });
     }
   },
 };
 
-function wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
+function wait(ms: number, { signal, keepsProcess }: { signal: AbortSignal | undefined; keepsProcess: boolean }): Promise<void> {
   return new Promise((resolve, reject) => {
     const aborted = (): void => {
       clearTimeout(timer);
@@ -33,6 +33,7 @@ function wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
       signal?.removeEventListener("abort", aborted);
       resolve();
     }, ms);
+    if (!keepsProcess) timer.unref();
     signal?.addEventListener("abort", aborted, { once: true });
   });
 }

@@ -72,6 +72,11 @@ class ThreadWorker implements Worker {
     if (this.#exit !== undefined && this.#terminating === undefined) listener(this.#exit.error);
   }
 
+  keepProcess(isKept: boolean): void {
+    if (isKept) this.#thread.ref();
+    else this.#thread.unref();
+  }
+
   terminate(): Promise<void> {
     this.#terminating ??= this.#thread.terminate().then(() => undefined);
     return this.#terminating;

@@ -4,7 +4,7 @@ export { type RepairPlan, type RepairStep } from "./admin/repair.ts";
 export { type Finding, type VerifyReport } from "./admin/verify.ts";
 export { type CompactionExecutor, type CompactionFilter } from "./compaction/executor.ts";
 export { SizeTieredPicker, type CompactionPicker } from "./compaction/picker.ts";
-export { RemoteExecutor, serveCompaction } from "./compaction/remote-executor.ts";
+export { RemoteExecutor, serveCompaction, type RemoteWorker } from "./compaction/remote-executor.ts";
 export { type CompactorStats } from "./compaction/compactor.ts";
 export { WriteBatch, type PutOptions, type Ttl } from "./db/batch.ts";
 export { type CheckpointOptions } from "./db/checkpoints.ts";

@@ -55,6 +55,10 @@ class SimWorker implements Worker {
     if (this.#state === "failed") listener(this.#failure);
   }
 
+  keepProcess(): void {
+    // No process waits for a simulated worker.
+  }
+
   terminate(): Promise<void> {
     if (this.#state === "running") this.#state = "terminated";
     return Promise.resolve();

@@ -70,7 +70,7 @@ test("the published door finds its compaction thread", async () => {
   const seen = await run(`
     const db = await door.openDb("threads", "s", { compactor: { pollIntervalMs: 3_600_000 } });
     for (let part = 0; part < 3; part++) {
-      for (let i = 0; i < 100; i++) db.putSync(utf8("k" + i), utf8("v" + part));
+      for (let i = 0; i < 100; i++) db.putSync(utf8("k" + i), utf8(String(part).repeat(2000)));
       await db.flush("memtable");
     }
     await db.compact();

@@ -36,6 +36,8 @@ export interface CompactionProgress {
 
 /** Runs merges. */
 export interface CompactionExecutor {
+  /** False if the job had better be merged on the thread of the store. Default: true. */
+  takes?(job: CompactionJob): boolean;
   /** The outputs, ascending. Gives up when `signal` is aborted. */
   run(job: CompactionJob, progress: CompactionProgress, signal: AbortSignal): Promise<readonly SstRef[]>;
 }

@@ -1,7 +1,7 @@
 /** What goes on beside an open store: the flush interval, looking at the manifest, compaction, garbage collection. */
 import { isPumiceError, PumiceError } from "../../base/mod.ts";
 import { Compactor, type CompactorStats } from "../compaction/compactor.ts";
-import { InlineExecutor } from "../compaction/executor.ts";
+import { InlineExecutor, type CompactionExecutor } from "../compaction/executor.ts";
 import { SizeTieredPicker } from "../compaction/picker.ts";
 import { collectGarbage, type GcReport } from "../gc/gc.ts";
 import type { StoreContext } from "./context.ts";
@@ -136,7 +136,7 @@ export class Background {
         if (!this.context.signal.aborted) this.compactionError = asFailure(error);
       },
       picker: chosen.compactionPicker ?? new SizeTieredPicker(settings.compactor),
-      executor: chosen.compactionFilter === undefined && chosen.compactionExecutor !== undefined ? chosen.compactionExecutor : inline,
+      executor: chosen.compactionFilter === undefined ? eitherExecutor(chosen.compactionExecutor, inline) : inline,
     });
   }
 
@@ -225,6 +225,12 @@ export class Background {
       }),
     );
   }
+}
+
+/** `elsewhere` for the jobs that it takes. */
+function eitherExecutor(elsewhere: CompactionExecutor | undefined, inline: CompactionExecutor): CompactionExecutor {
+  if (elsewhere?.takes === undefined) return elsewhere ?? inline;
+  return { run: async (job, ...rest) => await (elsewhere.takes?.(job) === false ? inline : elsewhere).run(job, ...rest) };
 }
 
 /** What ended a compaction, told in our words: a user's merge operator or filter may throw anything. */

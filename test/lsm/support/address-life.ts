@@ -9,7 +9,7 @@ const key = (i: number): Uint8Array => bytes(`k${String(i).padStart(5, "0")}`);
 export async function lifeOf(address: string): Promise<void> {
   const db = await openDb(address, "deep/store", { gc: false, compactor: { pollIntervalMs: 3_600_000 } });
   for (let part = 0; part < 3; part++) {
-    for (let i = 0; i < 500; i++) db.putSync(key(i * 2 + part), key(part));
+    for (let i = 0; i < 500; i++) db.putSync(key(i * 2 + part), bytes(String(part).repeat(400)));
     await db.flush("memtable");
   }
   await db.compact();
