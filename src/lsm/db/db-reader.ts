@@ -128,6 +128,9 @@ export class DbReader {
         if (this.end !== undefined) throw this.end;
       },
       keep: () => this.holds.use(),
+      refresh: async (signal) => {
+        if (typeof settings.mode === "string") await this.load(this.context.scoped(signal));
+      },
     });
   }
 

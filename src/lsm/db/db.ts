@@ -655,6 +655,8 @@ export class Db {
       },
       check: () => this.checkOpen(),
       pin: (seq) => this.pins.pin(seq),
+      // Another process compacted and collected since this one looked.
+      refresh: async (signal) => void (await this.context.scoped(signal).manifests.refresh()),
     };
   }
 

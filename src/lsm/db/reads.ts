@@ -77,6 +77,8 @@ export interface ReadSource {
   pin?(seq: number): () => void;
   /** Keeps the tables of the view in force, until what comes back is called. */
   keep?(): () => void;
+  /** Looks whether the store has a newer view than this process knows: tables of the one in force have gone. */
+  refresh?(signal: AbortSignal | undefined): Promise<void>;
   /** Told what is read, before it is. */
   onRead?(range: KeyRange | Uint8Array): void;
 }
@@ -128,7 +130,9 @@ export class Reads {
         } catch (error) {
           reopened++;
           options?.signal?.throwIfAborted();
-          if (!isPumiceError(error, "LSM_MISSING") || source.view() === view || reopened > REOPEN_MAX) throw error;
+          if (!isPumiceError(error, "LSM_MISSING") || reopened > REOPEN_MAX) throw error;
+          if (source.view() === view) await source.refresh?.(options?.signal);
+          if (source.view() === view) throw error;
           letGo?.();
           letGo = source.keep?.();
           view = source.view();
@@ -158,6 +162,7 @@ export class Reads {
     const unpin = source.pin?.(seq);
     let letGo = source.keep?.();
     let state = { view: source.view(), maxSeq: seq };
+    let isReleased = false;
     return new Scan({
       range,
       order,
@@ -168,9 +173,11 @@ export class Reads {
         const cursor = openCursor(state.view, { range: part, order, readAhead });
         return source.local === undefined ? cursor : new MergeCursor([source.local.cursor(part, order), cursor], order);
       },
-      renew: (hasGiven) => {
+      renew: async (hasGiven) => {
         // Of what the newer state has, nothing was kept for a scan without a pin: half of one and half of the other would be neither.
-        if (source.view() === state.view || (hasGiven && unpin === undefined)) return false;
+        if (hasGiven && unpin === undefined) return false;
+        if (source.view() === state.view) await source.refresh?.(options.signal);
+        if (source.view() === state.view || isReleased) return false;
         letGo?.();
         letGo = source.keep?.();
         state = { view: source.view(), maxSeq: unpin === undefined ? source.maxSeq(options.durability) : seq };
@@ -178,6 +185,7 @@ export class Reads {
       },
       check: () => source.check(),
       release: () => {
+        isReleased = true;
         letGo?.();
         unpin?.();
       },

@@ -31,7 +31,7 @@ export interface ScanParts {
   /**
    * Tables have gone: looks at those in force now. False if there are no others, or if those cannot show the same state and rows have been given (`hasGiven`).
    */
-  renew(hasGiven: boolean): boolean;
+  renew(hasGiven: boolean): Promise<boolean>;
   /** Throws if the store that is scanned has been closed. */
   check(): void;
   /** Called once, when the scan is at its end or disposed. */
@@ -164,7 +164,7 @@ export class Scan implements AsyncIterable<KeyValue> {
     } catch (error) {
       const { range, order } = this.parts;
       const { lastKey } = this;
-      if (!isPumiceError(error, "LSM_MISSING") || !this.parts.renew(lastKey !== undefined)) throw error;
+      if (!isPumiceError(error, "LSM_MISSING") || !(await this.parts.renew(lastKey !== undefined))) throw error;
       this.maxSeq = this.parts.maxSeq();
       if (lastKey === undefined) this.open(range);
       else if (order === "ascending") this.open({ ...range, start: lastKey, startInclusive: false });
