@@ -29,7 +29,6 @@ async function until(isSo: () => boolean, what: string): Promise<void> {
 class Threads implements Spawner {
   readonly started: Worker[] = [];
   alive = 0;
-  onSpawn: (worker: Worker) => void = () => undefined;
   private readonly threads = threadSpawner(new Map([["compaction", entry]]));
 
   spawn(name: string, initial: unknown): Worker {
@@ -55,7 +54,6 @@ class Threads implements Spawner {
         gone();
       },
     };
-    this.onSpawn(worker);
     return seen;
   }
 }
@@ -122,24 +120,49 @@ test("a small job is merged on the store's thread if no other waits, a larger on
   await executor.close();
 });
 
-test("a thread that is terminated in the middle of a job, or while it waits, is followed by one that does the job", async () => {
-  const { db, threads, executor } = await openSeen("terminated", { idleMs: 60_000 });
-  threads.onSpawn = (worker) => {
-    threads.onSpawn = () => undefined;
-    // Not by its owner: as if the machine had ended it.
-    setImmediate(() => void (worker as unknown as { terminate(): Promise<void> }).terminate());
-  };
+test("closing in the middle of a job ends the thread and the job, and whoever opens the store next does it", async () => {
+  const { db, threads, executor } = await openSeen("closed");
   await fill(db, "1");
-  const closed = db.compact();
+  const compacting = db.compact();
+  compacting.catch(() => undefined);
+  await until(() => threads.started.length > 0, "the thread starts");
   await executor.close();
-  await assert.rejects(closed, (error) => isPumiceError(error, "LSM_CLOSED"));
+  await assert.rejects(compacting, (error) => isPumiceError(error, "LSM_CLOSED"));
+  await assert.rejects(db.compact(), (error) => isPumiceError(error, "LSM_CLOSED"), "no other thread begins");
   await db.close();
-  assert.equal(threads.alive, 0);
-  const again = await openSeen("terminated");
+  assert.deepEqual([threads.started.length, threads.alive], [1, 0]);
+  const again = await openSeen("closed");
   await again.db.compact();
   assert.deepEqual([again.db.status().l0Ssts, again.db.status().sortedRuns, again.threads.started.length], [0, 1, 1]);
   await again.db.close();
   await again.executor.close();
+});
+
+test("a thread that dies while it waits is not given the next job", async () => {
+  const module = join(folder, "late.mjs");
+  writeFileSync(
+    module,
+    `import { isMainThread } from "node:worker_threads";
+     export const mergeOperator = {
+       merge: (key, existing, operand) => {
+         if (!isMainThread) setTimeout(() => process.exit(1), 50);
+         return existing === undefined ? operand : new Uint8Array([...existing, ...operand]);
+       },
+     };`,
+  );
+  const { db, threads, executor } = await openSeen("late", { functions: pathToFileURL(module), idleMs: 60_000 });
+  for (const operand of ["x", "y"]) {
+    await db.merge(bytes("k"), bytes(operand));
+    await db.flush("memtable");
+  }
+  await db.compact();
+  await until(() => threads.alive === 0, "the thread dies");
+  await fill(db, "1");
+  await db.compact();
+  assert.equal(threads.started.length, 2);
+  await db.close();
+  await executor.close();
+  assert.equal(threads.alive, 0);
 });
 
 test("a thread that a function of the program ends in the middle of a job is replaced, and the job done", async () => {
