@@ -443,12 +443,30 @@ export const MUTANTS: readonly LsmBug[] = [
     bug: "a reader makes a checkpoint at every look",
     patches: [
       lsm(
-        "db/db-reader.ts",
-        "if (isHeld && this.manifest !== undefined && sameTree(latest, this.manifest)) {",
-        "if (isHeld && this.manifest !== undefined && this.seq < 0) {",
+        "db/reader-holds.ts",
+        "newest !== undefined && sameTree(latest, newest.manifest) ? newest : undefined;",
+        "newest !== undefined && this.lifetimeMs < 0 ? newest : undefined;",
       ),
     ],
     nets: ["test:shared-store"],
+  },
+  {
+    id: "life-618",
+    bug: "of a memtable's row and that of the L0 made of it, either counts",
+    patches: [lsm("store/cursors.ts", " || this.cursors.indexOf(left) - this.cursors.indexOf(right)", "")],
+    nets: ["test:races"],
+  },
+  {
+    id: "life-40274",
+    bug: "a writer calls missing what another process compacted since it looked",
+    patches: [lsm("db/db.ts", "refresh: async (signal) => void (await this.context.scoped(signal).manifests.refresh()),", "")],
+    nets: ["test:races"],
+  },
+  {
+    id: "reader-hold",
+    bug: "a reader lets go of what its scans still read",
+    patches: [lsm("db/db-reader.ts", "keep: () => this.holds.use(),", "")],
+    nets: ["test:reader-holds"],
   },
   {
     id: "segments-collection",
@@ -459,7 +477,7 @@ export const MUTANTS: readonly LsmBug[] = [
   {
     id: "segments-reader",
     bug: "a reader does not notice that a segment changed",
-    patches: [lsm("db/db-reader.ts", "treesOf(manifest)\n      .map(", "[manifest]\n      .map(")],
+    patches: [lsm("db/reader-holds.ts", "treesOf(manifest)\n      .map(", "[manifest]\n      .map(")],
     nets: ["test:segments"],
   },
   {
