@@ -7,14 +7,10 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { COMPRESSIONS, type Compression } from "../src/entry/lsm.ts";
-import { measureAmplification } from "./support/lsm-amplification.ts";
 import { CompactionBench } from "./support/lsm-compaction.ts";
-import { measureGrowth } from "./support/lsm-growth.ts";
-import { measureOurs } from "./support/lsm-ours.ts";
-import { measureTheirs } from "./support/lsm-theirs.ts";
+import { buildProgram } from "./support/published.ts";
 import { ratioOf, spreadOf, type Spread } from "./support/statistics.ts";
 
 const HELP = `npm run bench:lsm -- [FLAGS]
@@ -32,7 +28,6 @@ const { values } = parseArgs({
     mib: { type: "string", default: "512" },
     "l0-mib": { type: "string", default: "4" },
     keys: { type: "string" },
-    child: { type: "string" },
     growth: { type: "boolean", default: false },
     compaction: { type: "boolean", default: false },
     amplification: { type: "boolean", default: false },
@@ -69,11 +64,18 @@ const TARGETS: Figures = {
   "memory at the end, MiB": 2,
 };
 
-function inChild(what: string): Figures {
-  const args = [fileURLToPath(import.meta.url), ...process.argv.slice(2), "--child", what];
-  const result = spawnSync(process.execPath, args, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
-  if (result.status !== 0) throw new Error(`${what} failed`);
-  return JSON.parse(result.stdout) as Figures;
+/** The figures of one measurement, from a fresh process. */
+type Measure = (kind: string, numbers: Figures) => Promise<Figures>;
+
+async function measureInChildren(): Promise<Measure> {
+  const program = await buildProgram("lsm-child");
+  return async (kind, numbers) =>
+    await withDirectory((root) => {
+      const args = [program, kind, root, JSON.stringify(numbers)];
+      const result = spawnSync(process.execPath, args, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+      if (result.status !== 0) throw new Error(`${kind} failed`);
+      return JSON.parse(result.stdout) as Figures;
+    });
 }
 
 function show(value: number): string {
@@ -84,20 +86,7 @@ function showSpread({ median, min, max }: Spread): string {
   return `${show(median)} [${show(min)}..${show(max)}]`;
 }
 
-/** The work of a child process. */
-async function measure(what: string, root: string): Promise<Figures> {
-  const [kind, argument = ""] = what.split(":");
-  if (kind === "ours") return await measureOurs(root, rows);
-  if (kind === "theirs") return await measureTheirs(root, rows);
-  if (kind === "growth") return await measureGrowth(root, Number(argument));
-  return await measureAmplification(root, {
-    userMib: count("mib", values.mib),
-    l0Mib: count("l0-mib", values["l0-mib"]),
-    keys: count("keys", values.keys ?? "2000000"),
-  });
-}
-
-async function withDirectory<T>(run: (root: string) => Promise<T>): Promise<T> {
+async function withDirectory<T>(run: (root: string) => Promise<T> | T): Promise<T> {
   const root = mkdtempSync(join(tmpdir(), "pumice-bench-"));
   try {
     return await run(root);
@@ -140,12 +129,13 @@ async function compareOne(root: string, codec: Compression): Promise<void> {
   );
 }
 
-function compareEngines(): void {
+async function compareEngines(): Promise<void> {
+  const measure = await measureInChildren();
   const ours: Figures[] = [];
   const theirs: Figures[] = [];
   for (let round = 0; round < rounds; round++) {
-    ours.push(inChild("ours"));
-    theirs.push(inChild("theirs"));
+    ours.push(await measure("ours", { rows }));
+    theirs.push(await measure("theirs", { rows }));
   }
   console.log(`${rows} rows of 16 + 100 bytes, ${rounds} rounds, node ${process.version}; median [least..most]`);
   for (const name of Object.keys(ours[0] ?? {})) {
@@ -160,23 +150,30 @@ function compareEngines(): void {
   }
 }
 
-function showGrowth(): void {
+async function showGrowth(): Promise<void> {
+  const measure = await measureInChildren();
   const sizes = (values.keys ?? "10000,100000,1000000,10000000").split(",").map((text) => count("keys", text));
-  const columns = sizes.map((size) => inChild(`growth:${size}`));
+  const columns: Figures[] = [];
+  for (const keys of sizes) columns.push(await measure("growth", { keys }));
   console.log(`microseconds an operation; 16 + 100 bytes a row, node ${process.version}`);
   console.log(`${"keys".padEnd(44)}${sizes.map((size) => String(size).padStart(12)).join("")}`);
   for (const name of Object.keys(columns[0] ?? {}))
     console.log(`${name.padEnd(44)}${columns.map((figures) => show(figures[name] ?? Number.NaN).padStart(12)).join("")}`);
 }
 
-if (values.help) console.log(HELP);
-else if (values.child !== undefined) {
-  const what = values.child;
-  console.log(JSON.stringify(await withDirectory(async (root) => await measure(what, root))));
-  process.exit(0);
-} else if (values.growth) showGrowth();
-else if (values.compaction) await compareCompaction();
-else if (values.amplification) {
+async function showAmplification(): Promise<void> {
+  const load = {
+    mib: count("mib", values.mib),
+    "l0-mib": count("l0-mib", values["l0-mib"]),
+    keys: count("keys", values.keys ?? "2000000"),
+  };
+  const measure = await measureInChildren();
   console.log(`${values.mib} MiB of random overwrites, L0s of ${values["l0-mib"]} MiB, default compactor`);
-  for (const [name, figure] of Object.entries(inChild("amplification"))) console.log(`${name.padEnd(48)} ${show(figure)}`);
-} else compareEngines();
+  for (const [name, figure] of Object.entries(await measure("amplification", load))) console.log(`${name.padEnd(48)} ${show(figure)}`);
+}
+
+if (values.help) console.log(HELP);
+else if (values.growth) await showGrowth();
+else if (values.compaction) await compareCompaction();
+else if (values.amplification) await showAmplification();
+else await compareEngines();
