@@ -225,7 +225,7 @@ export const MUTANTS: readonly LsmBug[] = [
     id: "L23",
     bug: "a clone leaves the WAL behind",
     patches: [lsm("db/clone.ts", "  await copyWal(parent, child, draft);", "  void copyWal;")],
-    nets: ["lives"],
+    nets: ["test:review"],
   },
   {
     id: "L24",
