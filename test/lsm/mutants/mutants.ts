@@ -261,7 +261,7 @@ export const MUTANTS: readonly LsmBug[] = [
     id: "L29",
     bug: "a manifest below the boundary counts",
     patches: [lsm("store/sequence.ts", 'return id <= (await this.boundary()) ? "taken" : outcome;', "return outcome;")],
-    nets: ["lives"],
+    nets: ["test:slatedb-laws", "test:races"],
   },
   {
     id: "L30",
