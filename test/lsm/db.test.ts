@@ -1,7 +1,7 @@
 /** The engine's laws, one by one, over a store in memory. Names of SlateDB's own tests and issues stand where a law is theirs. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { MemoryObjectStore } from "../../src/base/mod.ts";
+import { isPumiceError, MemoryObjectStore, PumiceError } from "../../src/base/mod.ts";
 import { NOT_CACHED, WriteBatch, type Db, type MergeOperator } from "../../src/lsm/mod.ts";
 import { bytes, fails, keysOf, memoryWorld, openQuiet, overriding, text } from "./support/world.ts";
 
@@ -90,6 +90,25 @@ test("a newer writer fences the older one: its next put fails, and then its read
   assert.equal(older.status().closed, "fenced");
   assert.deepEqual(await pairs(newer), ["a=1"]);
   await older.close();
+});
+
+test("a store that the object store refuses to serve ends as failed, and says why from then on", async () => {
+  const { components, store } = memoryWorld();
+  let isRefused = false;
+  const refusing = overriding(store, {
+    putIf: async (key, ...rest) => {
+      if (isRefused) throw new PumiceError("STORE_REFUSED", { key });
+      return await store.putIf(key, ...rest);
+    },
+  });
+  const db = await openQuiet({ ...components, store: refusing });
+  isRefused = true;
+  const isSaid = (error: unknown): boolean => isPumiceError(error, "LSM_CLOSED") && isPumiceError(error.cause, "STORE_REFUSED");
+  await assert.rejects(db.put(bytes("a"), bytes("1")), isSaid);
+  await assert.rejects(db.get(bytes("a")), isSaid);
+  assert.equal(db.status().closed, "failed");
+  await db.close();
+  assert.equal(db.status().closed, "failed");
 });
 
 test("an older writer notices a newer one by the manifest, without writing", async () => {

@@ -61,8 +61,9 @@ export class Db {
   private walFilesAtFreeze = 0;
   private readonly fenceId: number;
   private isFlushing = false;
-  /** What ended the store. */
+  /** What ended the store, and in what way. */
   private end: PumiceError | undefined;
+  private ending: DbStatus["closed"];
   private closing: Promise<void> | undefined;
   /** While closing: called when flushing waits for compactions that fail. */
   private onStuck: (() => void) | undefined;
@@ -323,14 +324,7 @@ export class Db {
   status(): DbStatus {
     const manifest = this.manifest;
     return {
-      closed:
-        this.end === undefined
-          ? undefined
-          : this.end.code === "LSM_FENCED"
-            ? "fenced"
-            : this.end.code === "LSM_CLOSED"
-              ? "closed"
-              : "failed",
+      closed: this.ending,
       profile: this.profile,
       writerEpoch: this.epoch,
       lastSeq: this.lastSeq,
@@ -679,8 +673,9 @@ export class Db {
   /** Ends the store: all who wait, and all who come, get `error`. */
   private fail(error: unknown): void {
     if (this.end !== undefined) return;
-    this.end =
-      error instanceof PumiceError && error.kind === "closed" ? error : new PumiceError("LSM_CLOSED", { what: "the store failed" }, error);
+    const told = error instanceof PumiceError && error.kind === "closed" ? error : undefined;
+    this.end = told ?? new PumiceError("LSM_CLOSED", { what: "the store failed" }, error);
+    this.ending = told?.code === "LSM_FENCED" ? "fenced" : told?.code === "LSM_CLOSED" ? "closed" : "failed";
     this.wal?.fail(this.end);
     this.flushed.fail(this.end);
     this.context.abort(this.end);
