@@ -8,6 +8,7 @@ export * from "./crc32.ts";
 export * from "./duration.ts";
 export * from "./errors.ts";
 export * from "./file-system.ts";
+export * from "./gather.ts";
 export * from "./memory-object-store.ts";
 export * from "./metrics.ts";
 export * from "./numbers.ts";

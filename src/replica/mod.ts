@@ -1,9 +1,9 @@
 /** replica: joins consensus, SQL and storage. See ARCHITECTURE.md, section 1. */
-export { RaftDriver } from "./driver.ts";
-export type { DriverOptions, DriverState } from "./driver.ts";
-export type { DriverPorts, LogBatch, LogPort, RoleChange } from "./driver-ports.ts";
-export { MemoryLog } from "./memory-log.ts";
-export type { MemoryLogOptions, OlderEntries, RecoveredLog } from "./memory-log.ts";
+export { RaftDriver } from "./consensus/driver.ts";
+export type { DriverOptions, DriverState } from "./consensus/driver.ts";
+export type { DriverPorts, LogBatch, LogPort, RoleChange } from "./consensus/ports.ts";
+export { MemoryLog } from "./consensus/memory-log.ts";
+export type { MemoryLogOptions, OlderEntries, RecoveredLog } from "./consensus/memory-log.ts";
 export * from "./log/mod.ts";
 export { openReplica, WORKERS } from "./open.ts";
 export type { OpenSettings, World } from "./open.ts";

@@ -5,15 +5,12 @@
  */
 import { PumiceError, type Clock, type FileSystem, type Random, type Spawner, type Worker } from "../base/mod.ts";
 import type { ConfState, Entry } from "../raft/mod.ts";
-import type { ReaderWorkerInit, SqlWorkerInit } from "../sql/mod.ts";
-import { ApplyThread } from "./apply-thread.ts";
-import { CheckpointThread } from "./checkpoint-thread.ts";
-import type { Position } from "./checkpoints.ts";
-import type { DriverPorts } from "./driver-ports.ts";
-import { RaftDriver, type DriverState } from "./driver.ts";
+import { ApplyThread, CheckpointThread, type InlineReads, ReaderPool, type ReaderWorkerInit, type SqlWorkerInit } from "../sql/mod.ts";
+import type { Position } from "./disk/wal-checkpoints.ts";
+import type { DriverPorts } from "./consensus/ports.ts";
+import { RaftDriver, type DriverState } from "./consensus/driver.ts";
 import { LogClient, type LogSettings } from "./log/mod.ts";
-import { LogThread } from "./log-thread.ts";
-import { type InlineReads, ReaderPool } from "./reader-pool.ts";
+import { LogThread } from "./log/log-thread.ts";
 import { Replica, type ReplicaSettings } from "./replica.ts";
 import type { BackupParts } from "./transfer.ts";
 

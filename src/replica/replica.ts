@@ -9,9 +9,12 @@
  * 2. After a failure of this machine nothing is acknowledged any more, and the owner is told once.
  * 3. The time in entries of one leader never goes back.
  */
-import { PumiceError, type Clock, type Random } from "../base/mod.ts";
+import { Gather, PumiceError, type Clock, type Random } from "../base/mod.ts";
 import type { Entry, Status } from "../raft/mod.ts";
 import {
+  type ApplyThread,
+  type CheckpointThread,
+  type ReaderPool,
   encodeCommand,
   STEPS_MAX,
   STEPS_PER_MS,
@@ -22,17 +25,14 @@ import {
   type ReadRequest as SqlRead,
   type SqliteStatus,
 } from "../sql/mod.ts";
-import type { ApplyThread } from "./apply-thread.ts";
-import type { CheckpointThread } from "./checkpoint-thread.ts";
-import { Checkpoints, type CheckpointCounts, type Position } from "./checkpoints.ts";
-import type { RoleChange } from "./driver-ports.ts";
-import type { RaftDriver } from "./driver.ts";
-import { FullDisk, type FullDiskStatus } from "./full-disk.ts";
-import { Gather } from "./gather.ts";
+import { Checkpoints, type CheckpointCounts, type Position } from "./disk/wal-checkpoints.ts";
+import type { RoleChange } from "./consensus/ports.ts";
+import type { RaftDriver } from "./consensus/driver.ts";
+import { FullDisk, type FullDiskStatus } from "./disk/full-disk.ts";
+
 import { LastKnown } from "./last-known.ts";
-import type { LogThread } from "./log-thread.ts";
+import type { LogThread } from "./log/log-thread.ts";
 import { ReadBarrier } from "./read-barrier.ts";
-import type { ReaderPool } from "./reader-pool.ts";
 import type { Outcome, ReadRequest, WriteRequest } from "./requests.ts";
 import { backupBytes, loadThroughLog, type BackupParts, type BackupRequest, type LoadCommand } from "./transfer.ts";
 import { Waiters } from "./waiters.ts";

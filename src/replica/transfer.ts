@@ -4,6 +4,7 @@
  */
 import { PumiceError, concat, utf8, type FileSystem, type Random, type Worker } from "../base/mod.ts";
 import {
+  errorFromWire,
   LOAD_CHUNK_BYTES_MAX,
   type BackupOptions,
   type DumpOptions,
@@ -13,7 +14,6 @@ import {
   type ReaderRequest,
   type ReaderResponse,
 } from "../sql/mod.ts";
-import { errorFromWire } from "./apply-thread.ts";
 import type { Outcome } from "./requests.ts";
 
 /** A load's commands before they are stamped. */

@@ -1,7 +1,7 @@
 /** sim: the simulated world, the other implementer of base's interfaces. */
-export * from "./clock.ts";
-export * from "./file-system.ts";
-export { simulateLsm, type LsmSimReport } from "./lsm-sim.ts";
+export * from "./world/clock.ts";
+export * from "./world/files.ts";
+export { simulateLsm, type LsmSimReport } from "./lsm/simulation.ts";
 export {
   crashEverywhere,
   liveShortly,
@@ -9,15 +9,15 @@ export {
   type ShortLifeDisk,
   type ShortLifeParts,
   type ShortLifeReport,
-} from "./lsm-short-life.ts";
-export { type Line, LsmSimFailure, type LsmWorld } from "./lsm-world.ts";
-export * from "./object-store/crash.ts";
-export * from "./object-store/faults.ts";
-export * from "./object-store/intercept.ts";
-export * from "./object-store/lies.ts";
-export * from "./raft.ts";
-export * from "./random.ts";
-export * from "./sim-posix.ts";
-export { SECTOR_BYTES } from "./sim-file.ts";
-export * from "./spawner.ts";
-export * from "./transport.ts";
+} from "./lsm/short-life.ts";
+export { type Line, LsmSimFailure, type LsmWorld } from "./lsm/world.ts";
+export * from "./world/object-store/crash.ts";
+export * from "./world/object-store/faults.ts";
+export * from "./world/object-store/intercept.ts";
+export * from "./world/object-store/lies.ts";
+export * from "./raft/mod.ts";
+export * from "./world/random.ts";
+export * from "./world/posix.ts";
+export { SECTOR_BYTES } from "./world/file.ts";
+export * from "./world/spawner.ts";
+export * from "./world/network.ts";

@@ -11,7 +11,7 @@ import type { SortedRun, SstRef } from "../../src/lsm/format/manifest.ts";
 import { MERGE, TOMBSTONE, VALUE, type Row } from "../../src/lsm/format/row.ts";
 import type { SstSettings } from "../../src/lsm/format/sst-writer.ts";
 import { COMPRESSIONS, type MergeOperator } from "../../src/lsm/mod.ts";
-import { faultyStore, NO_STORE_FAULTS } from "../../src/sim/object-store/faults.ts";
+import { faultyStore, NO_STORE_FAULTS } from "../../src/sim/world/object-store/faults.ts";
 import { referenceCompaction, referenceSst } from "./support/reference-compaction.ts";
 import { bytes, memoryWorld, text } from "./support/world.ts";
 

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { compareBytes, MemoryObjectStore, seededRandom, toHex } from "../../src/base/mod.ts";
 import { Admin, Db, type Compaction, type LsmComponents, type LsmOptions } from "../../src/lsm/mod.ts";
-import { CrashableStore } from "../../src/sim/object-store/crash.ts";
-import { isChange } from "../../src/sim/object-store/intercept.ts";
+import { CrashableStore } from "../../src/sim/world/object-store/crash.ts";
+import { isChange } from "../../src/sim/world/object-store/intercept.ts";
 import { bytes, keysOf, memoryWorld, openQuiet, text, until } from "./support/world.ts";
 
 async function copyOf(store: MemoryObjectStore, components: LsmComponents): Promise<MemoryObjectStore> {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { isSoundVersion } from "../../src/sql/connection.ts";
+import { isSoundVersion } from "../../src/sql/connection/connection.ts";
 import { EXTENSION, temporaryFolder } from "./support/database.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));

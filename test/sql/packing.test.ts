@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
 import { packApply, packResults, unpackApply, unpackResults, type ApplyEntry, type EntryResult } from "../../src/sql/mod.ts";
-import { TEXT_CHARS_MAX } from "../../src/sql/results.ts";
+import { TEXT_CHARS_MAX } from "../../src/sql/result/results.ts";
 
 const want = fc.option(
   fc.boolean().map((timings) => ({ timings })),

@@ -6,7 +6,7 @@ import { test, type TestContext } from "node:test";
 import * as fc from "fast-check";
 import { systemFiles } from "../../src/host/mod.ts";
 import { Reader, skipBlankSql } from "../../src/sql/mod.ts";
-import { runPieces, statementEnd } from "../../src/sql/split.ts";
+import { runPieces, statementEnd } from "../../src/sql/connection/split.ts";
 import { Database, EXTENSION, temporaryFolder } from "./support/database.ts";
 
 function open(context: TestContext): Database {

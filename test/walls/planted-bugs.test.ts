@@ -5,7 +5,7 @@ import { MUTANTS as LSM } from "../lsm/mutants/mutants.ts";
 import { MUTANTS as RAFT } from "../raft/mutants/mutants.ts";
 import { MUTANTS as SQL } from "../sql/mutants/mutants.ts";
 import { patched, type PlantedBug } from "../support/planted-bugs.ts";
-import { MUTANTS as TORTURE } from "../torture/mutants.ts";
+import { MUTANTS as TORTURE } from "../long/torture/mutants.ts";
 
 const TABLES: Readonly<Record<string, readonly PlantedBug[]>> = { raft: RAFT, lsm: LSM, sql: SQL, torture: TORTURE };
 

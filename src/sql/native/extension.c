@@ -11,7 +11,7 @@ static void freeContext(void *arg) {
   sqlite3_free(ctx);
 }
 
-/* pumice_extension(): the version of the interface between this file and src/sql/connection.ts. */
+/* pumice_extension(): the version of the interface between this file and src/sql/connection/connection.ts. */
 static void versionFunction(sqlite3_context *call, int argc, sqlite3_value **argv) {
   (void)argc;
   (void)argv;

@@ -5,7 +5,7 @@
 import type { Patch, PlantedBug } from "../../support/planted-bugs.ts";
 
 const raft = (file: string, find: string, replace: string): Patch => ({ file: `src/raft/${file}`, find, replace });
-const driver = (find: string, replace: string): Patch => ({ file: "src/replica/driver.ts", find, replace });
+const driver = (find: string, replace: string): Patch => ({ file: "src/replica/consensus/driver.ts", find, replace });
 
 /** All of them. */
 export const MUTANTS: readonly PlantedBug[] = [

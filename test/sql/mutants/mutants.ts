@@ -10,7 +10,7 @@ export const MUTANTS: readonly PlantedBug[] = [
     bug: "the end of the transaction goes unnoticed",
     patches: [
       sql(
-        "entry-runner.ts",
+        "apply/entry-runner.ts",
         "if (!this.#connection.isTransaction) throw new Broken(",
         "if (!this.#connection.isTransaction && unit < 0) throw new Broken(",
       ),
@@ -19,55 +19,59 @@ export const MUTANTS: readonly PlantedBug[] = [
   {
     id: "Q02",
     bug: "counters go on from entry to entry",
-    patches: [sql("entry-runner.ts", "DELETE FROM _pumice WHERE k = pumice_enter(?, ?, ?)", "SELECT pumice_enter(?, ?, ?)")],
+    patches: [sql("apply/entry-runner.ts", "DELETE FROM _pumice WHERE k = pumice_enter(?, ?, ?)", "SELECT pumice_enter(?, ?, ?)")],
   },
   {
     id: "Q03",
     bug: "deferred foreign keys are not looked at",
-    patches: [sql("entry-runner.ts", "const isPending = (flags & FLAG_DEFERRED_FK) !== 0;", "const isPending = false;")],
+    patches: [sql("apply/entry-runner.ts", "const isPending = (flags & FLAG_DEFERRED_FK) !== 0;", "const isPending = false;")],
   },
   {
     id: "Q04",
     bug: "full-text writes are left to the next entry",
     patches: [
-      sql("entry-runner.ts", "    if (this.#virtualWrites > 0) {\n      this.#savepoint.run();\n      this.#release.run();\n    }", ""),
+      sql(
+        "apply/entry-runner.ts",
+        "    if (this.#virtualWrites > 0) {\n      this.#savepoint.run();\n      this.#release.run();\n    }",
+        "",
+      ),
     ],
   },
   {
     id: "Q05",
     bug: "statistics outlive a rollback",
-    patches: [sql("entry-runner.ts", "if (prepared.touchesStatistics) this.#needsNewConnection(state);", "")],
+    patches: [sql("apply/entry-runner.ts", "if (prepared.touchesStatistics) this.#needsNewConnection(state);", "")],
   },
   {
     id: "Q06",
     bug: "settings of FTS5 outlive a rollback",
-    patches: [sql("entry-runner.ts", "if (this.#connection.authorizer.wroteModuleSettings) this.#needsNewConnection(state);", "")],
+    patches: [sql("apply/entry-runner.ts", "if (this.#connection.authorizer.wroteModuleSettings) this.#needsNewConnection(state);", "")],
   },
   {
     id: "Q07",
     bug: "outcomes by request id survive a rollback in memory",
-    patches: [sql("state-machine.ts", "    sessions.rollback();\n", "    sessions.commit();\n")],
+    patches: [sql("apply/state-machine.ts", "    sessions.rollback();\n", "    sessions.commit();\n")],
   },
   {
     id: "Q08",
     bug: "a prepared statement outlives the schema it was made for",
-    patches: [sql("entry-runner.ts", "if (prepared.changesSchema) this.#connection.forgetStatements();", "")],
+    patches: [sql("apply/entry-runner.ts", "if (prepared.changesSchema) this.#connection.forgetStatements();", "")],
   },
   {
     id: "Q09",
     bug: "a rollback of writes to virtual tables is not looked at",
-    patches: [sql("entry-runner.ts", "if (wroteVirtual) this.#needsNewConnection(state);", "")],
+    patches: [sql("apply/entry-runner.ts", "if (wroteVirtual) this.#needsNewConnection(state);", "")],
   },
   {
     id: "Q10",
     bug: "a statement that failed keeps its error",
-    patches: [sql("connection.ts", "      this.#cache.delete(prepared.sql);\n", "")],
+    patches: [sql("connection/connection.ts", "      this.#cache.delete(prepared.sql);\n", "")],
   },
   {
     id: "Q11",
     bug: "the largest rowid is stored in an entry alone",
     patches: [
-      sql("entry-runner.ts", 'if ((flags & FLAG_ROWID_MAX) !== 0) throw new Broken({ kind: "ended", unit, text: ROWID_TEXT });', ""),
+      sql("apply/entry-runner.ts", 'if ((flags & FLAG_ROWID_MAX) !== 0) throw new Broken({ kind: "ended", unit, text: ROWID_TEXT });', ""),
     ],
   },
   {
@@ -75,7 +79,7 @@ export const MUTANTS: readonly PlantedBug[] = [
     bug: "an own statement loses its mode",
     patches: [
       sql(
-        "connection.ts",
+        "connection/connection.ts",
         'return prepared.statement.run(...params);\n    } finally {\n      authorizer.mode = "own";',
         "return prepared.statement.run(...params);\n    } finally {",
       ),

@@ -1,0 +1,189 @@
+/**
+ * A SQLite file takes the place of the whole database: the pieces that earlier entries stored are written to a staging file beside the
+ * database, verified, made to look like ours, and copied into it by sqlite3_backup in ONE transaction. So readers see the old content
+ * or the new one; a crash before the commit finds the pieces again and the entry not applied; a crash after it finds it applied.
+ *
+ * What is wrong with the file is the same on every replica and is a result; what is wrong with this machine is thrown.
+ */
+import { DatabaseSync } from "node:sqlite";
+import { assert, concat, type FileSystem, viewOf } from "../../base/mod.ts";
+import { namesStateTable, STATE_TABLE, stateTableText } from "../connection/authorizer.ts";
+import type { LoadCommitCommand } from "../command/command.ts";
+import { fileUri, pumiceUri } from "../connection/connection.ts";
+import type { Sessions } from "./sessions.ts";
+import { isDamage, isSqliteError } from "../connection/errors.ts";
+import type { Applied } from "./state-machine.ts";
+import { STATE_FORMAT, STATE_TABLE_SQL, type StateTable } from "./state-table.ts";
+
+/** What is loaded, and into what. */
+export interface Replacement {
+  readonly path: string;
+  readonly extensionPath: string;
+  readonly files: FileSystem;
+  readonly table: StateTable;
+  readonly sessions: Sessions;
+  readonly entry: Applied;
+  readonly command: LoadCommitCommand;
+}
+
+const MAGIC = "SQLite format 3\0";
+/** Every database of ours has pages of this size: a WAL cannot change it. */
+const PAGE_SIZE_BYTES = 4096;
+const HEADER_BYTES = 100;
+
+/** Undefined when the database is replaced; else why the file cannot be loaded. The database is then as it was. */
+export function replaceDatabase(what: Replacement): string | undefined {
+  const staging = `${what.path}-load`;
+  const packed = `${what.path}-pack`;
+  const leftovers = [staging, packed].flatMap((path) => [path, `${path}-journal`, `${path}-wal`, `${path}-shm`]);
+  const clean = (): void => {
+    for (const path of leftovers) if (what.files.exists(path)) what.files.remove(path);
+  };
+  clean();
+  try {
+    const error = writeStaging(what, staging) ?? verify(staging);
+    if (error !== undefined) return error;
+    const prepared = pack(staging, packed) ? packed : staging;
+    addStateTable(prepared, what);
+    copyDatabase(what.extensionPath, fileUri(prepared), pumiceUri(what.path));
+    return undefined;
+  } finally {
+    clean();
+  }
+}
+
+/** Copies a whole database page by page, in one transaction of the target. Both are URIs. @throws SQLite's errors */
+export function copyDatabase(extensionPath: string, source: string, target: string): void {
+  const memory = new DatabaseSync(":memory:", { allowExtension: true });
+  try {
+    memory.loadExtension(extensionPath);
+    memory.prepare("SELECT pumice_copy(?, ?)").get(source, target);
+  } finally {
+    memory.close();
+  }
+}
+
+/** Writes the pieces one after the other, with the header's journal mode set to "delete": the staging file stands alone. */
+function writeStaging(what: Replacement, staging: string): string | undefined {
+  const { files, table, command } = what;
+  const file = files.open(staging, "create");
+  try {
+    let position = 0;
+    let head: Uint8Array = new Uint8Array(0);
+    for (let number = 0; number < command.chunkCount; number++) {
+      const bytes = table.chunk(command.load, number);
+      if (bytes === undefined) return `piece ${number} of ${command.chunkCount} is missing; load the file again`;
+      if (head.length < HEADER_BYTES) head = concat([head, bytes.subarray(0, HEADER_BYTES)]);
+      file.write(bytes, position);
+      position += bytes.length;
+    }
+    if (position !== command.sizeBytes) return `the pieces hold ${position} bytes instead of ${command.sizeBytes}; load the file again`;
+    const error = checkHeader(head, position);
+    if (error === undefined) file.write(new Uint8Array([1, 1]), 18);
+    return error;
+  } finally {
+    file.close();
+  }
+}
+
+function checkHeader(head: Uint8Array, size: number): string | undefined {
+  if (head.length < HEADER_BYTES || !startsWithMagic(head)) return "the file is not a SQLite database";
+  const view = viewOf(head);
+  const stored = view.getUint16(16);
+  const pageSize = stored === 1 ? 65536 : stored;
+  if (pageSize < 512 || (pageSize & (pageSize - 1)) !== 0) return `the file names an impossible page size: ${pageSize}`;
+  if (size % pageSize !== 0) return `the file is cut off: ${size} bytes are not whole pages of ${pageSize}`;
+  if (head[18] !== head[19] || (head[18] !== 1 && head[18] !== 2)) return "the file was written by a newer SQLite";
+  if (head[20] !== 0) return "the file reserves space in its pages; load it as SQL text instead";
+  const encoding = view.getUint32(56);
+  if (encoding > 1) return "the file's text encoding is UTF-16; load it as SQL text instead";
+  return undefined;
+}
+
+function startsWithMagic(head: Uint8Array): boolean {
+  for (let i = 0; i < MAGIC.length; i++) if (head[i] !== MAGIC.charCodeAt(i)) return false;
+  return true;
+}
+
+/** What a sound file must have, and what must not be in it. */
+function verify(staging: string): string | undefined {
+  const database = openStaging(staging);
+  try {
+    const check = database.prepare("PRAGMA integrity_check(1)").get()?.[0];
+    if (check !== "ok") return `the file is damaged: ${String(check)}`;
+    dropForeignState(database);
+    return findForeignUse(database) ?? findLastRowid(database);
+  } catch (error) {
+    // Damage, a schema that cannot be read, a module that nobody has: the file's fault, and the same everywhere.
+    if (isSqliteError(error) && (isDamage(error) || (error.errcode & 0xff) === 1)) return `the file cannot be loaded: ${error.message}`;
+    throw error;
+  } finally {
+    database.close();
+  }
+}
+
+function openStaging(path: string): DatabaseSync {
+  const database = new DatabaseSync(path, { enableForeignKeyConstraints: false, readBigInts: true, returnArrays: true });
+  database.exec("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA secure_delete = ON");
+  return database;
+}
+
+/** The file may come from another cluster, or from someone with a table of our name. */
+function dropForeignState(database: DatabaseSync): void {
+  const found = database.prepare("SELECT type FROM sqlite_schema WHERE name = ? COLLATE NOCASE").get(STATE_TABLE);
+  if (found !== undefined) database.exec(`DROP ${String(found[0])} ${STATE_TABLE}`);
+}
+
+/** A view or trigger that names our table could never be used. */
+function findForeignUse(database: DatabaseSync): string | undefined {
+  const programs = database.prepare("SELECT type, name, sql FROM sqlite_schema WHERE type IN ('view', 'trigger') ORDER BY rowid").all();
+  for (const [type, name, sql] of programs) {
+    if (typeof sql === "string" && namesStateTable(sql)) return `${String(type)} ${String(name)} cannot be loaded: ${stateTableText()}`;
+  }
+  return undefined;
+}
+
+/** A table with the largest rowid would get random ones from now on, which no two replicas choose alike. */
+function findLastRowid(database: DatabaseSync): string | undefined {
+  const tables = database
+    .prepare("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow') AND wr = 0")
+    .all();
+  for (const [name] of tables) {
+    assert(typeof name === "string", "a table has a name");
+    const row = database.prepare(`SELECT 1 FROM "${name.replaceAll('"', '""')}" WHERE rowid = 9223372036854775807`).get();
+    if (row !== undefined) return `table ${name} has a row with rowid 9223372036854775807; give it another one first`;
+  }
+  return undefined;
+}
+
+/** Writes the file anew with our page size and without auto-vacuum, if it has others. Rowids stay. True if it did. */
+function pack(staging: string, packed: string): boolean {
+  const database = openStaging(staging);
+  try {
+    const pageSize = database.prepare("PRAGMA page_size").get()?.[0];
+    const autoVacuum = database.prepare("PRAGMA auto_vacuum").get()?.[0];
+    if (pageSize === BigInt(PAGE_SIZE_BYTES) && autoVacuum === 0n) return false;
+    database.exec(`PRAGMA page_size = ${PAGE_SIZE_BYTES}; PRAGMA auto_vacuum = 0`);
+    database.prepare("VACUUM INTO ?").run(packed);
+    return true;
+  } finally {
+    database.close();
+  }
+}
+
+/** The new database says that this entry is applied. Outcomes by request id live on; pieces of loads do not. */
+function addStateTable(path: string, what: Replacement): void {
+  const database = openStaging(path);
+  try {
+    database.exec(`BEGIN; ${STATE_TABLE_SQL}`);
+    const put = database.prepare(`INSERT INTO ${STATE_TABLE}(k, a, b, v) VALUES (?, ?, ?, ?)`);
+    put.run("applied", BigInt(what.entry.index), BigInt(what.entry.term), null);
+    put.run("format", BigInt(STATE_FORMAT), null, null);
+    for (const { row, outcome } of what.sessions.all()) {
+      put.run(`session:${row.session.toString(16).padStart(16, "0")}`, BigInt.asIntN(64, row.sequence), BigInt(row.index), outcome);
+    }
+    database.exec("COMMIT");
+  } finally {
+    database.close();
+  }
+}

@@ -1,0 +1,111 @@
+/** The message loop of the apply worker: one StateMachine, requests answered in their order. See worker-protocol.ts. */
+import { type FileSystem, isPumiceError, type WorkerScope } from "../../base/mod.ts";
+import { packResults, unpackApply } from "../wire/packing.ts";
+import type { EntryResult } from "../result/results.ts";
+import { type ApplyEntry, StateMachine } from "./state-machine.ts";
+import type { ApplyRequest, ApplyResponse, SqlWorkerInit, WireError } from "../wire/protocol.ts";
+
+/** What a SQL worker needs of the world. */
+export interface SqlWorkerWorld {
+  readonly files: FileSystem;
+  readonly monotonic: () => number;
+}
+
+/** Opens the database and serves. After a failure it says `fatal` once and does nothing more. */
+export function serveApply(scope: WorkerScope, initial: SqlWorkerInit, world: SqlWorkerWorld): void {
+  const post: Post = (response, transfer) => scope.post(response, transfer);
+  let server: ApplyServer | undefined;
+  const attempt = (act: () => void): void => {
+    try {
+      act();
+    } catch (error) {
+      server?.close();
+      server = undefined;
+      post({ kind: "fatal", error: wireError(error) });
+    }
+  };
+  attempt(() => {
+    const machine = StateMachine.open({ ...initial, ...world });
+    server = new ApplyServer(machine, post);
+    post({ kind: "opened", applied: machine.applied, sqliteVersion: machine.status().version, walBytes: machine.walBytes() });
+  });
+  scope.onMessage((message) => {
+    const open = server;
+    if (open === undefined) return;
+    attempt(() => open.answer(message as ApplyRequest));
+    if ((message as ApplyRequest).kind === "close") server = undefined;
+  });
+}
+
+type Post = (response: ApplyResponse, transfer?: readonly ArrayBuffer[]) => void;
+
+/** A batch, and what its first entries gave before the disk was full. */
+interface Batch {
+  readonly entries: readonly ApplyEntry[];
+  results: EntryResult[];
+}
+
+class ApplyServer {
+  readonly #machine: StateMachine;
+  readonly #post: Post;
+  /** Batches that wait for room, in order. Empty unless the disk is full. */
+  readonly #kept: Batch[] = [];
+
+  constructor(machine: StateMachine, post: Post) {
+    this.#machine = machine;
+    this.#post = post;
+  }
+
+  answer(request: ApplyRequest): void {
+    const machine = this.#machine;
+    switch (request.kind) {
+      case "apply":
+        this.#kept.push({ entries: unpackApply(request.batch), results: [] });
+        if (this.#kept.length === 1) this.#applyKept();
+        return;
+      case "retry":
+        this.#applyKept();
+        return;
+      case "checkpoint": {
+        const { full, ...checkpoint } = machine.checkpoint(request.mode);
+        const wire = { ...checkpoint, full: full && wireError(full) };
+        this.#post({ kind: "checkpointed", checkpoint: wire, walBytes: machine.walBytes() });
+        return;
+      }
+      case "status":
+        this.#post({ kind: "status", status: machine.status() });
+        return;
+      case "close":
+        machine.close();
+        this.#post({ kind: "closed" });
+    }
+  }
+
+  #applyKept(): void {
+    for (;;) {
+      const batch = this.#kept[0];
+      if (batch === undefined) return;
+      const done = batch.results.length;
+      const { results, full } = this.#machine.applySome(done === 0 ? batch.entries : batch.entries.slice(done));
+      batch.results = done === 0 ? results : [...batch.results, ...results];
+      if (full !== undefined) {
+        this.#post({ kind: "full", error: wireError(full) });
+        return;
+      }
+      this.#kept.shift();
+      const transfer: ArrayBuffer[] = [];
+      const packed = packResults(batch.results, transfer);
+      this.#post({ kind: "applied", results: packed, applied: this.#machine.applied, walBytes: this.#machine.walBytes() }, transfer);
+    }
+  }
+
+  close(): void {
+    this.#machine.close();
+  }
+}
+
+/** An error as it crosses threads. */
+export function wireError(error: unknown): WireError {
+  if (isPumiceError(error)) return { code: error.code, message: error.message, details: error.details };
+  return { code: undefined, message: error instanceof Error ? (error.stack ?? error.message) : String(error), details: {} };
+}

@@ -1,0 +1,120 @@
+/**
+ * A connection for simple reads on the main thread: the way to a reader thread and back costs several times what such a read takes. It never
+ * holds the thread for long:
+ *
+ * 1. Only what a reader thread has found simple (simple-read.ts) is run, one statement at a time, with values up to `VALUE_BYTES_MAX` and a
+ *    result up to `RESULT_BYTES_MAX`, for at most `TIME_MS`; it waits for no lock.
+ * 2. Whatever is in the way, an error too, is no answer: the read goes to a reader thread, which gives the result or the error.
+ * 3. A read that took long all the same (a page came from a slow disk) is paid for: for `REST_FACTOR` times as long there is none.
+ */
+import type { StatementSync } from "node:sqlite";
+import { assert } from "../../base/mod.ts";
+import { fillFormat } from "../result/columns.ts";
+import { Connection } from "../connection/connection.ts";
+import { bind } from "../connection/params.ts";
+import type { ReadRequest } from "./reader.ts";
+import { writeRows } from "../result/json.ts";
+import type { ReadResult } from "../result/results.ts";
+import { isSqliteError } from "../connection/errors.ts";
+import { isTooLong, TextBuffer } from "../result/text.ts";
+
+/** What opens an inline reader. */
+export interface InlineReaderOptions {
+  /** The database file, opened by a state machine before. */
+  readonly path: string;
+  readonly extensionPath: string;
+  readonly foreignKeys: boolean;
+  /** Milliseconds from base's Clock. */
+  readonly monotonic: () => number;
+}
+
+/** Larger values make a statement an error here. Unit: bytes. */
+const VALUE_BYTES_MAX = 16 * 1024;
+const RESULT_BYTES_MAX = 64 * 1024;
+/** Looked at once per thousand steps. Unit: ms. */
+const TIME_MS = 1;
+/** A read that takes no longer costs nothing after it. Unit: ms. */
+const QUICK_MS = 1;
+const REST_FACTOR = 20;
+
+/** Simple reads, at once. */
+export class InlineReader {
+  readonly #connection: Connection;
+  readonly #monotonic: () => number;
+  readonly #schemaVersion: StatementSync;
+  readonly #deadline: StatementSync;
+  #schema: bigint;
+  #restsUntilMs = 0;
+
+  /** @throws SQL_VERSION, SQL_EXTENSION, and SQLite's errors */
+  constructor(options: InlineReaderOptions) {
+    const { path, extensionPath, foreignKeys } = options;
+    const limits = { valueBytesMax: VALUE_BYTES_MAX, lockTimeoutMs: 0 };
+    this.#connection = new Connection({ path, extensionPath, foreignKeys, isReader: true, ...limits });
+    this.#monotonic = options.monotonic;
+    this.#schemaVersion = this.#connection.own("PRAGMA schema_version");
+    this.#deadline = this.#connection.own("SELECT pumice_deadline(?)");
+    this.#schema = this.#firstVersion();
+  }
+
+  /** The answer to a request of one statement that a reader has found simple; undefined: ask a reader. */
+  read(request: ReadRequest): ReadResult | undefined {
+    const startedMs = this.#monotonic();
+    if (startedMs < this.#restsUntilMs) return undefined;
+    try {
+      return this.#read(request);
+    } catch (error) {
+      if (!isSqliteError(error) && !isTooLong(error)) throw error;
+      return undefined;
+    } finally {
+      const endedMs = this.#monotonic();
+      if (endedMs - startedMs > QUICK_MS) this.#restsUntilMs = endedMs + (endedMs - startedMs) * REST_FACTOR;
+    }
+  }
+
+  #read({ statements, format }: ReadRequest): ReadResult | undefined {
+    const [only] = statements;
+    if (only === undefined) return undefined;
+    const prepared = this.#connection.prepare(only.sql, "read");
+    if (prepared === undefined || !prepared.isReadOnly || prepared.columns.length === 0) return undefined;
+    const binding = bind(prepared, only.params ?? [], 0);
+    if (binding.error !== undefined) return undefined;
+    const out = new TextBuffer(RESULT_BYTES_MAX);
+    this.#deadline.get(TIME_MS);
+    this.#connection.running("read", () => {
+      // All at once costs half of what one by one does; there are few.
+      const rows = prepared.statement.all(...binding.params);
+      writeRows(out, rows, { columns: prepared.columns, format: fillFormat(format), seconds: undefined }, () => undefined);
+    });
+    return this.#hasSameSchema() ? { results: out.finish() } : undefined;
+  }
+
+  /** Columns are those of the schema that the statement was prepared with. Versions only grow: the same before and after is the same during it. */
+  #hasSameSchema(): boolean {
+    const version = this.#version();
+    if (version === this.#schema) return true;
+    this.#schema = version;
+    this.#connection.forgetStatements();
+    return false;
+  }
+
+  /** Who holds a lock at this moment has no say in whether a node starts: then the first read learns the version, and goes to a reader. */
+  #firstVersion(): bigint {
+    try {
+      return this.#version();
+    } catch (error) {
+      if (!isSqliteError(error)) throw error;
+      return -1n;
+    }
+  }
+
+  #version(): bigint {
+    const version = this.#schemaVersion.get()?.[0];
+    assert(typeof version === "bigint", "a schema has a version");
+    return version;
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+}
