@@ -1,0 +1,47 @@
+/** Directories of earlier versions open: every row is there, once, and the log goes on. The fixtures are described in fixtures/README.md. */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test, type TestContext } from "node:test";
+import { TestNode } from "../server/support/node.ts";
+import { unpackFixture } from "./support/fixtures.ts";
+
+const ADDRESS = "localhost:4802";
+
+/** A folder with a copy of the fixture, removed after the test. */
+function copyOf(fixture: string, context: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), "pumice-upgrade-"));
+  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  unpackFixture(fixture, join(folder, "data"));
+  return join(folder, "data");
+}
+
+async function assertRows(node: TestNode, last: string): Promise<void> {
+  const kinds = await node.query("SELECT kind, count(*), min(id), max(id) FROM t GROUP BY kind ORDER BY min(id)");
+  assert.match(kinds, /\[\["plain",99,1,100\],\["changed",1,3,3\],\["queued",10,101,110\],\["now",1,111,111\],\["last",1,112,112\]\]/);
+  const wrong = await node.query("SELECT count(*) FROM t WHERE id <= 100 AND body <> printf('%04000d', id)");
+  assert.match(wrong, /"values":\[\[0\]\]/);
+  const texts = await node.query("SELECT group_concat(body, ' ') FROM t WHERE id BETWEEN 101 AND 110 OR kind = 'last'");
+  assert.match(texts, new RegExp(`"q1 q2 q3 q4 q5 q6 q7 q8 q9 q10 ${last}"`));
+}
+
+for (const [fixture, last] of [
+  ["v0-clean", "before the stop"],
+  ["v0-killed", "before the kill"],
+] as const) {
+  test(`${fixture}: every row is there, a write is taken, and a second start finds both`, async (context) => {
+    await using node = await TestNode.start({ node: { dataDirectory: copyOf(fixture, context), raftAddress: ADDRESS } });
+    await assertRows(node, last);
+    assert.match(await node.execute("INSERT INTO t(kind) VALUES('new')"), /"last_insert_id":113/);
+    await node.restart();
+    assert.match(await node.query("SELECT count(*), max(id) FROM t"), /"values":\[\[113,113\]\]/);
+  });
+}
+
+test("v0-killed without its WAL: the log alone gives every row again", async (context) => {
+  const dataDirectory = copyOf("v0-killed", context);
+  for (const suffix of ["-wal", "-shm"]) rmSync(join(dataDirectory, `db.sqlite${suffix}`));
+  await using node = await TestNode.start({ node: { dataDirectory, raftAddress: ADDRESS } });
+  await assertRows(node, "before the kill");
+});
