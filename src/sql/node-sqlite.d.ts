@@ -32,6 +32,8 @@ declare module "node:sqlite" {
     readonly readBigInts?: boolean;
     readonly returnArrays?: boolean;
     readonly timeout?: number;
+    /** Shadow tables and the schema are closed to plain SQL. Default true; older versions of Node 24 do not know it, and have it off. */
+    readonly defensive?: boolean;
   }
 
   export class DatabaseSync {

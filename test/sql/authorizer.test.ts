@@ -52,8 +52,8 @@ test("transactions, savepoints, ATTACH and VACUUM INTO are refused wherever they
     assert.match(result, /VACUUM INTO are not allowed/);
   assert.equal(existsSync(out), false);
   assert.deepEqual(
-    contentOf(db.path).filter((line) => !line.startsWith("rows _pumice")),
-    before.filter((line) => !line.startsWith("rows _pumice")),
+    contentOf(db.path).filter((line) => !line.startsWith("rows sqlite_pumice")),
+    before.filter((line) => !line.startsWith("rows sqlite_pumice")),
   );
 });
 
@@ -134,76 +134,93 @@ test("other PRAGMAs in writes go by an allow-list", (context) => {
   assert.match(db.execute(["SELECT * FROM pragma_user_version"], { kind: "request" }), /\[\[7\]\]/);
 });
 
+/** The internal table's name, and the one that it had before, which stays reserved. */
+const STATE_NAMES = ["sqlite_pumice", "_pumice"];
+
 test("the internal table can neither be read nor written nor altered, by any way", (context) => {
   const db = database(context);
-  const attempts = [
-    "SELECT * FROM _pumice",
-    'SELECT v FROM main."_PUMICE"',
-    "DELETE FROM _pumice",
-    "UPDATE [_pumice] SET a = 99 WHERE k = 'applied'",
-    "INSERT OR REPLACE INTO _pumice VALUES('applied', 99, 1, NULL)",
-    "DROP TABLE _pumice",
-    "ALTER TABLE _pumice RENAME TO x",
-    "ALTER TABLE _pumice ADD COLUMN x",
-    "CREATE INDEX i ON _pumice(a)",
-    "CREATE TRIGGER g AFTER INSERT ON _pumice BEGIN SELECT 1; END",
-    "CREATE TABLE x AS SELECT * FROM _pumice",
-    "WITH s AS (SELECT * FROM _pumice) INSERT INTO t SELECT a, b FROM s",
-    "INSERT INTO t VALUES((SELECT max(a) FROM _pumice), 1)",
-    "SELECT * FROM t WHERE EXISTS (SELECT 1 FROM _pumice WHERE k = 'applied')",
-    "CREATE TABLE _pumice(x)",
-  ];
+  const attempts = STATE_NAMES.flatMap((name) => [
+    `SELECT * FROM ${name}`,
+    `SELECT v FROM main."${name.toUpperCase()}"`,
+    `SELECT v FROM [${name}]`,
+    `SELECT v FROM '${name}' AS p`,
+    `DELETE FROM ${name}`,
+    `UPDATE [${name}] SET a = 99 WHERE k = 'applied'`,
+    `INSERT OR REPLACE INTO ${name} VALUES('applied', 99, 1, NULL)`,
+    `DROP TABLE ${name}`,
+    `ALTER TABLE ${name} RENAME TO x`,
+    `ALTER TABLE ${name} RENAME COLUMN a TO x`,
+    `ALTER TABLE ${name} ADD COLUMN x`,
+    `ALTER TABLE ${name} DROP COLUMN v`,
+    `ALTER TABLE t RENAME TO ${name}`,
+    `ALTER TABLE t RENAME TO/**/'${name.toUpperCase()}'`,
+    `CREATE INDEX i ON ${name}(a)`,
+    `CREATE TRIGGER g AFTER INSERT ON ${name} BEGIN SELECT 1; END`,
+    `CREATE TABLE x AS SELECT * FROM ${name}`,
+    `WITH s AS (SELECT * FROM ${name}) INSERT INTO t SELECT a, b FROM s`,
+    `INSERT INTO t VALUES((SELECT max(a) FROM ${name}), 1)`,
+    `SELECT * FROM t WHERE EXISTS (SELECT 1 FROM ${name} WHERE k = 'applied')`,
+    `CREATE TABLE ${name}(x)`,
+    `CREATE TABLE IF NOT EXISTS ${name}(x); SELECT * FROM ${name}`,
+    `CREATE INDEX ${name} ON t(a)`,
+    `CREATE VIRTUAL TABLE ${name} USING fts5(x)`,
+    `CREATE VIRTUAL TABLE x5 USING fts5(k, a, content=${name}); SELECT * FROM x5`,
+    `CREATE VIRTUAL TABLE x4 USING fts4(k, a, content="${name}"); SELECT * FROM x4`,
+  ]);
+  attempts.push("PRAGMA writable_schema = ON", "UPDATE sqlite_schema SET name = 'x' WHERE name = 'sqlite_pumice'");
   for (const sql of attempts)
     for (const [way, result] of everyWay(db, sql).entries()) assert.match(result, /"error"/, `${sql} ${way}: ${result}`);
   // As a file of other making might have them.
   db.machine.close();
   const other = new DatabaseSync(db.path);
-  other.exec("CREATE VIEW v AS SELECT * FROM _pumice; CREATE TRIGGER g AFTER INSERT ON t BEGIN UPDATE _pumice SET a = 99; END");
+  other.exec("CREATE VIEW v AS SELECT * FROM sqlite_pumice; CREATE TRIGGER g AFTER INSERT ON t BEGIN UPDATE sqlite_pumice SET a = 99; END");
   other.close();
   db.reopen();
   assert.match(
     db.execute(["SELECT * FROM v", "INSERT INTO t VALUES(3, 4)"], { kind: "request" }),
-    /"error":"table _pumice is Pumice's own"\},\{"error":"table _pumice is Pumice's own"/,
+    /"error":"table sqlite_pumice is Pumice's own"\},\{"error":"table sqlite_pumice is Pumice's own"/,
   );
   assert.equal(db.machine.applied.index, 1 + attempts.length * 8 + 1);
   db.execute(["DROP TRIGGER g", "ANALYZE"]);
-  assert.match(db.execute(["SELECT count(*) FROM sqlite_stat1 WHERE tbl = '_pumice'"], { kind: "request" }), /\[\[0\]\]/);
+  assert.match(db.execute(["SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'sqlite_pumice'"], { kind: "request" }), /\[\[0\]\]/);
 });
+
+/** Views and triggers that name the table. */
+function programsThatName(name: string): string[] {
+  const selects = [
+    `SELECT * FROM ${name}`,
+    `SELECT a FROM t, main."${name.replace("p", "P")}"`,
+    `SELECT * FROM t JOIN[${name}]`,
+    `SELECT 1 FROM \`${name.toUpperCase()}\` AS p`,
+    `SELECT * FROM/**/'${name}'`,
+    `SELECT 1 WHERE 1 IN ${name}`,
+    `WITH s AS (SELECT k FROM ${name}) SELECT * FROM s`,
+    `SELECT * FROM nowhere, ${name}`,
+    `SELECT 1 AS x, ${name}.a FROM t AS ${name}`,
+  ];
+  const bodies = [
+    `INSERT INTO ${name} VALUES(1, 2, 3, 4)`,
+    `UPDATE OR IGNORE '${name}' SET a = 1`,
+    `DELETE FROM main.${name}`,
+    `SELECT (SELECT a FROM ${name})`,
+  ];
+  return [
+    ...selects.map((select) => `CREATE VIEW v AS ${select}`),
+    ...bodies.map((text) => `CREATE TRIGGER g AFTER INSERT ON t BEGIN ${text}; END`),
+  ];
+}
 
 test("a view or trigger that names the internal table is refused when it is made, whatever the quotes; one that only speaks of it is not", (context) => {
   const db = database(context);
-  const selects = [
-    "SELECT * FROM _pumice",
-    'SELECT a FROM t, main."_Pumice"',
-    "SELECT * FROM t JOIN[_pumice]",
-    "SELECT 1 FROM `_PUMICE` AS p",
-  ];
-  selects.push(
-    "SELECT * FROM/**/'_pumice'",
-    "SELECT 1 WHERE 1 IN _pumice",
-    "WITH s AS (SELECT k FROM _pumice) SELECT * FROM s",
-    "SELECT * FROM nowhere, _pumice",
-  );
-  const bodies = [
-    "INSERT INTO _pumice VALUES(1, 2, 3, 4)",
-    "UPDATE OR IGNORE '_pumice' SET a = 1",
-    "DELETE FROM main._pumice",
-    "SELECT (SELECT a FROM _pumice)",
-  ];
-  const made = [
-    ...selects.map((select) => `CREATE VIEW v AS ${select}`),
-    ...bodies.map((body) => `CREATE TRIGGER g AFTER INSERT ON t BEGIN ${body}; END`),
-  ];
-  for (const sql of [
-    ...made,
-    "CREATE VIEW _pumice AS SELECT 1",
-    "CREATE VIEW IF NOT EXISTS v AS SELECT 1 AS x, _pumice.a FROM t AS _pumice",
-  ]) {
-    for (const [way, result] of everyWay(db, sql).entries()) assert.match(result, /"error"/, `${sql} ${way}: ${result}`);
-    assert.match(db.execute([sql]), /"error":"table _pumice is Pumice's own"/, sql);
+  for (const name of STATE_NAMES) {
+    for (const sql of programsThatName(name)) {
+      for (const [way, result] of everyWay(db, sql).entries()) assert.match(result, /"error"/, `${sql} ${way}: ${result}`);
+      assert.match(db.execute([sql]), new RegExp(`"error":"table ${name} is Pumice's own"`), sql);
+    }
+    assert.match(db.execute([`CREATE VIEW ${name} AS SELECT 1`]), /"error"/);
   }
   const spoken = [
-    "CREATE VIEW v1 AS SELECT name FROM sqlite_master WHERE name <> '_pumice' AND name NOT IN ('_pumice', 'x') -- not _pumice",
+    "CREATE VIEW v1 AS SELECT name FROM sqlite_master WHERE name <> 'sqlite_pumice' AND name NOT IN ('_pumice', 'x') -- not _pumice",
   ];
   spoken.push("CREATE VIEW v2 AS SELECT '_pumice' AS a, my_pumice, _pumice_x FROM (SELECT 1 AS my_pumice, 2 AS _pumice_x)");
   spoken.push("CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO ft VALUES('SELECT * FROM _pumice'); /* _pumice */ END");
@@ -337,6 +354,8 @@ test("readers: nothing writes, whatever it is called, and nothing reaches files"
     "SELECT load_extension('x')",
     "SELECT pumice_leave()",
     "SELECT * FROM _pumice",
+    "SELECT * FROM sqlite_pumice",
+    "SELECT k FROM 'SQLITE_pumice'",
     "SELECT * FROM sqlite_dbpage",
     "PRAGMA foreign_keys=1",
     "PRAGMA writable_schema=1",

@@ -116,7 +116,7 @@ test("what is wrong, too large or takes too long is left to a reader, and holds 
     one("SELECT v FROM big WHERE id = 1"),
     one("SELECT * FROM p WHERE id > 0"),
     one("SELECT a.id FROM p AS a JOIN p AS b ON b.real > a.real + 100000 WHERE a.id > 0"),
-    one("SELECT * FROM _pumice WHERE k = 'applied'"),
+    one("SELECT * FROM sqlite_pumice WHERE k = 'applied'"),
   ];
   assert.equal(inline.read(one("SELECT 1")), undefined, "the schema has changed since it was opened");
   for (const request of left) {

@@ -37,7 +37,7 @@ function reference(folder: string, last = LAST): string[] {
 
 /** The applied index and the terms differ with the batches at the end; everything else must not. */
 function withoutApplied(lines: readonly string[]): string[] {
-  return lines.filter((line) => !line.startsWith("rows _pumice"));
+  return lines.filter((line) => !line.startsWith("rows sqlite_pumice"));
 }
 
 test("a full disk puts entries and checkpoints off; with room again the same connection goes on, and nothing is lost or doubled", (context) => {
@@ -127,7 +127,9 @@ test("what is no database, a strange state table, a missing extension: refused a
   );
   const foreign = join(folder, "foreign");
   const database = new DatabaseSync(foreign);
-  database.exec("CREATE TABLE _pumice(k TEXT PRIMARY KEY, a, b, v) WITHOUT ROWID; INSERT INTO _pumice VALUES('format', 99, 0, NULL)");
+  database.enableDefensive(false);
+  database.exec("PRAGMA writable_schema = ON; CREATE TABLE sqlite_pumice(k TEXT PRIMARY KEY, a, b, v) WITHOUT ROWID");
+  database.exec("INSERT INTO sqlite_pumice VALUES('format', 99, 0, NULL)");
   database.close();
   assert.throws(
     () => openMachine(foreign),

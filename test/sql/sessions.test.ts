@@ -53,8 +53,8 @@ test("1024 sessions are kept; the one used longest ago makes room, the same one 
   db.reopen();
   db.execute(["INSERT INTO t VALUES(1)"], { requestId: { session: 5000n, sequence: 1n } });
   db.machine.close();
-  const lines = contentOf(db.path).find((line) => line.startsWith("rows _pumice"));
-  assert.match(lines ?? "", /^rows _pumice 1026 /, "1024 sessions, the applied index, the format");
+  const lines = contentOf(db.path).find((line) => line.startsWith("rows sqlite_pumice"));
+  assert.match(lines ?? "", /^rows sqlite_pumice 1026 /, "1024 sessions, the applied index, the format");
   db.machine.close();
   db.reopen();
   db.execute(["INSERT INTO t VALUES(2)"], { requestId: { session: 0n, sequence: 2n } });

@@ -88,7 +88,7 @@ async function showStatus() {
 /* Schema */
 
 const SCHEMA_SQL = `SELECT m.type, m.name, m.tbl_name, (SELECT json_group_array(json_array(i.name, i.type, i.pk)) FROM pragma_table_info(m.name) AS i)
-FROM sqlite_master AS m WHERE m.type IN ('table', 'view') AND m.name <> '_pumice' AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY m.type, m.name`;
+FROM sqlite_master AS m WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY m.type, m.name`;
 
 async function showSchema() {
   const box = byId("schema");

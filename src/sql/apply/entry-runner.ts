@@ -16,6 +16,7 @@ import type { StatementSync } from "node:sqlite";
 import { assert } from "../../base/mod.ts";
 import { isBlankSql } from "../command/blank.ts";
 import type { AuthorizerMode } from "../connection/authorizer.ts";
+import { STATE_TABLE } from "../connection/state-schema.ts";
 import { type FilledFormat, fillFormat } from "../result/columns.ts";
 import type { SqlCommand, SqlParam } from "../command/command.ts";
 import { STEPS_MIN } from "../command/command.ts";
@@ -118,7 +119,7 @@ export class EntryRunner {
     this.#connection = connection;
     this.#foreignKeys = options.foreignKeys;
     this.#monotonic = options.monotonic;
-    this.#enter = connection.own("DELETE FROM _pumice WHERE k = pumice_enter(?, ?, ?)");
+    this.#enter = connection.own(`DELETE FROM ${STATE_TABLE} WHERE k = pumice_enter(?, ?, ?)`);
     this.#leave = connection.own("SELECT pumice_leave()");
     this.#flags = connection.own("SELECT pumice_flags(?)");
     this.#diskFull = connection.own("SELECT pumice_disk_full()");

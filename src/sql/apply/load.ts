@@ -7,13 +7,13 @@
  */
 import { DatabaseSync } from "node:sqlite";
 import { assert, concat, type FileSystem, viewOf } from "../../base/mod.ts";
-import { namesStateTable, STATE_TABLE, stateTableText } from "../connection/authorizer.ts";
 import type { LoadCommitCommand } from "../command/command.ts";
 import { fileUri, pumiceUri } from "../connection/connection.ts";
 import type { Sessions } from "./sessions.ts";
 import { isDamage, isSqliteError } from "../connection/errors.ts";
 import type { Applied } from "./state-machine.ts";
-import { STATE_FORMAT, STATE_TABLE_SQL, type StateTable } from "./state-table.ts";
+import { dropStateTable, findForeignState, STATE_FORMAT, STATE_TABLE, STATE_TABLE_SQL } from "../connection/state-schema.ts";
+import type { StateTable } from "./state-table.ts";
 
 /** What is loaded, and into what. */
 export interface Replacement {
@@ -111,8 +111,10 @@ function verify(staging: string): string | undefined {
   try {
     const check = database.prepare("PRAGMA integrity_check(1)").get()?.[0];
     if (check !== "ok") return `the file is damaged: ${String(check)}`;
-    dropForeignState(database);
-    return findForeignUse(database) ?? findLastRowid(database);
+    const foreign = findForeignState(database);
+    if (foreign !== undefined) return foreign;
+    dropStateTable(database);
+    return findLastRowid(database);
   } catch (error) {
     // Damage, a schema that cannot be read, a module that nobody has: the file's fault, and the same everywhere.
     if (isSqliteError(error) && (isDamage(error) || (error.errcode & 0xff) === 1)) return `the file cannot be loaded: ${error.message}`;
@@ -123,24 +125,10 @@ function verify(staging: string): string | undefined {
 }
 
 function openStaging(path: string): DatabaseSync {
-  const database = new DatabaseSync(path, { enableForeignKeyConstraints: false, readBigInts: true, returnArrays: true });
+  const options = { enableForeignKeyConstraints: false, readBigInts: true, returnArrays: true, defensive: false };
+  const database = new DatabaseSync(path, options);
   database.exec("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA secure_delete = ON");
   return database;
-}
-
-/** The file may come from another cluster, or from someone with a table of our name. */
-function dropForeignState(database: DatabaseSync): void {
-  const found = database.prepare("SELECT type FROM sqlite_schema WHERE name = ? COLLATE NOCASE").get(STATE_TABLE);
-  if (found !== undefined) database.exec(`DROP ${String(found[0])} ${STATE_TABLE}`);
-}
-
-/** A view or trigger that names our table could never be used. */
-function findForeignUse(database: DatabaseSync): string | undefined {
-  const programs = database.prepare("SELECT type, name, sql FROM sqlite_schema WHERE type IN ('view', 'trigger') ORDER BY rowid").all();
-  for (const [type, name, sql] of programs) {
-    if (typeof sql === "string" && namesStateTable(sql)) return `${String(type)} ${String(name)} cannot be loaded: ${stateTableText()}`;
-  }
-  return undefined;
 }
 
 /** A table with the largest rowid would get random ones from now on, which no two replicas choose alike. */
@@ -175,7 +163,7 @@ function pack(staging: string, packed: string): boolean {
 function addStateTable(path: string, what: Replacement): void {
   const database = openStaging(path);
   try {
-    database.exec(`BEGIN; ${STATE_TABLE_SQL}`);
+    database.exec(`PRAGMA writable_schema = ON; BEGIN; ${STATE_TABLE_SQL}`);
     const put = database.prepare(`INSERT INTO ${STATE_TABLE}(k, a, b, v) VALUES (?, ?, ?, ?)`);
     put.run("applied", BigInt(what.entry.index), BigInt(what.entry.term), null);
     put.run("format", BigInt(STATE_FORMAT), null, null);

@@ -4,21 +4,15 @@
  *
  *     k                              a              b             v
  *     'applied'                      index          term
- *     'format'                       1
+ *     'format'                       2
  *     'session:' 16 hex digits       sequence       index         outcome, JSON text as bytes; see sessions.ts
  *     'load:' 16 hex ':' 8 hex                                    a piece of a file that is being loaded
  */
 import type { StatementSync } from "node:sqlite";
 import { PumiceError } from "../../base/mod.ts";
-import { STATE_TABLE } from "../connection/authorizer.ts";
 import type { Connection } from "../connection/connection.ts";
+import { STATE_FORMAT, STATE_TABLE } from "../connection/state-schema.ts";
 import type { Applied } from "./state-machine.ts";
-
-/** FROZEN. */
-export const STATE_FORMAT = 1;
-
-/** FROZEN. */
-export const STATE_TABLE_SQL = `CREATE TABLE ${STATE_TABLE}(k TEXT PRIMARY KEY NOT NULL, a INTEGER, b INTEGER, v BLOB) WITHOUT ROWID`;
 
 /** What is known of a session. */
 export interface SessionRow {
@@ -39,13 +33,10 @@ export class StateTable {
   readonly #get: StatementSync;
   readonly #deleteRange: StatementSync;
 
-  /** Creates the table if it is absent. Needs the mode "own". @throws SQL_STATE */
+  /** Creates the table if it is absent, and upgrades an older one. Needs the mode "own". @throws SQL_STATE */
   constructor(connection: Connection) {
     this.#connection = connection;
-    if (connection.own("SELECT 1 FROM sqlite_schema WHERE name = ?").get(STATE_TABLE) === undefined) {
-      connection.exec(`BEGIN IMMEDIATE; ${STATE_TABLE_SQL};
-        INSERT INTO ${STATE_TABLE}(k, a, b) VALUES ('applied', 0, 0), ('format', ${STATE_FORMAT}, NULL); COMMIT`);
-    }
+    connection.ensureStateTable();
     const format = connection.text(`SELECT a FROM ${STATE_TABLE} WHERE k = 'format'`);
     if (format !== String(STATE_FORMAT)) throw new PumiceError("SQL_STATE", { format, known: STATE_FORMAT });
     this.#setApplied = connection.own(`UPDATE ${STATE_TABLE} SET a = ?, b = ? WHERE k = 'applied'`);

@@ -1,7 +1,7 @@
 /**
  * What a user's SQL may do: decided by SQLite's authorizer, which sees what a statement does wherever it stands in the text, in a view
- * or in a trigger. One rule looks at SQL text: what a view or trigger names, SQLite asks only when it is used, and creating one that names
- * the internal table is to fail at once.
+ * or in a trigger. One rule looks at SQL text: what a view or trigger names, SQLite asks only when it is used, and the new name of a table never;
+ * a statement that makes one of them by the internal table's name is to fail at once.
  *
  * 1. Own statements (our BEGIN, the state table, VACUUM's inside) run in a mode of their own: setting an authorizer expires prepared
  *    statements, so it is set once per connection and the mode is a field.
@@ -9,10 +9,7 @@
  * 3. Statements are prepared again by SQLite while they run, when the schema has changed: the same rules apply then.
  */
 import { pragmaDecision } from "./pragmas.ts";
-import { namesTable } from "./tokens.ts";
-
-/** The internal table: index and term of the last applied entry, outcomes by request id, pieces of loads. Never in a backup. */
-export const STATE_TABLE = "_pumice";
+import { isStateTable, stateTableIn, stateTableText } from "./state-schema.ts";
 
 /**
  * Whose statements: `own`: ours. `vacuum`: what VACUUM does inside. `write`: a user's, in an entry of the log. `script`: the same, of a
@@ -32,7 +29,6 @@ const DENY = 1;
 const IGNORE = 2;
 
 /** SQLite's action codes, as far as they are told apart here. */
-const CREATE_TABLE = 2;
 const CREATE_TEMP_INDEX = 3;
 const CREATE_TEMP_VIEW = 6;
 const CREATE_TRIGGER = 7;
@@ -162,11 +158,13 @@ export class Authorizer {
     if (action === CREATE_VTABLE && !MODULES.has((second ?? "").toLowerCase())) {
       return this.#refuse(`virtual tables of module ${second ?? ""} are not allowed: their content is not the same on every node`);
     }
-    const isProgram = action === CREATE_VIEW || action === CREATE_TRIGGER;
+    // SQLite asks of the new name of a table as little as of what a view or trigger names.
+    const isByText = action === CREATE_VIEW || action === CREATE_TRIGGER || action === ALTER_TABLE;
     // What runs was looked at when it was prepared.
-    if (isProgram && !this.running && namesStateTable(this.#text)) return this.#refuse(stateTableText());
-    if (isStateTable(first) && action !== CREATE_TABLE && action !== CREATE_VIEW) return this.#refuse(stateTableText());
-    return isStateTable(second) ? this.#refuse(stateTableText()) : OK;
+    const named = isByText && !this.running ? stateTableIn(this.#text) : undefined;
+    if (named !== undefined) return this.#refuse(stateTableText(named));
+    const own = [first, second].find(isStateTable);
+    return own === undefined ? OK : this.#refuse(stateTableText(own));
   }
 
   #noteWrite(table: string): void {
@@ -178,7 +176,7 @@ export class Authorizer {
 
   #table(name: string | null): number {
     if (name === null || name.length < 6) return OK;
-    if (isStateTable(name)) return this.#refuse(stateTableText());
+    if (isStateTable(name)) return this.#refuse(stateTableText(name));
     // The table of a PRAGMA prepares it only when it runs; what it is, is known now.
     if (name.startsWith(PRAGMA_PREFIX)) return this.#pragma(name.slice(PRAGMA_PREFIX.length), null);
     const isMachine = MACHINE_TABLES.has(name.toLowerCase());
@@ -212,18 +210,4 @@ export class Authorizer {
     this.refusal ??= { scope: "statement", text };
     return DENY;
   }
-}
-
-function isStateTable(name: string | null): boolean {
-  return name !== null && name.length === STATE_TABLE.length && name.toLowerCase() === STATE_TABLE;
-}
-
-/** True if the text of a view or trigger names the internal table. */
-export function namesStateTable(sql: string): boolean {
-  return namesTable(sql, STATE_TABLE);
-}
-
-/** What is said of a statement that uses or names the internal table. */
-export function stateTableText(): string {
-  return `table ${STATE_TABLE} is Pumice's own`;
 }

@@ -11,6 +11,7 @@ import { columnPlan, type ColumnPlan } from "../result/columns.ts";
 import type { StoredValue } from "../result/json-values.ts";
 import type { BoundParams } from "./params.ts";
 import { isSqliteError } from "./errors.ts";
+import { ensureStateTable } from "./state-schema.ts";
 import { StatementCache } from "./statement-cache.ts";
 
 /** Bytes of a string, BLOB or row at most: a statement cannot ask for more memory than this per value. FROZEN: it decides outcomes. */
@@ -151,6 +152,11 @@ export class Connection {
   /** The first value of a statement of ours, as text; empty if there is none. */
   text(sql: string): string {
     return String(this.#database.prepare(sql).get()?.[0] ?? "");
+  }
+
+  /** Makes the internal table, or brings it to the present format. @throws SQL_STATE */
+  ensureStateTable(): void {
+    ensureStateTable(this.#database, (isOpen) => this.#database.prepare("SELECT pumice_open_schema(?)").get(isOpen ? 1n : 0n));
   }
 
   get isTransaction(): boolean {

@@ -31,7 +31,7 @@ export function tokenEnd(sql: string, start: number): number {
 }
 
 /** Words behind which a string can only be the name of a table. */
-const BEFORE_TABLES = new Set(["from", "join", "into", "update", "in", "abort", "fail", "ignore", "replace", "rollback", "."]);
+const BEFORE_TABLES = new Set(["from", "join", "into", "update", "in", "abort", "fail", "ignore", "replace", "rollback", "to", "."]);
 
 /**
  * True if `table`, in lower case, stands in the text as a name, in quotes or not. SQLite takes a string for a name where a name must stand;

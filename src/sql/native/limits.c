@@ -189,6 +189,16 @@ static void guardFunction(sqlite3_context *call, int argc, sqlite3_value **argv)
   if (rc != SQLITE_OK) sqlite3_result_error_code(call, rc);
 }
 
+/* pumice_open_schema(OPEN): while it is open, tables of reserved names can be made. Closed as pumice_guard leaves it. */
+static void openSchemaFunction(sqlite3_context *call, int argc, sqlite3_value **argv) {
+  Context *ctx = sqlite3_user_data(call);
+  int isOpen = sqlite3_value_int(argv[0]);
+  int rc = sqlite3_db_config(ctx->db, SQLITE_DBCONFIG_WRITABLE_SCHEMA, isOpen, (int *)0);
+  (void)argc;
+  if (rc == SQLITE_OK) rc = sqlite3_db_config(ctx->db, SQLITE_DBCONFIG_DEFENSIVE, !isOpen, (int *)0);
+  if (rc != SQLITE_OK) sqlite3_result_error_code(call, rc);
+}
+
 int pumiceRegisterLimits(Context *ctx) {
   static const struct {
     const char *name;
@@ -199,7 +209,7 @@ int pumiceRegisterLimits(Context *ctx) {
       {"pumice_flags", 1, flagsFunction},         {"pumice_stop", 0, stopFunction},         {"pumice_disk_full", 0, diskFullFunction},
       {"pumice_deadline", 1, deadlineFunction},   {"pumice_handle", 0, handleFunction},     {"pumice_interrupt", 1, interruptFunction},
       {"pumice_guard", 1, guardFunction},         {"pumice_watch_wal", 0, watchWalFunction},
-      {"pumice_wal_frames", 1, walFramesFunction},
+      {"pumice_wal_frames", 1, walFramesFunction}, {"pumice_open_schema", 1, openSchemaFunction},
   };
   int rc = SQLITE_OK;
   size_t i;

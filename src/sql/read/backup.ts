@@ -1,7 +1,7 @@
 /** Binary backups: a whole, standalone SQLite file of one snapshot, without the internal table, rowids as they are. */
 import { DatabaseSync } from "node:sqlite";
 import { type FileSystem, PumiceError } from "../../base/mod.ts";
-import { STATE_TABLE } from "../connection/authorizer.ts";
+import { dropStateTable } from "../connection/state-schema.ts";
 import type { BackupOptions } from "./backup-options.ts";
 import { fileUri } from "../connection/connection.ts";
 import { copyDatabase } from "../apply/load.ts";
@@ -38,9 +38,10 @@ export function writeBackup(backup: Backup): void {
 
 /** Drops the internal table, overwriting what it held, and writes a packed copy if one is asked for. */
 function strip(copy: string, packed: string | undefined): void {
-  const database = new DatabaseSync(copy, { enableForeignKeyConstraints: false });
+  const database = new DatabaseSync(copy, { enableForeignKeyConstraints: false, returnArrays: true, defensive: false });
   try {
-    database.exec(`PRAGMA journal_mode = DELETE; PRAGMA secure_delete = ON; DROP TABLE ${STATE_TABLE}`);
+    database.exec("PRAGMA journal_mode = DELETE; PRAGMA secure_delete = ON");
+    dropStateTable(database);
     if (packed !== undefined) database.prepare("VACUUM INTO ?").run(packed);
   } finally {
     database.close();

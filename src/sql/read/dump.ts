@@ -4,7 +4,6 @@
  * value comes back exactly: reals by their shortest exact form, text that is no UTF-8 or holds a zero as CAST(X'…' AS TEXT).
  */
 import { PumiceError, toHex } from "../../base/mod.ts";
-import { STATE_TABLE } from "../connection/authorizer.ts";
 import type { DumpOptions } from "./backup-options.ts";
 import { Connection } from "../connection/connection.ts";
 import type { StoredValue } from "../result/json-values.ts";
@@ -84,7 +83,7 @@ function readSchema(connection: Connection): SchemaObject[] {
     sql: String(sql),
     kind: type === "table" ? String(kinds.get(name as string)) : "",
   }));
-  return objects.filter((object) => object.kind !== "shadow" && object.table !== STATE_TABLE);
+  return objects.filter((object) => object.kind !== "shadow");
 }
 
 /** All, or these tables with their indexes and triggers. */

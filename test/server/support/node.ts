@@ -90,7 +90,7 @@ export class TestNode implements AsyncDisposable {
   async wipe(): Promise<void> {
     const { results } = JSON.parse(
       await this.query(
-        "SELECT type, name FROM sqlite_master WHERE type IN ('view', 'table') AND name NOT LIKE 'sqlite%' AND name <> '_pumice' ORDER BY type DESC",
+        "SELECT type, name FROM sqlite_master WHERE type IN ('view', 'table') AND name NOT LIKE 'sqlite%' ORDER BY type DESC",
       ),
     ) as {
       results: { values?: string[][] }[];

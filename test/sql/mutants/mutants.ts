@@ -19,7 +19,7 @@ export const MUTANTS: readonly PlantedBug[] = [
   {
     id: "Q02",
     bug: "counters go on from entry to entry",
-    patches: [sql("apply/entry-runner.ts", "DELETE FROM _pumice WHERE k = pumice_enter(?, ?, ?)", "SELECT pumice_enter(?, ?, ?)")],
+    patches: [sql("apply/entry-runner.ts", "DELETE FROM ${STATE_TABLE} WHERE k = pumice_enter(?, ?, ?)", "SELECT pumice_enter(?, ?, ?)")],
   },
   {
     id: "Q03",

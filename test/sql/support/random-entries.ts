@@ -107,7 +107,7 @@ function text(dice: Dice): string {
     () => `PRAGMA user_version = ${id}`,
     () => `PRAGMA /**/ synchronous = OFF`,
     () => `PRAGMA foreign_keys = OFF`,
-    () => `DELETE FROM _pumice`,
+    () => `DELETE FROM sqlite_pumice`,
     () => `ANALYZE`,
     () => `VACUUM`,
     () => `nonsense ${id}`,
