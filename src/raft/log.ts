@@ -2,17 +2,11 @@
  * The log of one node: a stable part that the host keeps, an unstable tail, and three positions.
  * Invariant: applied <= applying <= committed <= lastIndex. None of the three ever decreases.
  */
-import { assert } from "../base/mod.ts";
+import { assert, type EntryId } from "../base/mod.ts";
 import type { LogStorage } from "./storage.ts";
 import type { Trace } from "./trace.ts";
 import { NO_ENTRIES, totalBytes, type Entry, type Snapshot } from "./types.ts";
 import { Unstable } from "./unstable.ts";
-
-/** Where a log ends, or any other place in it. */
-export interface EntryId {
-  readonly term: number;
-  readonly index: number;
-}
 
 /** Limits of the log. */
 export interface LogLimits {

@@ -9,4 +9,4 @@ export { openReplica, WORKERS } from "./open.ts";
 export type { OpenSettings, World } from "./open.ts";
 export type { Identity, ReadOptions, Replica, ReplicaSettings, ReplicaStatus } from "./replica.ts";
 export type { Level, Outcome, ReadRequest, WriteRequest } from "./requests.ts";
-export type { BackupRequest } from "./transfer.ts";
+export type { BackupRequest } from "./backup.ts";

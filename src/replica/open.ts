@@ -3,16 +3,15 @@
  *
  * A restart opens the file, reads the index that it has applied, and replays the log from there. Neither is scanned.
  */
-import { PumiceError, type Clock, type FileSystem, type Random, type Spawner, type Worker } from "../base/mod.ts";
+import { PumiceError, type Clock, type EntryId, type FileSystem, type Random, type Spawner, type Worker } from "../base/mod.ts";
 import type { ConfState, Entry } from "../raft/mod.ts";
 import { ApplyThread, CheckpointThread, type InlineReads, ReaderPool, type ReaderWorkerInit, type SqlWorkerInit } from "../sql/mod.ts";
-import type { Position } from "./disk/wal-checkpoints.ts";
 import type { DriverPorts } from "./consensus/ports.ts";
 import { RaftDriver, type DriverState } from "./consensus/driver.ts";
 import { LogClient, type LogSettings } from "./log/mod.ts";
 import { LogThread } from "./log/log-thread.ts";
 import { Replica, type ReplicaSettings } from "./replica.ts";
-import type { BackupParts } from "./transfer.ts";
+import type { BackupParts } from "./backup.ts";
 
 /** Names under which the composition root registers the workers. */
 export const WORKERS = { log: "log", apply: "apply", checkpoint: "checkpoint", reader: "reader" } as const;
@@ -129,7 +128,7 @@ class Opening {
     return { client, thread: () => (thread ??= new LogThread(client, owner)) };
   }
 
-  #openDatabase(settings: OpenSettings): Promise<Position> {
+  #openDatabase(settings: OpenSettings): Promise<EntryId> {
     return new Promise((resolve) => {
       this.#apply = new ApplyThread(this.#spawn(WORKERS.apply, settings.sql), {
         opened: (applied) => resolve(applied),
@@ -155,7 +154,7 @@ class Opening {
   }
 
   /** What the driver starts from: the entries that the database has not applied, and before them what it has. */
-  async #recover(client: LogClient, applied: Position): Promise<DriverState> {
+  async #recover(client: LogClient, applied: EntryId): Promise<DriverState> {
     const { hardState, compacted, last } = client.opened;
     if (applied.index > last.index) {
       throw new PumiceError("REPLICA_BEHIND_DATABASE", { applied: applied.index, logEnd: last.index });
@@ -187,7 +186,7 @@ class Opening {
       roleChanged: (change) => replica().roleChanged(change),
       membersChanged: () => undefined,
       latestSnapshot: () => {
-        const position = replica().snapshotPosition;
+        const position = replica().syncedPosition;
         return position && { ...position, confState: FOUNDING_MEMBERS, data: new Uint8Array(0) };
       },
     };
@@ -225,6 +224,6 @@ class Opening {
 interface Opened {
   readonly thread: () => LogThread;
   readonly readers: ReaderPool;
-  readonly applied: Position;
+  readonly applied: EntryId;
   readonly state: DriverState;
 }

@@ -9,7 +9,7 @@
  * 2. After a failure of this machine nothing is acknowledged any more, and the owner is told once.
  * 3. The time in entries of one leader never goes back.
  */
-import { Gather, PumiceError, type Clock, type Random } from "../base/mod.ts";
+import { Gather, PumiceError, type Clock, type EntryId, type Random } from "../base/mod.ts";
 import type { Entry, Status } from "../raft/mod.ts";
 import {
   type ApplyThread,
@@ -25,7 +25,7 @@ import {
   type ReadRequest as SqlRead,
   type SqliteStatus,
 } from "../sql/mod.ts";
-import { Checkpoints, type CheckpointCounts, type Position } from "./disk/wal-checkpoints.ts";
+import { Checkpoints, type CheckpointCounts } from "./disk/wal-checkpoints.ts";
 import type { RoleChange } from "./consensus/ports.ts";
 import type { RaftDriver } from "./consensus/driver.ts";
 import { FullDisk, type FullDiskStatus } from "./disk/full-disk.ts";
@@ -34,7 +34,8 @@ import { LastKnown } from "./last-known.ts";
 import type { LogThread } from "./log/log-thread.ts";
 import { ReadBarrier } from "./read-barrier.ts";
 import type { Outcome, ReadRequest, WriteRequest } from "./requests.ts";
-import { backupBytes, loadThroughLog, type BackupParts, type BackupRequest, type LoadCommand } from "./transfer.ts";
+import { backupBytes, type BackupParts, type BackupRequest } from "./backup.ts";
+import { loadThroughLog, type LoadCommand } from "./load.ts";
 import { Waiters } from "./waiters.ts";
 
 /** What a replica knows of itself. */
@@ -75,7 +76,7 @@ export interface ReplicaParts {
   /** Tells the operator. */
   readonly warn: (line: string) => void;
   /** What the database file held when it was opened. */
-  readonly applied: Position;
+  readonly applied: EntryId;
 }
 
 /** How a caller waits for a read. */
@@ -88,7 +89,7 @@ export interface ReadOptions {
 /** Plain data for status pages. */
 export interface ReplicaStatus {
   readonly raft: Status;
-  readonly applied: Position;
+  readonly applied: EntryId;
   readonly leader: Identity | undefined;
   readonly waitingWrites: number;
   readonly waitingApply: number;
@@ -125,9 +126,9 @@ export class Replica {
   readonly #readerStatus: LastKnown<SqliteStatus>;
   readonly #ready = Promise.withResolvers<void>();
   readonly #appliedWaiters = new Set<{ readonly index: number; readonly resolve: () => void }>();
-  #applied: Position;
+  #applied: EntryId;
   #role: RoleChange = { role: "follower", term: 0, lead: 0 };
-  #snapshot: Position | undefined;
+  #synced: EntryId | undefined;
   #readyIndex = Infinity;
   #lastTimeMs = 0;
   #state: "open" | "closing" | "closed" | "failed" = "open";
@@ -162,7 +163,7 @@ export class Replica {
   }
 
   /** Everything up to here has been applied by this replica. */
-  get applied(): Position {
+  get applied(): EntryId {
     return this.#applied;
   }
 
@@ -171,9 +172,9 @@ export class Replica {
     return this.#parts.driver.status().lastIndex;
   }
 
-  /** The position that a snapshot stands for: what the synced database file holds. */
-  get snapshotPosition(): Position | undefined {
-    return this.#snapshot;
+  /** The last entry that the synced database file holds; undefined until a checkpoint has synced it. */
+  get syncedPosition(): EntryId | undefined {
+    return this.#synced;
   }
 
   get nodeId(): string {
@@ -410,9 +411,9 @@ export class Replica {
     return apply.checkpoint(isOversize ? "truncate" : "restart");
   }
 
-  #compact(position: Position): void {
+  #compact(position: EntryId): void {
     if (this.#state === "failed") return;
-    this.#snapshot = position;
+    this.#synced = position;
     this.#parts.driver.compact(position.index);
   }
 

@@ -13,6 +13,6 @@ export * from "./result/results.ts";
 export * from "./apply/state-machine.ts";
 export type { SqliteStatus } from "./connection/sqlite-status.ts";
 export * from "./wire/protocol.ts";
-export { ApplyThread, errorFromWire } from "./apply/handle.ts";
+export { ApplyThread } from "./apply/handle.ts";
 export { CheckpointThread } from "./apply/checkpointer-handle.ts";
 export { ReaderPool, type InlineReads } from "./read/pool.ts";

@@ -6,13 +6,13 @@
  * served by `older`, if there is such a reader, and else by a snapshot.
  * Invariants: 1. compacted < firstIndex <= lastIndex + 1. 2. Nothing is forgotten that is not applied, or that a follower could get nowhere else.
  */
-import { assert } from "../../base/mod.ts";
+import { assert, type EntryId } from "../../base/mod.ts";
 import { entryBytes, EntryWindow, totalBytes, type Entry, type LogStorage, type Snapshot } from "../../raft/mod.ts";
 
 /** What a log's recovery found: entries after a compacted prefix. */
 export interface RecoveredLog {
   /** The last index and term before the entries; 0 and 0 if nothing was ever compacted. */
-  readonly compacted: { readonly index: number; readonly term: number };
+  readonly compacted: EntryId;
   readonly entries: readonly Entry[];
 }
 

@@ -4,20 +4,14 @@
  *
  * Invariant: the log is given up only to an index whose entry stands in the synced file.
  */
-import type { PumiceError } from "../../base/mod.ts";
+import type { EntryId, PumiceError } from "../../base/mod.ts";
 import type { CheckpointResult } from "../../sql/mod.ts";
-
-/** A place in the log. */
-export interface Position {
-  readonly index: number;
-  readonly term: number;
-}
 
 /** What the policy may do. */
 export interface CheckpointParts {
   readonly checkpoint: () => Promise<CheckpointResult>;
   /** Everything up to `position` is in the synced database file. */
-  readonly durable: (position: Position) => void;
+  readonly durable: (position: EntryId) => void;
   /** Interrupts reads that are older than `ms`: they hold the WAL. The number interrupted. */
   readonly interruptReads: (ms: number) => number;
 }
@@ -45,7 +39,7 @@ export class Checkpoints {
   #isRunning = false;
   /** The WAL's size at which the next one is due. Grows while readers are in the way, so that it is not tried at every batch. */
   #dueBytes: number;
-  #positions: Position[] = [];
+  #positions: EntryId[] = [];
   #walBytes = 0;
   #refusal: PumiceError | undefined;
   #counts: CheckpointCounts = { checkpoints: 0, busy: 0, putOff: 0, readsInterrupted: 0 };
@@ -61,7 +55,7 @@ export class Checkpoints {
   }
 
   /** A batch that ended at `position` has been applied; the WAL is now `walBytes` long. */
-  applied(position: Position, walBytes: number): void {
+  applied(position: EntryId, walBytes: number): void {
     this.#positions.push(position);
     if (this.#positions.length > POSITIONS_MAX) this.#positions.shift();
     this.#walBytes = walBytes;

@@ -1,9 +1,9 @@
 /** What a group of batches writes, and what is true once it is durable. Pure: nothing is written here. */
-import { assert } from "../../base/mod.ts";
+import { assert, type EntryId } from "../../base/mod.ts";
 import { FrameType, smallFrame } from "./format.ts";
 import type { PackedBatch } from "./pack.ts";
 import type { HardState } from "../../raft/mod.ts";
-import type { LogPosition, LogState } from "./types.ts";
+import type { LogState } from "./types.ts";
 
 /** A piece of what is written, and what it does to the positions of entries. */
 export interface PlanPart {
@@ -60,7 +60,7 @@ export function planAppend(state: LogState, written: HardState, batches: readonl
 }
 
 /** Plans to drop entries up to `to`, which the caller has applied: so it is committed, and that is written first. */
-export function planCompaction(state: LogState, to: LogPosition): AppendPlan {
+export function planCompaction(state: LogState, to: EntryId): AppendPlan {
   assert(to.index <= state.last.index, "only entries of the log are dropped");
   const hardState = { ...state.hardState, commit: Math.max(state.hardState.commit, to.index) };
   const parts = [hardStatePart(hardState), compactPart(to)];
@@ -77,7 +77,7 @@ export function hardStatePart(hardState: HardState): PlanPart {
   return { frames, effect: { kind: "none" } };
 }
 
-export function compactPart(to: LogPosition): PlanPart {
+export function compactPart(to: EntryId): PlanPart {
   return { frames: smallFrame(FrameType.compact, to), effect: { kind: "none" } };
 }
 

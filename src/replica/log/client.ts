@@ -1,10 +1,10 @@
 /** The log, as the main thread sees it: batches go to the log's thread, acknowledgements come back. */
-import { PumiceError, type Worker } from "../../base/mod.ts";
-import { unpackError, type LogAnswer, type LogReply, type LogRequest } from "./messages.ts";
+import { PumiceError, unpackError, type EntryId, type Worker } from "../../base/mod.ts";
+import { type LogAnswer, type LogReply, type LogRequest } from "./messages.ts";
 import { packBatch, unpackEntries } from "./pack.ts";
 import type { ReadRange } from "./reader.ts";
 import type { Entry } from "../../raft/mod.ts";
-import type { LogAppend, LogPosition, LogState } from "./types.ts";
+import type { LogAppend, LogState } from "./types.ts";
 
 /** What the log tells without being asked. */
 export interface LogListener {
@@ -106,7 +106,7 @@ export class LogClient {
    * Drops entries up to `to`, which must be applied, and restorable without the log. Resolves when the mark is durable.
    * @throws LOG_FULL, LOG_FAILED, LOG_CLOSED
    */
-  async compact(to: LogPosition): Promise<void> {
+  async compact(to: EntryId): Promise<void> {
     await this.#ask((id) => ({ kind: "compact", id, to }));
   }
 

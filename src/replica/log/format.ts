@@ -14,7 +14,7 @@
  * Invariants (numbers of reference: the log's list in docs/formats/log.md): a frame is valid only under its own segment's id and at its
  * own offset, and only after the frame that it was written after.
  */
-import { assert, getU64, setU64, utf8, viewOf, type Crc32 } from "../../base/mod.ts";
+import { assert, getU64, setU64, utf8, viewOf, type Crc32, type EntryId } from "../../base/mod.ts";
 import type { EntryType } from "../../raft/mod.ts";
 
 /** FROZEN. "pm" in the file. */
@@ -40,8 +40,8 @@ export const FrameType = {
   compact: 5,
   /** All entries are gone, and the log goes on after (index, term). No payload. */
   reset: 6,
-  /** Everything since the last commit counts. index, term: the log's last entry now. Payload: offset u64 where the batch begins. */
-  commit: 7,
+  /** Everything since the last such frame counts. index, term: the log's last entry now. Payload: offset u64 where the batch begins. */
+  batchEnd: 7,
 } as const;
 
 /** FROZEN. An entry's type, by its flags. */
@@ -57,12 +57,12 @@ export function entryTypeOfFlags(flags: number): EntryType | undefined {
   return ENTRY_TYPES[flags];
 }
 
-/** FROZEN. Payload bytes of a commit frame. */
-export const COMMIT_PAYLOAD_BYTES = 8;
+/** FROZEN. Payload bytes of a batch-end frame. */
+export const BATCH_END_PAYLOAD_BYTES = 8;
 /** FROZEN. Payload bytes of a head frame. */
 const HEAD_PAYLOAD_BYTES = 40;
-/** Bytes of a whole commit frame. */
-export const COMMIT_FRAME_BYTES = FRAME_HEADER_BYTES + COMMIT_PAYLOAD_BYTES;
+/** Bytes of a whole batch-end frame. */
+export const BATCH_END_FRAME_BYTES = FRAME_HEADER_BYTES + BATCH_END_PAYLOAD_BYTES;
 /** Bytes of a whole head frame. */
 export const HEAD_FRAME_BYTES = FRAME_HEADER_BYTES + HEAD_PAYLOAD_BYTES;
 
@@ -111,7 +111,7 @@ export function putHeader(view: DataView, offset: number, frame: FrameFields): v
 }
 
 /** A frame with a payload of one u64, or none; without checksums. */
-export function smallFrame(type: number, position: { readonly index: number; readonly term: number }, payload?: number): Uint8Array {
+export function smallFrame(type: number, position: EntryId, payload?: number): Uint8Array {
   const length = payload === undefined ? 0 : 8;
   const bytes = new Uint8Array(FRAME_HEADER_BYTES + length);
   const view = viewOf(bytes);
@@ -124,7 +124,7 @@ export function smallFrame(type: number, position: { readonly index: number; rea
  * A head frame, without checksums. Payload: version u32 | zero u32 | segment id u64 | previous id u64 (0: none) | previous end u64 |
  * previous low u64.
  */
-export function headFrame(head: SegmentHead, last: { readonly index: number; readonly term: number }): Uint8Array {
+export function headFrame(head: SegmentHead, last: EntryId): Uint8Array {
   const bytes = new Uint8Array(HEAD_FRAME_BYTES);
   const view = viewOf(bytes);
   putHeader(view, 0, { type: FrameType.head, index: last.index, term: last.term, length: HEAD_PAYLOAD_BYTES });

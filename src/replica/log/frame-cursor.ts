@@ -1,6 +1,14 @@
 /** Walks the frames of one segment's file, forward, checking each: the one reader of the format. */
 import { getU64, viewOf, type Crc32, type File } from "../../base/mod.ts";
-import { COMMIT_FRAME_BYTES, COMMIT_PAYLOAD_BYTES, FRAME_HEADER_BYTES, FRAME_MAGIC, FrameType, frameBytes, frameSeed } from "./format.ts";
+import {
+  BATCH_END_FRAME_BYTES,
+  BATCH_END_PAYLOAD_BYTES,
+  FRAME_HEADER_BYTES,
+  FRAME_MAGIC,
+  FrameType,
+  frameBytes,
+  frameSeed,
+} from "./format.ts";
 
 /** Read at once, unless a frame is longer. */
 const WINDOW_BYTES = 256 * 1024;
@@ -119,31 +127,31 @@ export class FrameCursor {
 }
 
 /**
- * The offset of a valid commit frame of a batch that begins after `offset`; undefined if there is none. A batch is written only once
+ * The offset of a valid batch-end frame of a batch that begins after `offset`; undefined if there is none. A batch is written only once
  * the one before it is durable: such a frame proves that what stood at `offset` was durable.
  */
 export function findLaterBatch(source: CursorSource, offset: number): number | undefined {
-  const step = WINDOW_BYTES - COMMIT_FRAME_BYTES;
+  const step = WINDOW_BYTES - BATCH_END_FRAME_BYTES;
   const window = new Uint8Array(WINDOW_BYTES);
   for (let start = offset; start < source.end; start += step) {
     const filled = readAll(source.file, window.subarray(0, Math.min(WINDOW_BYTES, source.end - start)), start);
-    const found = findCommit(source, window.subarray(0, filled), start, offset);
+    const found = findBatchEnd(source, window.subarray(0, filled), start, offset);
     if (found !== undefined) return found;
   }
   return undefined;
 }
 
-function findCommit(source: CursorSource, window: Uint8Array, windowStart: number, after: number): number | undefined {
+function findBatchEnd(source: CursorSource, window: Uint8Array, windowStart: number, after: number): number | undefined {
   const view = viewOf(window);
-  const last = window.length - COMMIT_FRAME_BYTES;
-  // Magic, type and flags of a commit frame, as one little-endian word.
-  const word = FRAME_MAGIC | (FrameType.commit << 16);
+  const last = window.length - BATCH_END_FRAME_BYTES;
+  // Magic, type and flags of a batch-end frame, as one little-endian word.
+  const word = FRAME_MAGIC | (FrameType.batchEnd << 16);
   for (let at = 0; at <= last; at += 8) {
-    if (view.getUint32(at + 8, true) !== word || view.getUint32(at + 12, true) !== COMMIT_PAYLOAD_BYTES) continue;
+    if (view.getUint32(at + 8, true) !== word || view.getUint32(at + 12, true) !== BATCH_END_PAYLOAD_BYTES) continue;
     const batch = getU64(view, at + FRAME_HEADER_BYTES);
     if (batch === undefined || batch <= after) continue;
     const seed = frameSeed(source.segmentSeed, windowStart + at);
-    if (source.crc32(window.subarray(at + 4, at + COMMIT_FRAME_BYTES), seed) === view.getUint32(at, true)) return windowStart + at;
+    if (source.crc32(window.subarray(at + 4, at + BATCH_END_FRAME_BYTES), seed) === view.getUint32(at, true)) return windowStart + at;
   }
   return undefined;
 }

@@ -9,17 +9,17 @@
  * 24. Entries are dropped only up to a commit index that is on disk.
  * 25. Term and vote on disk are at least those of the last append that returned.
  */
-import { PumiceError, assert, isPumiceError } from "../../base/mod.ts";
+import { LOG_START, PumiceError, assert, isPumiceError, type EntryId } from "../../base/mod.ts";
 import { planAppend, planCompaction, planHardState, compactPart, hardStatePart, type AppendPlan } from "./append-plan.ts";
 import { BLANKS_MAX, type Blanks } from "./blanks.ts";
-import { COMMIT_FRAME_BYTES, headFrame, segmentName, type PreviousSegment } from "./format.ts";
+import { BATCH_END_FRAME_BYTES, headFrame, segmentName, type PreviousSegment } from "./format.ts";
 import type { PackedBatch } from "./pack.ts";
 import { Positions } from "./positions.ts";
 import { SealedReader, readSegment, type ReadRange, type ReadResult } from "./reader.ts";
 import { recover, type LogParts, type SealedSegment, type TailSegment } from "./recover.ts";
 import { Tail, type WrittenBatch } from "./tail.ts";
 import type { HardState } from "../../raft/mod.ts";
-import { LOG_START, type LogPosition, type LogState } from "./types.ts";
+import type { LogState } from "./types.ts";
 
 /** How the log lies on disk. */
 export interface LogSettings {
@@ -124,7 +124,7 @@ export class Log {
    * Drops entries up to `to`, which the caller has applied and can restore without the log. Segments that hold no other entries go.
    * @throws LOG_FULL, LOG_FAILED, LOG_CLOSED
    */
-  compact(to: LogPosition): void {
+  compact(to: EntryId): void {
     const state = this.#usable();
     if (to.index <= state.compacted.index) return;
     const refusal = this.#append(planCompaction(state, to));
@@ -196,7 +196,7 @@ export class Log {
     return this.#guard(() => {
       // Entries are taken only while the reserve stands, so that they never eat the space for a vote.
       if (plan.hasEntries && this.#blanks.count === 0 && !this.#createBlank()) return full("no reserve");
-      const size = plan.parts.reduce((sum, part) => sum + part.frames.length, COMMIT_FRAME_BYTES);
+      const size = plan.parts.reduce((sum, part) => sum + part.frames.length, BATCH_END_FRAME_BYTES);
       if (this.#open().position + size > this.#segmentBytes && !this.#isFresh() && !this.#rotateFor(plan) && plan.hasEntries) {
         return full("no next segment");
       }

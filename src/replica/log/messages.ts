@@ -1,14 +1,14 @@
 /** What the log's client and its thread say to each other. */
-import { PumiceError, type ErrorCode, type ErrorDetails } from "../../base/mod.ts";
+import type { EntryId, PackedError } from "../../base/mod.ts";
 import type { PackedBatch, PackedEntries } from "./pack.ts";
 import type { ReadRange } from "./reader.ts";
-import type { LogPosition, LogState } from "./types.ts";
+import type { LogState } from "./types.ts";
 
 /** To the thread. `id` names the answer. */
 export type LogRequest =
   | { readonly kind: "append"; readonly batch: PackedBatch }
   | { readonly kind: "read"; readonly id: number; readonly range: ReadRange }
-  | { readonly kind: "compact"; readonly id: number; readonly to: LogPosition }
+  | { readonly kind: "compact"; readonly id: number; readonly to: EntryId }
   | { readonly kind: "rewind"; readonly id: number }
   | { readonly kind: "close"; readonly id: number };
 
@@ -31,19 +31,3 @@ export type LogAnswer =
   | { readonly kind: "compacted" }
   | { readonly kind: "done" }
   | { readonly kind: "state"; readonly state: LogState };
-
-/** An error, as it crosses. */
-export interface PackedError {
-  readonly code: ErrorCode;
-  readonly details: ErrorDetails;
-}
-
-/** Packs an error of the table; any other is a bug of ours and ends the thread. */
-export function packError(error: unknown): PackedError {
-  if (!(error instanceof PumiceError)) throw error;
-  return { code: error.code, details: error.details };
-}
-
-export function unpackError(packed: PackedError): PumiceError {
-  return new PumiceError(packed.code, packed.details);
-}

@@ -4,5 +4,5 @@ export { Log, type AppendOutcome, type LogSettings } from "./log.ts";
 export { packBatch, type PackedBatch } from "./pack.ts";
 export type { ReadRange, ReadResult } from "./reader.ts";
 export type { LogParts } from "./recover.ts";
-export type { LogAppend, LogPosition, LogState } from "./types.ts";
+export type { LogAppend, LogState } from "./types.ts";
 export { logWriter } from "./writer.ts";

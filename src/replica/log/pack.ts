@@ -1,23 +1,23 @@
 /** A batch as it crosses to the log's thread: the entries are one buffer of frames that lack only their checksums, moved and not copied. */
-import { assert, isSafeCount, viewOf } from "../../base/mod.ts";
+import { LOG_START, assert, isSafeCount, viewOf, type EntryId } from "../../base/mod.ts";
 import { FRAME_HEADER_BYTES, FrameType, PAYLOAD_BYTES_MAX, entryTypeOfFlags, flagsOfEntry, frameBytes, putHeader } from "./format.ts";
 import type { Entry, HardState } from "../../raft/mod.ts";
-import type { LogAppend, LogPosition } from "./types.ts";
+import type { LogAppend } from "./types.ts";
 
 /** A batch, packed. Owns `frames`: its receiver writes checksums into it. */
 export interface PackedBatch {
   readonly number: number;
   readonly hardState: HardState | undefined;
-  readonly snapshot: LogPosition | undefined;
+  readonly snapshot: EntryId | undefined;
   readonly entries: PackedEntries;
 }
 
 /** Contiguous entries. */
 export interface PackedEntries {
   /** Of the first entry; (0, 0) if there is none. */
-  readonly first: LogPosition;
+  readonly first: EntryId;
   /** Of the last entry; (0, 0) if there is none. */
-  readonly last: LogPosition;
+  readonly last: EntryId;
   readonly frames: Uint8Array<ArrayBuffer>;
 }
 
@@ -34,7 +34,7 @@ export function packEntries(entries: readonly Entry[]): PackedEntries {
   let size = 0;
   for (const entry of entries) size += frameBytes(entry.data.length);
   const frames = new Uint8Array(size);
-  if (first === undefined || last === undefined) return { first: NOWHERE, last: NOWHERE, frames };
+  if (first === undefined || last === undefined) return { first: LOG_START, last: LOG_START, frames };
   const view = viewOf(frames);
   let { index, term } = first;
   assert(isSafeCount(index) && index > 0, "the first entry has index 1");
@@ -69,5 +69,3 @@ export function unpackEntries(packed: PackedEntries): Entry[] {
   }
   return entries;
 }
-
-const NOWHERE: LogPosition = { index: 0, term: 0 };

@@ -1,13 +1,12 @@
 /**
- * Reads a segment batch by batch and keeps what its whole batches say. A batch counts when its commit frame was reached, wholly or
+ * Reads a segment batch by batch and keeps what its whole batches say. A batch counts when its batch-end frame was reached, wholly or
  * not at all.
  */
-import { PumiceError } from "../../base/mod.ts";
+import { LOG_START, PumiceError, type EntryId } from "../../base/mod.ts";
 import { FrameCursor, type CursorSource } from "./frame-cursor.ts";
 import { FrameType, LOG_FORMAT_VERSION, headVersion, parseHead, type SegmentHead } from "./format.ts";
 import { Positions, type Point } from "./positions.ts";
 import type { HardState } from "../../raft/mod.ts";
-import { LOG_START, type LogPosition } from "./types.ts";
 
 /** Entries closer than this to the one that was noted last are not noted. */
 const NOTE_BYTES = 64 * 1024;
@@ -17,9 +16,9 @@ export interface ScanState {
   readonly head: SegmentHead;
   /** The checksum of the last frame of the segment before this one. */
   readonly previousCrc: number;
-  readonly last: LogPosition;
+  readonly last: EntryId;
   readonly hardState: HardState;
-  readonly compacted: LogPosition;
+  readonly compacted: EntryId;
   /** The lowest index that this segment may hold an entry of. */
   readonly low: number;
   /** Where the last whole batch begins. */
@@ -129,8 +128,8 @@ export class SegmentScan {
         draft.low = Math.min(draft.low, index + 1);
         this.#note({ kind: "reset" });
         return;
-      case FrameType.commit:
-        return this.#commit(draft);
+      case FrameType.batchEnd:
+        return this.#takeBatchEnd(draft);
       default:
         throw this.#contradiction(`unknown frame type ${type}`);
     }
@@ -155,11 +154,11 @@ export class SegmentScan {
     draft.hardState = { term, vote, commit: index };
   }
 
-  #commit(draft: Draft): void {
+  #takeBatchEnd(draft: Draft): void {
     const { index, start, offset, previous } = this.#cursor;
     const batchStart = this.#cursor.payloadU64();
     if (batchStart !== draft.batchStart || index !== draft.last.index || start === draft.batchStart) {
-      throw this.#contradiction("a commit of another batch");
+      throw this.#contradiction("the end of another batch");
     }
     draft.end = offset;
     draft.crc = previous ?? 0;

@@ -1,10 +1,9 @@
 /** The segment that is written: where its next batch goes, and how far its file is filled with zeros ahead of that. */
-import { viewOf, type Crc32, type File } from "../../base/mod.ts";
+import { viewOf, type Crc32, type EntryId, type File } from "../../base/mod.ts";
 import type { PlanPart } from "./append-plan.ts";
 import { FrameType, frameBytes, sealFrames, segmentSeed, smallFrame } from "./format.ts";
 import type { Positions } from "./positions.ts";
 import type { SegmentView } from "./reader.ts";
-import type { LogPosition } from "./types.ts";
 
 /** Up to this, what is appended is copied together and written at once. */
 const COALESCE_BYTES = 1024 * 1024;
@@ -58,10 +57,10 @@ export class Tail {
     this.#crc32 = crc32;
   }
 
-  /** Writes `parts` and a commit frame after the last batch. Nothing counts until `accept`. @throws FS_NO_SPACE, FS_IO */
-  write(parts: readonly PlanPart[], last: LogPosition): WrittenBatch {
-    const commit: PlanPart = { frames: smallFrame(FrameType.commit, last, this.position), effect: { kind: "none" } };
-    const all = [...parts, commit];
+  /** Writes `parts` and a batch-end frame after the last batch. Nothing counts until `accept`. @throws FS_NO_SPACE, FS_IO */
+  write(parts: readonly PlanPart[], last: EntryId): WrittenBatch {
+    const batchEnd: PlanPart = { frames: smallFrame(FrameType.batchEnd, last, this.position), effect: { kind: "none" } };
+    const all = [...parts, batchEnd];
     let end = this.position;
     let crc = this.crc;
     for (const { frames } of all) {

@@ -2,9 +2,9 @@
  * The log's thread. All batches that wait become one group: one write, one sync, one acknowledgement. There is no timer: while a group is
  * written the next one gathers.
  */
-import { isPumiceError, type WorkerMain, type WorkerScope } from "../../base/mod.ts";
+import { isPumiceError, packError, type WorkerMain, type WorkerScope } from "../../base/mod.ts";
 import { Log, type LogSettings } from "./log.ts";
-import { packError, type LogAnswer, type LogReply, type LogRequest } from "./messages.ts";
+import { type LogAnswer, type LogReply, type LogRequest } from "./messages.ts";
 import { packEntries, type PackedBatch } from "./pack.ts";
 import type { LogParts } from "./recover.ts";
 

@@ -1,7 +1,6 @@
 /** The checkpoint thread, seen from the main thread. It is started when it is first needed: many nodes never fill a WAL. */
-import { PumiceError, type Worker } from "../../base/mod.ts";
+import { PumiceError, unpackError, type Worker } from "../../base/mod.ts";
 import type { CheckpointerResponse } from "../wire/protocol.ts";
-import { errorFromWire } from "./handle.ts";
 
 /** What it is made of. */
 export interface CheckpointThreadParts {
@@ -40,8 +39,8 @@ export class CheckpointThread {
     const worker = this.#parts.spawn();
     worker.onMessage((message) => {
       const response = message as CheckpointerResponse;
-      if (response.kind === "fatal") this.#parts.failed(errorFromWire(response.error));
-      else this.#waiting.shift()?.(response.full && errorFromWire(response.full));
+      if (response.kind === "fatal") this.#parts.failed(unpackError(response.error));
+      else this.#waiting.shift()?.(response.full && unpackError(response.full));
     });
     worker.onExit((error) => this.#parts.failed(new PumiceError("WORKER_FAILED", { name: "checkpoint" }, error)));
     return worker;

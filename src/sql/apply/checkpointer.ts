@@ -3,8 +3,7 @@
  * meanwhile. What was appended meanwhile, and to begin the WAL anew, is left to the apply thread in a pause between two transactions: that
  * takes it a millisecond instead of ten to thirty.
  */
-import type { PumiceError, WorkerScope } from "../../base/mod.ts";
-import { wireError } from "./service.ts";
+import { packError, type PumiceError, type WorkerScope } from "../../base/mod.ts";
 import { Connection } from "../connection/connection.ts";
 import { fullError, isFull, isSqliteError, machineError } from "../connection/errors.ts";
 import type { CheckpointerResponse, SqlWorkerInit } from "../wire/protocol.ts";
@@ -44,9 +43,9 @@ export function serveCheckpointer(scope: WorkerScope, initial: SqlWorkerInit): v
     try {
       checkpointer ??= new Checkpointer(initial);
       const full = checkpointer.move();
-      scope.post({ kind: "moved", full: full && wireError(full) } satisfies CheckpointerResponse);
+      scope.post({ kind: "moved", full: full && packError(full) } satisfies CheckpointerResponse);
     } catch (error) {
-      scope.post({ kind: "fatal", error: wireError(error) } satisfies CheckpointerResponse);
+      scope.post({ kind: "fatal", error: packError(error) } satisfies CheckpointerResponse);
     }
   });
 }

@@ -145,8 +145,13 @@ export class EntryRunner {
     if (this.#virtualWrites > 0 || this.#connection.authorizer.wroteModuleSettings) this.mustReopen = true;
   }
 
-  /** True if the disk was full since the last question. */
+  /** True if the disk was full since the last question or `clearDiskFull`. */
   readonly isDiskFull = (): boolean => this.#diskFull.get()?.[0] === 1n;
+
+  /** Forgets that the disk was full: what met it has been dealt with. */
+  clearDiskFull(): void {
+    this.#diskFull.get();
+  }
 
   /** Clears the thread's clock: no entry is under way. */
   leave(): void {

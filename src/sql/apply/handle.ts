@@ -9,17 +9,17 @@
  * 3. After `fatal` nothing is sent or answered any more.
  * 4. While the disk is full the thread keeps what it has been sent; it is answered when a `retry` finds room.
  */
-import { PumiceError, assert, type Worker } from "../../base/mod.ts";
+import { assert, type EntryId, PumiceError, unpackError, type Worker } from "../../base/mod.ts";
 import type { SqliteStatus } from "../connection/sqlite-status.ts";
 import type { EntryResult } from "../result/results.ts";
 import { packApply, unpackResults } from "../wire/packing.ts";
-import type { ApplyRequest, ApplyResponse, WireError } from "../wire/protocol.ts";
-import type { Applied, ApplyEntry, CheckpointMode, CheckpointResult } from "./state-machine.ts";
+import type { ApplyRequest, ApplyResponse } from "../wire/protocol.ts";
+import type { ApplyEntry, CheckpointMode, CheckpointResult } from "./state-machine.ts";
 
 /** What the apply thread tells its owner. */
 export interface ApplyListener {
   /** The database is open and holds everything up to `applied`. Called once, first. */
-  opened(applied: Applied, sqliteVersion: string): void;
+  opened(applied: EntryId, sqliteVersion: string): void;
   /** `entries[i]` gave `results[i]`. */
   applied(entries: readonly ApplyEntry[], results: readonly EntryResult[]): void;
   /** This machine failed: the replica must stop. Called at most once, last. */
@@ -167,14 +167,14 @@ export class ApplyThread {
         this.#applied(unpackResults(response.results), response.walBytes);
         return;
       case "full":
-        this.#full = errorFromWire(response.error);
+        this.#full = unpackError(response.error);
         this.#isRetrying = false;
         this.#wakeIdle();
         return;
       case "checkpointed": {
         this.#walBytes = response.walBytes;
         const { full, ...checkpoint } = response.checkpoint;
-        this.#checkpoints.shift()?.({ ...checkpoint, full: full && errorFromWire(full) });
+        this.#checkpoints.shift()?.({ ...checkpoint, full: full && unpackError(full) });
         return;
       }
       case "status":
@@ -184,7 +184,7 @@ export class ApplyThread {
         this.#whenClosed?.();
         return;
       case "fatal":
-        this.#fail(errorFromWire(response.error));
+        this.#fail(unpackError(response.error));
     }
   }
 
@@ -210,10 +210,4 @@ export class ApplyThread {
     this.#whenClosed?.();
     this.#listener.failed(error instanceof PumiceError ? error : new PumiceError("WORKER_FAILED", { name: "apply" }, error));
   }
-}
-
-/** The error as it was on the other thread; one without a code is a worker's failure. */
-export function errorFromWire(wire: WireError): PumiceError {
-  if (wire.code === undefined) return new PumiceError("WORKER_FAILED", { reason: wire.message });
-  return new PumiceError(wire.code, wire.details);
 }

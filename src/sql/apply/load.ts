@@ -6,12 +6,11 @@
  * What is wrong with the file is the same on every replica and is a result; what is wrong with this machine is thrown.
  */
 import { DatabaseSync } from "node:sqlite";
-import { assert, concat, type FileSystem, viewOf } from "../../base/mod.ts";
+import { assert, concat, type EntryId, type FileSystem, viewOf } from "../../base/mod.ts";
 import type { LoadCommitCommand } from "../command/command.ts";
 import { fileUri, pumiceUri } from "../connection/connection.ts";
 import type { Sessions } from "./sessions.ts";
 import { isDamage, isSqliteError } from "../connection/errors.ts";
-import type { Applied } from "./state-machine.ts";
 import { dropStateTable, findForeignState, STATE_FORMAT, STATE_TABLE, STATE_TABLE_SQL } from "../connection/state-schema.ts";
 import type { StateTable } from "./state-table.ts";
 
@@ -22,7 +21,7 @@ export interface Replacement {
   readonly files: FileSystem;
   readonly table: StateTable;
   readonly sessions: Sessions;
-  readonly entry: Applied;
+  readonly entry: EntryId;
   readonly command: LoadCommitCommand;
 }
 

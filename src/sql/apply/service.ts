@@ -1,9 +1,9 @@
 /** The message loop of the apply worker: one StateMachine, requests answered in their order. See worker-protocol.ts. */
-import { type FileSystem, isPumiceError, type WorkerScope } from "../../base/mod.ts";
+import { type FileSystem, packError, type WorkerScope } from "../../base/mod.ts";
 import { packResults, unpackApply } from "../wire/packing.ts";
 import type { EntryResult } from "../result/results.ts";
 import { type ApplyEntry, StateMachine } from "./state-machine.ts";
-import type { ApplyRequest, ApplyResponse, SqlWorkerInit, WireError } from "../wire/protocol.ts";
+import type { ApplyRequest, ApplyResponse, SqlWorkerInit } from "../wire/protocol.ts";
 
 /** What a SQL worker needs of the world. */
 export interface SqlWorkerWorld {
@@ -21,7 +21,7 @@ export function serveApply(scope: WorkerScope, initial: SqlWorkerInit, world: Sq
     } catch (error) {
       server?.close();
       server = undefined;
-      post({ kind: "fatal", error: wireError(error) });
+      post({ kind: "fatal", error: packError(error) });
     }
   };
   attempt(() => {
@@ -68,7 +68,7 @@ class ApplyServer {
         return;
       case "checkpoint": {
         const { full, ...checkpoint } = machine.checkpoint(request.mode);
-        const wire = { ...checkpoint, full: full && wireError(full) };
+        const wire = { ...checkpoint, full: full && packError(full) };
         this.#post({ kind: "checkpointed", checkpoint: wire, walBytes: machine.walBytes() });
         return;
       }
@@ -89,7 +89,7 @@ class ApplyServer {
       const { results, full } = this.#machine.applySome(done === 0 ? batch.entries : batch.entries.slice(done));
       batch.results = done === 0 ? results : [...batch.results, ...results];
       if (full !== undefined) {
-        this.#post({ kind: "full", error: wireError(full) });
+        this.#post({ kind: "full", error: packError(full) });
         return;
       }
       this.#kept.shift();
@@ -102,10 +102,4 @@ class ApplyServer {
   close(): void {
     this.#machine.close();
   }
-}
-
-/** An error as it crosses threads. */
-export function wireError(error: unknown): WireError {
-  if (isPumiceError(error)) return { code: error.code, message: error.message, details: error.details };
-  return { code: undefined, message: error instanceof Error ? (error.stack ?? error.message) : String(error), details: {} };
 }

@@ -8,7 +8,7 @@
  *    exception: what met it is rolled back, and may be tried again.
  */
 import type { StatementSync } from "node:sqlite";
-import { assert, AssertionError, type File, type FileSystem, isPumiceError, PumiceError } from "../../base/mod.ts";
+import { assert, AssertionError, type EntryId, type File, type FileSystem, isPumiceError, PumiceError } from "../../base/mod.ts";
 import type { Command, LoadCommitCommand, RetiredCommand, SqlCommand } from "../command/command.ts";
 import { decodeCommand } from "../command/codec.ts";
 import { Connection } from "../connection/connection.ts";
@@ -22,12 +22,6 @@ import { fullError, isCommitRefused, isFull, isMachineError, isSqliteError, mach
 import { StateTable } from "./state-table.ts";
 import type { SqliteStatus } from "../connection/sqlite-status.ts";
 import { readStatus } from "../connection/status.ts";
-
-/** The last entry that the database file holds. Index 0: none. */
-export interface Applied {
-  readonly index: number;
-  readonly term: number;
-}
 
 /** A committed entry. Empty `data`: a no-op of Raft, which only moves the applied index. */
 export interface ApplyEntry {
@@ -110,7 +104,7 @@ export const VACUUM_ALONE_TEXT = "VACUUM must be the only statement of its reque
 export class StateMachine {
   readonly #options: StateMachineOptions;
   #open: Open;
-  #applied: Applied;
+  #applied: EntryId;
   #durableIndex = 0;
   #failure: PumiceError | undefined;
   #isClosed = false;
@@ -128,7 +122,7 @@ export class StateMachine {
   }
 
   /** The last entry that the file holds. */
-  get applied(): Applied {
+  get applied(): EntryId {
     return this.#applied;
   }
 
@@ -165,7 +159,7 @@ export class StateMachine {
     try {
       this.#open.runner.leave();
       this.#rollback();
-      this.#open.runner.isDiskFull();
+      this.#open.runner.clearDiskFull();
       // A script may have had them switched off, which is undone only outside of a transaction.
       this.#open.connection.exec(`PRAGMA foreign_keys = ${this.#options.foreignKeys === true ? "ON" : "OFF"}`);
     } catch (error) {
@@ -390,7 +384,7 @@ export class StateMachine {
     } catch (error) {
       // Of the WAL itself nothing is written here: only the main file can have met a full disk.
       if (!isSqliteError(error) || !isFull(error)) throw this.#fail(error, "checkpoint");
-      this.#open.runner.isDiskFull();
+      this.#open.runner.clearDiskFull();
       const full = fullError(error, "checkpoint");
       return { busy: true, full, logFrames: 0, checkpointedFrames: 0, durableIndex: this.#durableIndex };
     }

@@ -9,10 +9,9 @@
  *     'load:' 16 hex ':' 8 hex                                    a piece of a file that is being loaded
  */
 import type { StatementSync } from "node:sqlite";
-import { PumiceError } from "../../base/mod.ts";
+import { type EntryId, PumiceError } from "../../base/mod.ts";
 import type { Connection } from "../connection/connection.ts";
 import { STATE_FORMAT, STATE_TABLE } from "../connection/state-schema.ts";
-import type { Applied } from "./state-machine.ts";
 
 /** What is known of a session. */
 export interface SessionRow {
@@ -46,7 +45,7 @@ export class StateTable {
   }
 
   /** @throws SQL_STATE */
-  applied(): Applied {
+  applied(): EntryId {
     const row = this.#connection.own(`SELECT a, b FROM ${STATE_TABLE} WHERE k = 'applied'`).get();
     const index = Number(row?.[0]);
     const term = Number(row?.[1]);
@@ -54,7 +53,7 @@ export class StateTable {
     return { index, term };
   }
 
-  setApplied(applied: Applied): void {
+  setApplied(applied: EntryId): void {
     this.#setApplied.run(BigInt(applied.index), BigInt(applied.term));
   }
 

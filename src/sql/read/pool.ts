@@ -15,13 +15,12 @@
  * 1. Each read is answered exactly once.
  * 2. A reader has at most one batch.
  */
-import { Gather, PumiceError, assert, type Clock, type Worker } from "../../base/mod.ts";
+import { Gather, PumiceError, assert, unpackError, type Clock, type Worker } from "../../base/mod.ts";
 import type { SqliteStatus } from "../connection/sqlite-status.ts";
 import type { ReadResult } from "../result/results.ts";
 import { unpackResults } from "../wire/packing.ts";
 import type { ReaderRequest, ReaderResponse } from "../wire/protocol.ts";
 import type { ReadRequest as SqlRead } from "./reader.ts";
-import { errorFromWire } from "../apply/handle.ts";
 
 /** What the pool needs of the world. */
 export interface ReaderPoolParts {
@@ -296,7 +295,7 @@ export class ReaderPool {
         reader.statuses.shift()?.(response.status);
         return;
       case "fatal":
-        this.#parts.failed(errorFromWire(response.error));
+        this.#parts.failed(unpackError(response.error));
         return;
       case "backup-done":
       case "dump-chunk":

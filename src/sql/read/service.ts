@@ -2,8 +2,8 @@
  * The message loop of a reader worker. Reads that wait when the thread is free run in one transaction; their answers go back in groups,
  * so that a slow one holds no finished one back for long. See worker-protocol.ts.
  */
-import type { WorkerScope } from "../../base/mod.ts";
-import { type SqlWorkerWorld, wireError } from "../apply/service.ts";
+import { packError, type PackedError, type WorkerScope } from "../../base/mod.ts";
+import type { SqlWorkerWorld } from "../apply/service.ts";
 import { packResults } from "../wire/packing.ts";
 import { Reader, type ReadRequest } from "./reader.ts";
 import type { ReadResult } from "../result/results.ts";
@@ -23,7 +23,7 @@ export function serveReader(scope: WorkerScope, initial: ReaderWorkerInit, world
   try {
     reader = Reader.open({ ...initial, ...world });
   } catch (error) {
-    post({ kind: "fatal", error: wireError(error) });
+    post({ kind: "fatal", error: packError(error) });
     return;
   }
   const running = initial.running === undefined ? undefined : new Int32Array(initial.running);
@@ -114,12 +114,12 @@ function answer(served: Served, request: Exclude<ReaderRequest, { readonly kind:
   }
 }
 
-function errorOf(act: () => void): ReturnType<typeof wireError> | undefined {
+function errorOf(act: () => void): PackedError | undefined {
   try {
     act();
     return undefined;
   } catch (error) {
-    return wireError(error);
+    return packError(error);
   }
 }
 

@@ -5,13 +5,13 @@
  * A worker's first message is `opened` or `fatal`. After `fatal` it does nothing more: the replica stops.
  * Requests are answered in their order, except that reads may be answered in several `reads` messages, and that batches wait for a disk that is full.
  */
-import type { ErrorCode, ErrorDetails } from "../../base/mod.ts";
+import type { EntryId, PackedError } from "../../base/mod.ts";
 import type { BackupOptions, DumpOptions } from "../read/backup-options.ts";
 import type { ReadRequest } from "../read/reader.ts";
 import type { SqliteStatus } from "../connection/sqlite-status.ts";
 import type { EntryResult, ReadResult } from "../result/results.ts";
 import type { PackedApply, PackedResults } from "./packing.ts";
-import type { Applied, CheckpointMode, CheckpointResult } from "../apply/state-machine.ts";
+import type { CheckpointMode, CheckpointResult } from "../apply/state-machine.ts";
 
 /** First argument of both workers: plain data. */
 export interface SqlWorkerInit {
@@ -29,16 +29,9 @@ export interface ReaderWorkerInit extends SqlWorkerInit {
   readonly running?: SharedArrayBuffer | undefined;
 }
 
-/** An error as it crosses threads. */
-export interface WireError {
-  readonly code: ErrorCode | undefined;
-  readonly message: string;
-  readonly details: ErrorDetails;
-}
-
 /** What a checkpoint did, as it crosses threads. */
 export interface WireCheckpoint extends Omit<CheckpointResult, "full"> {
-  readonly full: WireError | undefined;
+  readonly full: PackedError | undefined;
 }
 
 /** To the apply worker. */
@@ -52,19 +45,19 @@ export type ApplyRequest =
 
 /** From the apply worker. */
 export type ApplyResponse =
-  | { readonly kind: "opened"; readonly applied: Applied; readonly sqliteVersion: string; readonly walBytes: number }
-  | { readonly kind: "applied"; readonly results: PackedResults<EntryResult>; readonly applied: Applied; readonly walBytes: number }
+  | { readonly kind: "opened"; readonly applied: EntryId; readonly sqliteVersion: string; readonly walBytes: number }
+  | { readonly kind: "applied"; readonly results: PackedResults<EntryResult>; readonly applied: EntryId; readonly walBytes: number }
   /** The disk is full: this batch and those after it are kept, and answered when a `retry` finds room. */
-  | { readonly kind: "full"; readonly error: WireError }
+  | { readonly kind: "full"; readonly error: PackedError }
   | { readonly kind: "checkpointed"; readonly checkpoint: WireCheckpoint; readonly walBytes: number }
   | { readonly kind: "status"; readonly status: SqliteStatus }
   | { readonly kind: "closed" }
-  | { readonly kind: "fatal"; readonly error: WireError };
+  | { readonly kind: "fatal"; readonly error: PackedError };
 
 /** From a checkpoint worker, for each message that it gets. After `fatal` the replica stops. */
 export type CheckpointerResponse =
-  | { readonly kind: "moved"; readonly full: WireError | undefined }
-  | { readonly kind: "fatal"; readonly error: WireError };
+  | { readonly kind: "moved"; readonly full: PackedError | undefined }
+  | { readonly kind: "fatal"; readonly error: PackedError };
 
 /** To a reader worker. Ids are chosen by the sender. */
 export type ReaderRequest =
@@ -87,14 +80,14 @@ export interface IdentifiedRead {
 export type ReaderResponse =
   | { readonly kind: "opened"; readonly interruptHandle: number }
   | { readonly kind: "reads"; readonly ids: readonly number[]; readonly results: PackedResults<ReadResult> }
-  | { readonly kind: "backup-done"; readonly id: number; readonly error: WireError | undefined }
+  | { readonly kind: "backup-done"; readonly id: number; readonly error: PackedError | undefined }
   | {
       readonly kind: "dump-chunk";
       readonly id: number;
       readonly text: string;
       readonly isLast: boolean;
-      readonly error: WireError | undefined;
+      readonly error: PackedError | undefined;
     }
   | { readonly kind: "status"; readonly id: number; readonly status: SqliteStatus }
   | { readonly kind: "closed" }
-  | { readonly kind: "fatal"; readonly error: WireError };
+  | { readonly kind: "fatal"; readonly error: PackedError };

@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Checkpoints, type Position } from "../../../src/replica/disk/wal-checkpoints.ts";
+import type { EntryId } from "../../../src/base/mod.ts";
+import { Checkpoints } from "../../../src/replica/disk/wal-checkpoints.ts";
 import { PumiceError } from "../../../src/base/mod.ts";
 import type { CheckpointResult } from "../../../src/sql/mod.ts";
 
 const LIMIT = 1000;
 
 function create(results: CheckpointResult[]) {
-  const world = { asked: 0, durable: [] as Position[], interrupts: 0 };
+  const world = { asked: 0, durable: [] as EntryId[], interrupts: 0 };
   const checkpoints = new Checkpoints(LIMIT, {
     checkpoint: async () => {
       world.asked++;

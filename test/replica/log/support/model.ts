@@ -1,14 +1,15 @@
 /** The naive model of a log: an array of entries, and what a crash may make of what was under way. */
 import assert from "node:assert/strict";
+import type { EntryId } from "../../../../src/base/mod.ts";
 import type { Entry, HardState } from "../../../../src/raft/mod.ts";
-import type { LogAppend, LogPosition, LogState, ReadResult } from "../../../../src/replica/mod.ts";
+import type { LogAppend, LogState, ReadResult } from "../../../../src/replica/mod.ts";
 
 /** A log as a value. Immutable. */
 export interface ModelState {
   readonly hardState: HardState;
   /** The commit index that is surely on disk; that of hardState may have been kept in memory. */
   readonly commitOnDisk: number;
-  readonly compacted: LogPosition;
+  readonly compacted: EntryId;
   /** The entries after `compacted`. */
   readonly entries: readonly Entry[];
 }
@@ -20,7 +21,7 @@ export const EMPTY_MODEL: ModelState = {
   entries: [],
 };
 
-export function lastOf(state: ModelState): LogPosition {
+export function lastOf(state: ModelState): EntryId {
   const last = state.entries.at(-1);
   return last === undefined ? state.compacted : { index: last.index, term: last.term };
 }

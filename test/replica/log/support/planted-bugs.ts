@@ -69,7 +69,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     to: "return scan;",
   },
   {
-    name: "frames count before their commit frame",
+    name: "frames count before their batch-end frame",
     law: "crash",
     file: "segment-scan.ts",
     from: "    draft.last = { index, term };\n    if (start",

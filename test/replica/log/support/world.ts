@@ -1,6 +1,6 @@
 /** One log on one simulated disk, driven by random but legal steps, compared with the model after each incarnation. */
 import assert from "node:assert/strict";
-import { crc32, isPumiceError, type FileSystem, type Random } from "../../../../src/base/mod.ts";
+import { crc32, isPumiceError, type EntryId, type FileSystem, type Random } from "../../../../src/base/mod.ts";
 import type { Entry, HardState } from "../../../../src/raft/mod.ts";
 import {
   Log,
@@ -8,7 +8,6 @@ import {
   type AppendOutcome,
   type LogAppend,
   type LogParts,
-  type LogPosition,
   type LogSettings,
   type PackedBatch,
 } from "../../../../src/replica/mod.ts";
@@ -18,7 +17,7 @@ import { EMPTY_MODEL, appended, compactedTo, contentsOf, difference, lastOf, mod
 /** The log under test: the real one, or one with a planted bug. */
 export interface TestedLog extends LogLike {
   append(batches: readonly PackedBatch[]): AppendOutcome;
-  compact(to: LogPosition): void;
+  compact(to: EntryId): void;
   prepare(): boolean;
   close(): void;
 }

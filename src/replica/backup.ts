@@ -1,73 +1,6 @@
-/**
- * Whole databases in and out: a load cuts a SQLite file into entries of the log, a backup hands out a file or a dump piece by piece.
- * Memory is bounded on both ways by a few pieces.
- */
-import { PumiceError, concat, utf8, type FileSystem, type Random, type Worker } from "../base/mod.ts";
-import {
-  errorFromWire,
-  LOAD_CHUNK_BYTES_MAX,
-  type BackupOptions,
-  type DumpOptions,
-  type LoadAbortCommand,
-  type LoadChunkCommand,
-  type LoadCommitCommand,
-  type ReaderRequest,
-  type ReaderResponse,
-} from "../sql/mod.ts";
-import type { Outcome } from "./requests.ts";
-
-/** A load's commands before they are stamped. */
-export type LoadCommand =
-  | Omit<LoadChunkCommand, "timeMs" | "seed" | "steps">
-  | Omit<LoadCommitCommand, "timeMs" | "seed" | "steps">
-  | Omit<LoadAbortCommand, "timeMs" | "seed" | "steps">;
-
-/**
- * Sends `source`, a SQLite file, through the log by `propose` and replaces the whole database with it, or changes nothing.
- * The outcome is the commit's: an `error` says why the file was refused. @throws what `propose` or `source` throws.
- */
-export async function loadThroughLog(
-  source: AsyncIterable<Uint8Array>,
-  random: Random,
-  propose: (command: LoadCommand) => Promise<Outcome>,
-): Promise<Outcome> {
-  const load = random.u64();
-  let number = 0;
-  let sizeBytes = 0;
-  try {
-    for await (const bytes of inPieces(source, LOAD_CHUNK_BYTES_MAX)) {
-      const outcome = await propose({ kind: "load-chunk", load, number, bytes });
-      if (outcome.kind === "error") return outcome;
-      number++;
-      sizeBytes += bytes.length;
-    }
-    return await propose({ kind: "load-commit", load, chunkCount: number, sizeBytes });
-  } catch (error) {
-    // The pieces must not stay in the database. If this fails too, the next load clears them away.
-    await propose({ kind: "load-abort", load }).catch(() => undefined);
-    throw error;
-  }
-}
-
-/** The same bytes in pieces of `size`, the last one shorter. */
-async function* inPieces(source: AsyncIterable<Uint8Array>, size: number): AsyncIterable<Uint8Array> {
-  let parts: Uint8Array[] = [];
-  let length = 0;
-  for await (let bytes of source) {
-    while (length + bytes.length >= size) {
-      const taken = size - length;
-      yield concat([...parts, bytes.subarray(0, taken)]);
-      bytes = bytes.subarray(taken);
-      parts = [];
-      length = 0;
-    }
-    if (bytes.length > 0) {
-      parts.push(bytes);
-      length += bytes.length;
-    }
-  }
-  if (length > 0) yield concat(parts);
-}
+/** A backup hands out the database as a SQLite file or as SQL text, piece by piece. Memory is bounded by a few pieces. */
+import { PumiceError, unpackError, utf8, type FileSystem, type Worker } from "../base/mod.ts";
+import type { BackupOptions, DumpOptions, ReaderRequest, ReaderResponse } from "../sql/mod.ts";
 
 /** What a backup needs: a reader thread of its own, and a place for a temporary file. */
 export interface BackupParts {
@@ -96,7 +29,7 @@ export async function* backupBytes(request: BackupRequest, parts: BackupParts): 
     const options: BackupOptions = { journalMode: request.journalMode, vacuum: request.vacuum };
     const done = await ask({ kind: "backup", id: 0, target: parts.temporaryPath, options });
     if (done.kind !== "backup-done") throw new PumiceError("WORKER_FAILED", { name: "backup", reason: done.kind });
-    if (done.error !== undefined) throw errorFromWire(done.error);
+    if (done.error !== undefined) throw unpackError(done.error);
     yield* fileBytes(parts.files, parts.temporaryPath);
   } finally {
     await worker.terminate();
@@ -118,7 +51,7 @@ function openReader(worker: Worker, signal: AbortSignal | undefined): { readonly
   worker.onMessage((message) => {
     const response = message as ReaderResponse;
     if (response.kind === "opened") return;
-    if (response.kind === "fatal") fail(errorFromWire(response.error));
+    if (response.kind === "fatal") fail(unpackError(response.error));
     else settle?.resolve(response);
   });
   worker.onExit((error) => fail(error ?? new PumiceError("WORKER_FAILED", { name: "backup" })));
@@ -136,7 +69,7 @@ async function* dumpBytes(options: DumpOptions, worker: Worker, ask: Ask): Async
   for (;;) {
     const chunk = await ask({ kind: "dump-next", id: 0 });
     if (chunk.kind !== "dump-chunk") throw new PumiceError("WORKER_FAILED", { name: "backup", reason: chunk.kind });
-    if (chunk.error !== undefined) throw errorFromWire(chunk.error);
+    if (chunk.error !== undefined) throw unpackError(chunk.error);
     if (chunk.text !== "") yield utf8(chunk.text);
     if (chunk.isLast) return;
   }
