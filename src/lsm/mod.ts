@@ -7,12 +7,12 @@ export { SizeTieredPicker, type CompactionPicker } from "./compaction/picker.ts"
 export { RemoteExecutor, serveCompaction, type RemoteWorker } from "./compaction/remote-executor.ts";
 export { type CompactorStats } from "./compaction/compactor.ts";
 export { WriteBatch, type PutOptions, type Ttl } from "./db/batch.ts";
-export { type CheckpointOptions } from "./db/checkpoints.ts";
+export { type CheckpointOptions } from "./engine/checkpoints.ts";
 export { cloneStore, type CloneOptions } from "./db/clone.ts";
 export { DbReader, type ReaderMode, type ReaderOptions } from "./db/db-reader.ts";
 export { WalReader, type FollowOptions, type WalChange, type WalFile, type WalToken } from "./db/wal-reader.ts";
 export { Db, type FlushKind } from "./db/db.ts";
-export { type MergeOperator } from "./db/merge-operator.ts";
+export { type MergeOperator } from "./engine/merge-operator.ts";
 export { NOT_CACHED, type GetOptions, type ScanBounds, type ScanOptions } from "./db/reads.ts";
 export { Scan, type KeyValue } from "./db/scan.ts";
 export {
@@ -26,9 +26,9 @@ export {
   type LsmSettings,
   type Profile,
   type WaitOptions,
-} from "./db/settings.ts";
+} from "./engine/settings.ts";
 export { Snapshot } from "./db/snapshot.ts";
-export { type DbStatus } from "./db/status.ts";
+export { type DbStatus } from "./engine/status.ts";
 export { Transaction, type Isolation, type WriteHandle, type WriteOptions } from "./db/transaction.ts";
 export { COMPRESSIONS, type BlockTransformer, type Compression } from "./format/compression.ts";
 export { type Ulid, type Uuid } from "./format/identifiers.ts";

@@ -307,15 +307,17 @@ const GROUPS: Readonly<Record<string, readonly (readonly [theirs: string, ours: 
   ],
 };
 
-const folder = fileURLToPath(new URL(".", import.meta.url));
+const folders = ["./", "../sim/lsm/"].map((name) => fileURLToPath(new URL(name, import.meta.url)));
 
-/** Names of all tests of this folder, as their sources have them. */
+/** Names of all tests of the engine, its simulator's included, as their sources have them. */
 function testNames(): string[] {
-  return readdirSync(folder)
-    .filter((name) => name.endsWith(".test.ts") && name !== "conformance.test.ts")
-    .flatMap((name) =>
-      [...readFileSync(`${folder}/${name}`, "utf8").matchAll(/^\s*test\(\s*(["`])(.*?)\1,/gms)].map((match) => match[2] as string),
-    );
+  return folders.flatMap((folder) =>
+    readdirSync(folder)
+      .filter((name) => name.endsWith(".test.ts") && name !== "conformance.test.ts")
+      .flatMap((name) =>
+        [...readFileSync(`${folder}/${name}`, "utf8").matchAll(/^\s*test\(\s*(["`])(.*?)\1,/gms)].map((match) => match[2] as string),
+      ),
+  );
 }
 
 test("every law of SlateDB's list has a test here, or a reason why not", () => {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isPumiceError, MemoryObjectStore, PumiceError, seededRandom, type ObjectMeta, type ObjectStore } from "../../src/base/mod.ts";
 import { InlineExecutor } from "../../src/lsm/compaction/executor.ts";
-import { StoreContext } from "../../src/lsm/db/context.ts";
+import { StoreContext } from "../../src/lsm/engine/context.ts";
 import { readCompositeFilter, readUnsureFilter } from "../../src/lsm/format/bloom.ts";
 import { encodeCompactions } from "../../src/lsm/format/compactions.ts";
 import { sipHash13 } from "../../src/lsm/format/siphash.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isPumiceError, PumiceError, type ObjectStore } from "../../src/base/mod.ts";
-import { StoreContext } from "../../src/lsm/db/context.ts";
+import { StoreContext } from "../../src/lsm/engine/context.ts";
 import { Memtable } from "../../src/lsm/db/memtable.ts";
 import { lookupNow, openCursor, type View } from "../../src/lsm/db/view.ts";
 import { ALL_KEYS } from "../../src/lsm/format/key-range.ts";

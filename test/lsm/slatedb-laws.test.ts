@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isPumiceError, PumiceError } from "../../src/base/mod.ts";
-import { StoreContext } from "../../src/lsm/db/context.ts";
+import { StoreContext } from "../../src/lsm/engine/context.ts";
 import { COMPACTION_STATUSES, decodeCompactions, encodeCompactions } from "../../src/lsm/format/compactions.ts";
 import { encodeManifest, emptyManifest, withVersion } from "../../src/lsm/format/manifest.ts";
 import { decodeTracker } from "../../src/lsm/format/sequence-tracker.ts";

@@ -1,9 +1,9 @@
 /** Looking after a store without opening it for writing: what its files say, checkpoints, compaction, garbage collection, checks. */
 import { PumiceError } from "../../base/mod.ts";
 import { compactionsOf } from "../compaction/compactor.ts";
-import { createCheckpoint, deleteCheckpoint, refreshCheckpoint, type CheckpointOptions } from "../db/checkpoints.ts";
-import { StoreContext } from "../db/context.ts";
-import { completeSettings, GC_DEFAULTS, type LsmComponents, type LsmOptions, type Profile, type WaitOptions } from "../db/settings.ts";
+import { createCheckpoint, deleteCheckpoint, refreshCheckpoint, type CheckpointOptions } from "../engine/checkpoints.ts";
+import { StoreContext } from "../engine/context.ts";
+import { completeSettings, GC_DEFAULTS, type LsmComponents, type LsmOptions, type Profile, type WaitOptions } from "../engine/settings.ts";
 import { profileOf } from "../db/open.ts";
 import type { Compaction, Compactions, CompactionSpec } from "../format/compactions.ts";
 import type { Ulid, Uuid } from "../format/identifiers.ts";

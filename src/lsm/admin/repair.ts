@@ -14,7 +14,7 @@
  * stopped on the way is planned and carried out again.
  */
 import { isPumiceError, PumiceError } from "../../base/mod.ts";
-import type { StoreContext } from "../db/context.ts";
+import type { StoreContext } from "../engine/context.ts";
 import { checkOrder } from "../db/replay.ts";
 import type { Uuid } from "../format/identifiers.ts";
 import { decodeManifest, encodeManifest, type LsmTree, type Manifest, type SstRef } from "../format/manifest.ts";

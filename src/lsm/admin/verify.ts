@@ -1,6 +1,6 @@
 /** Checks a store: every checksum, every order, every reference. Reads everything, changes nothing, and goes on after a finding. */
 import { compareBytes, equalBytes, isPumiceError, toHex } from "../../base/mod.ts";
-import type { StoreContext } from "../db/context.ts";
+import type { StoreContext } from "../engine/context.ts";
 import { checkOrder } from "../db/replay.ts";
 import { allSsts, treesOf, type LsmTree, type Manifest, type SortedRun } from "../format/manifest.ts";
 import type { Row } from "../format/row.ts";

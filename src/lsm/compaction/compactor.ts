@@ -6,9 +6,9 @@
  * 3. The compactions file is behind the manifest, never before it: a compaction that is listed as running and whose sources are gone is over.
  */
 import { abortable, assert, compareBytes, isPumiceError, PumiceError } from "../../base/mod.ts";
-import { checkWritable, sstSettings, type StoreContext } from "../db/context.ts";
-import { newCheckpoint } from "../db/checkpoints.ts";
-import type { CompactorSettings, LsmSettings, Profile } from "../db/settings.ts";
+import { checkWritable, sstSettings, type StoreContext } from "../engine/context.ts";
+import { newCheckpoint } from "../engine/checkpoints.ts";
+import type { CompactorSettings, LsmSettings, Profile } from "../engine/settings.ts";
 import {
   decodeCompactions,
   encodeCompactions,

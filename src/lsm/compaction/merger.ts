@@ -1,14 +1,14 @@
 /**
  * Merges sources into SSTs, entry by entry, without an object for each: an entry that by itself decides what becomes of its key is copied as the
  * bytes it is. Only where versions have to be weighed against each other (operands, expired rows, tombstones that a snapshot may see at the bottom, a
- * filter) do entries become rows, for `retain` of db/retention.ts to judge.
+ * filter) do entries become rows, for `retain` of engine/retention.ts to judge.
  *
  * 1. What comes out of each key is what `retain` makes of all its versions.
  * 2. Entries with equal key and sequence number are one.
  * 3. The versions of one key go into one SST: it is full only between keys.
  */
 import { PumiceError, toHex } from "../../base/mod.ts";
-import { retain, type RetentionRules } from "../db/retention.ts";
+import { retain, type RetentionRules } from "../engine/retention.ts";
 import { compareKeys, type EntryCursor } from "../format/entry-cursor.ts";
 import { FLAG_EXPIRE, MERGE, TOMBSTONE, VALUE, type Row } from "../format/row.ts";
 import type { SstWriter } from "../format/sst-writer.ts";

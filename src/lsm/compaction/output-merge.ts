@@ -3,8 +3,8 @@
  * If storing fails, the merge begins again where the output began; it gives the same bytes.
  */
 import { abortable, assert } from "../../base/mod.ts";
-import type { StoreContext } from "../db/context.ts";
-import { Pace } from "../db/pace.ts";
+import type { StoreContext } from "../engine/context.ts";
+import { Pace } from "../engine/pace.ts";
 import { blockRoomBytes } from "../format/block-writer.ts";
 import type { KeyRange } from "../format/key-range.ts";
 import type { SstInfo } from "../format/sst-info.ts";

@@ -17,8 +17,8 @@ import {
   type Worker,
   type WorkerScope,
 } from "../../base/mod.ts";
-import { StoreContext } from "../db/context.ts";
-import { LSM_DEFAULTS, type LsmComponents } from "../db/settings.ts";
+import { StoreContext } from "../engine/context.ts";
+import { LSM_DEFAULTS, type LsmComponents } from "../engine/settings.ts";
 import type { SstRef } from "../format/manifest.ts";
 import type { RequestCounts } from "../store/counted-store.ts";
 import { InlineExecutor, type CompactionExecutor, type CompactionJob, type CompactionProgress } from "./executor.ts";

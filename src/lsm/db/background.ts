@@ -4,9 +4,9 @@ import { Compactor, type CompactorStats } from "../compaction/compactor.ts";
 import { InlineExecutor, type CompactionExecutor } from "../compaction/executor.ts";
 import { SizeTieredPicker } from "../compaction/picker.ts";
 import { collectGarbage, type GcReport } from "../gc/gc.ts";
-import type { StoreContext } from "./context.ts";
-import type { GcTotals } from "./metrics.ts";
-import { COMPACTOR_DEFAULTS, GC_DEFAULTS, type LsmSettings, type Profile } from "./settings.ts";
+import type { StoreContext } from "../engine/context.ts";
+import type { GcTotals } from "../engine/metrics.ts";
+import { COMPACTOR_DEFAULTS, GC_DEFAULTS, type LsmSettings, type Profile } from "../engine/settings.ts";
 
 /** What the background tells the store. */
 export interface BackgroundHooks {

@@ -1,7 +1,7 @@
 /** A batch: writes that become visible and durable together. All get one sequence number; of several writes to a key the last counts. */
 import { compareBytes, EMPTY_BYTES, PumiceError } from "../../base/mod.ts";
 import { checkBytes, checkKey, MERGE, TOMBSTONE, VALUE, VALUE_BYTES_MAX, type Row, type RowKind } from "../format/row.ts";
-import type { MergeOperator } from "./merge-operator.ts";
+import type { MergeOperator } from "../engine/merge-operator.ts";
 
 /** When a row expires: after so many milliseconds, at a time (milliseconds since 1970), never, or by the store's default if absent. */
 export type Ttl = { readonly afterMs: number } | { readonly atMs: number } | "never";

@@ -10,9 +10,9 @@ import { newUuid, type Uuid } from "../format/identifiers.ts";
 import { allSsts, type ExternalDb, type Manifest } from "../format/manifest.ts";
 import { idOf } from "../store/paths.ts";
 import { createObject, withRetry } from "../store/retry.ts";
-import { createCheckpoint, deleteCheckpoint } from "./checkpoints.ts";
-import { StoreContext } from "./context.ts";
-import { LSM_DEFAULTS, type LsmComponents, type WaitOptions } from "./settings.ts";
+import { createCheckpoint, deleteCheckpoint } from "../engine/checkpoints.ts";
+import { StoreContext } from "../engine/context.ts";
+import { LSM_DEFAULTS, type LsmComponents, type WaitOptions } from "../engine/settings.ts";
 
 /** How to clone. */
 export interface CloneOptions extends WaitOptions {

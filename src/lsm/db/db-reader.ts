@@ -11,14 +11,14 @@ import { abortable, isPumiceError, onAbort, PumiceError, type Metric } from "../
 import { isUuid, type Uuid } from "../format/identifiers.ts";
 import type { Manifest } from "../format/manifest.ts";
 import { withRetry } from "../store/retry.ts";
-import { StoreContext } from "./context.ts";
+import { StoreContext } from "../engine/context.ts";
 import { Memtable } from "./memtable.ts";
 import { checkChoice, NOT_CACHED, ownValue, Reads, type GetOptions, type ScanOptions } from "./reads.ts";
 import { ReaderHolds, sameTree } from "./reader-holds.ts";
 import { replayWal } from "./replay.ts";
 import type { KeyValue, Scan } from "./scan.ts";
-import { LSM_DEFAULTS, type LsmComponents, type WaitOptions } from "./settings.ts";
-import { readerMetrics } from "./metrics.ts";
+import { LSM_DEFAULTS, type LsmComponents, type WaitOptions } from "../engine/settings.ts";
+import { readerMetrics } from "../engine/metrics.ts";
 import type { View } from "./view.ts";
 
 /** How a reader keeps what it reads: by checkpoints of its own, at a given one, or not at all. */

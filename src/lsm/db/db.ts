@@ -14,19 +14,26 @@ import type { GcReport } from "../gc/gc.ts";
 import { Background } from "./background.ts";
 import { deleteRange, multiGet } from "./bulk.ts";
 import { checkWrite, makeRow, WriteBatch, type PutOptions } from "./batch.ts";
-import { createCheckpoint, deleteCheckpoint, refreshCheckpoint, type CheckpointOptions } from "./checkpoints.ts";
-import { sstSettings, StoreContext } from "./context.ts";
+import { createCheckpoint, deleteCheckpoint, refreshCheckpoint, type CheckpointOptions } from "../engine/checkpoints.ts";
+import { sstSettings, StoreContext } from "../engine/context.ts";
 import { Flusher, type FrozenMemtable } from "./flusher.ts";
 import { HybridClock } from "./hybrid-clock.ts";
 import { Memtable } from "./memtable.ts";
-import { noCounts, writerMetrics } from "./metrics.ts";
+import { noCounts, writerMetrics } from "../engine/metrics.ts";
 import { checkEpoch, openForWriting, type Opened } from "./open.ts";
 import { Pins } from "./pins.ts";
 import { checkChoice, NOT_CACHED, ownValue, Reads, type GetOptions, type ReadSource, type ScanBounds, type ScanOptions } from "./reads.ts";
 import type { KeyValue, Scan } from "./scan.ts";
-import { completeSettings, type LsmComponents, type LsmOptions, type LsmSettings, type Profile, type WaitOptions } from "./settings.ts";
+import {
+  completeSettings,
+  type LsmComponents,
+  type LsmOptions,
+  type LsmSettings,
+  type Profile,
+  type WaitOptions,
+} from "../engine/settings.ts";
 import { Snapshot } from "./snapshot.ts";
-import type { DbStatus } from "./status.ts";
+import type { DbStatus } from "../engine/status.ts";
 import { ConflictLog, Transaction, type Isolation, type WriteHandle, type WriteOptions } from "./transaction.ts";
 import type { View } from "./view.ts";
 import { tablesOf, warmTables } from "./warming.ts";

@@ -13,7 +13,7 @@ import { UlidSource, type Ulid } from "../format/identifiers.ts";
 import type { Manifest, SstRef } from "../format/manifest.ts";
 import { SST_VERSION, type BuiltSst, type SstSettings } from "../format/sst-writer.ts";
 import { createUnderNewKey } from "../store/retry.ts";
-import type { StoreContext } from "./context.ts";
+import type { StoreContext } from "../engine/context.ts";
 import { buildL0 } from "./l0-builder.ts";
 import type { Memtable } from "./memtable.ts";
 

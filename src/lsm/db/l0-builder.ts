@@ -2,11 +2,11 @@
 import { ALL_KEYS } from "../format/key-range.ts";
 import { MERGE, type Row } from "../format/row.ts";
 import { expectedBytes, SstWriter, type BuiltSst, type SstSettings } from "../format/sst-writer.ts";
-import type { StoreContext } from "./context.ts";
-import { isSameKey } from "./merge-operator.ts";
+import type { StoreContext } from "../engine/context.ts";
+import { isSameKey } from "../engine/merge-operator.ts";
 import type { Memtable } from "./memtable.ts";
-import { Pace } from "./pace.ts";
-import { retain, type RetentionRules } from "./retention.ts";
+import { Pace } from "../engine/pace.ts";
+import { retain, type RetentionRules } from "../engine/retention.ts";
 
 /** Builds it in short pieces, so that others get their turn. Readers at `minReadSeq` and above see the same in it. @throws LSM_MERGE_OPERATOR, the abort's reason */
 export async function buildL0(

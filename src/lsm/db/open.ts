@@ -12,11 +12,11 @@ import { decodeTracker, SequenceTracker } from "../format/sequence-tracker.ts";
 import { encodeFence } from "../format/sst-writer.ts";
 import { idOf } from "../store/paths.ts";
 import { createObject, withRetry } from "../store/retry.ts";
-import { checkWritable, type StoreContext } from "./context.ts";
+import { checkWritable, type StoreContext } from "../engine/context.ts";
 import type { FrozenMemtable } from "./flusher.ts";
 import { Memtable } from "./memtable.ts";
 import { replayWal, type WalObject } from "./replay.ts";
-import type { Profile } from "./settings.ts";
+import type { Profile } from "../engine/settings.ts";
 
 /** What opening found and made. */
 export interface Opened {

@@ -9,8 +9,8 @@ import type { Random } from "../../base/mod.ts";
 import { newUuid, type Uuid } from "../format/identifiers.ts";
 import { treesOf, type Checkpoint, type Manifest } from "../format/manifest.ts";
 import { momentOf, msSince, type Moment } from "../store/moment.ts";
-import { newCheckpoint } from "./checkpoints.ts";
-import type { StoreContext } from "./context.ts";
+import { newCheckpoint } from "../engine/checkpoints.ts";
+import type { StoreContext } from "../engine/context.ts";
 
 /** A state, and the checkpoint that holds it. */
 interface Held {

@@ -6,7 +6,7 @@ import { MergeCursor, type Order, type RowCursor } from "../store/cursors.ts";
 import { nothingLoaded } from "../store/tables.ts";
 import { Arena } from "./arena.ts";
 import type { Memtable } from "./memtable.ts";
-import type { ReadRules } from "./merge-operator.ts";
+import type { ReadRules } from "../engine/merge-operator.ts";
 import { plainRow } from "./row-arena.ts";
 import { Scan, type KeyValue } from "./scan.ts";
 import { lookupNow, openCursor, type View } from "./view.ts";

@@ -3,7 +3,7 @@ import { abortable, compareBytes, isPumiceError, PumiceError } from "../../base/
 import { contains, isEmptyRange, type KeyRange } from "../format/key-range.ts";
 import { MERGE, type Row } from "../format/row.ts";
 import type { Order, RowCursor } from "../store/cursors.ts";
-import { isSameKey, resolve, visible, type ReadRules } from "./merge-operator.ts";
+import { isSameKey, resolve, visible, type ReadRules } from "../engine/merge-operator.ts";
 import { plainRow } from "./row-arena.ts";
 
 /** A key and its value as a reader sees them. */

@@ -6,7 +6,7 @@ import { sipHash13, type Hash64 } from "../format/siphash.ts";
 import { MergeCursor, RunCursor, TableCursor, type Order, type ReadAhead, type RowCursor } from "../store/cursors.ts";
 import { isDisjoint, overlaps, type Load, type Loaded, type Table } from "../store/tables.ts";
 import type { Memtable } from "./memtable.ts";
-import { resolve, visible, type ReadRules } from "./merge-operator.ts";
+import { resolve, visible, type ReadRules } from "../engine/merge-operator.ts";
 
 /** A sorted run opened for reading. */
 export interface RunTables {

@@ -7,8 +7,8 @@ import type { Row } from "../format/row.ts";
 import { readWal } from "../format/sst-reader.ts";
 import { idOf } from "../store/paths.ts";
 import { withRetry } from "../store/retry.ts";
-import { StoreContext } from "./context.ts";
-import { LSM_DEFAULTS, type LsmComponents, type WaitOptions } from "./settings.ts";
+import { StoreContext } from "../engine/context.ts";
+import { LSM_DEFAULTS, type LsmComponents, type WaitOptions } from "../engine/settings.ts";
 
 /** Where a reader of the WAL stands: behind that many rows of that object. */
 export interface WalToken {

@@ -11,7 +11,7 @@ import { EMPTY_BYTES, PumiceError } from "../../base/mod.ts";
 import { expectedBytes, SstWriter, type SstSettings } from "../format/sst-writer.ts";
 import { momentOf, msSince, type Moment } from "../store/moment.ts";
 import { createObject } from "../store/retry.ts";
-import type { StoreContext } from "./context.ts";
+import type { StoreContext } from "../engine/context.ts";
 import type { Memtable } from "./memtable.ts";
 import type { RowRef } from "./row-arena.ts";
 import { SeqWaiters } from "./waiters.ts";

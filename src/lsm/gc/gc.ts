@@ -13,8 +13,8 @@
 import type { ObjectMeta, ObjectStore } from "../../base/mod.ts";
 import { compactionsOf } from "../compaction/compactor.ts";
 import { detachParents } from "../db/clone.ts";
-import type { StoreContext } from "../db/context.ts";
-import type { GcSettings, Profile } from "../db/settings.ts";
+import type { StoreContext } from "../engine/context.ts";
+import type { GcSettings, Profile } from "../engine/settings.ts";
 import { isActive } from "../format/compactions.ts";
 import { isUlid, ulidTimeMs } from "../format/identifiers.ts";
 import { allSsts, treesOf, type Checkpoint, type LsmTree, type Manifest } from "../format/manifest.ts";

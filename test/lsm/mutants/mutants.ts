@@ -108,27 +108,27 @@ export const MUTANTS: readonly LsmBug[] = [
   {
     id: "L08",
     bug: "tombstones go above the bottom",
-    patches: [lsm("db/retention.ts", "if (rules.isBottom) while", "while")],
+    patches: [lsm("engine/retention.ts", "if (rules.isBottom) while", "while")],
     nets: ["lives"],
   },
   {
     id: "L09",
     bug: "retention looks at no snapshot",
-    patches: [lsm("db/retention.ts", "(versions[i] as Row).seq > rules.minSeq;", "(versions[i] as Row).seq > Infinity;")],
+    patches: [lsm("engine/retention.ts", "(versions[i] as Row).seq > rules.minSeq;", "(versions[i] as Row).seq > Infinity;")],
     nets: ["lives"],
   },
   {
     id: "L10",
     bug: "an expired value vanishes and lets an older one come back",
     patches: [
-      lsm("db/retention.ts", "return row.kind === VALUE ? asTombstone(row) : row;", "return row.kind === VALUE ? undefined : row;"),
+      lsm("engine/retention.ts", "return row.kind === VALUE ? asTombstone(row) : row;", "return row.kind === VALUE ? undefined : row;"),
     ],
     nets: ["lives", "test:compaction-rules", "test:metamorphic"],
   },
   {
     id: "L11",
     bug: "operands are merged whatever their expiry",
-    patches: [lsm("db/retention.ts", "if (!isUniform) return boundary;", "")],
+    patches: [lsm("engine/retention.ts", "if (!isUniform) return boundary;", "")],
     nets: ["lives"],
   },
   {
@@ -489,14 +489,18 @@ export const MUTANTS: readonly LsmBug[] = [
   {
     id: "segments-writing",
     bug: "a store with segments is opened for writing",
-    patches: [lsm("db/context.ts", "if (!isSegmented(manifest)) return;", "if (isSegmented(manifest) || root.length >= 0) return;")],
+    patches: [lsm("engine/context.ts", "if (!isSegmented(manifest)) return;", "if (isSegmented(manifest) || root.length >= 0) return;")],
     nets: ["test:segments"],
   },
   {
     id: "views",
     bug: "two views of one SST share a table",
     patches: [
-      lsm("db/context.ts", "if (range === undefined) return ref.viewId;", 'if (range === undefined || ref.id !== "") return ref.viewId;'),
+      lsm(
+        "engine/context.ts",
+        "if (range === undefined) return ref.viewId;",
+        'if (range === undefined || ref.id !== "") return ref.viewId;',
+      ),
     ],
     nets: ["test:segments"],
   },

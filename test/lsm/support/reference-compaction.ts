@@ -3,7 +3,7 @@
  * docs/formats/sst.md says. Nothing here is fast, and nothing of the engine's writers and cursors is used.
  */
 import { compareBytes, utf8 } from "../../../src/base/mod.ts";
-import { retain, type RetentionRules } from "../../../src/lsm/db/retention.ts";
+import { retain, type RetentionRules } from "../../../src/lsm/engine/retention.ts";
 import type { Sealer } from "../../../src/lsm/format/compression.ts";
 import { FlatWriter } from "../../../src/lsm/format/flat-writer.ts";
 import { sharedLength } from "../../../src/lsm/format/key-prefix.ts";

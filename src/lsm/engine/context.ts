@@ -12,7 +12,7 @@ import { noTableCounts, Table } from "../store/tables.ts";
 import type { MergeOperator } from "./merge-operator.ts";
 import { contextMetrics, countedOperator, type ContextCounts } from "./metrics.ts";
 import type { LsmComponents, LsmSettings, Profile } from "./settings.ts";
-import type { View } from "./view.ts";
+import type { View } from "../db/view.ts";
 
 /** Tables of a manifest, opened. */
 export type Tree = Pick<View, "l0" | "runs">;
