@@ -2,10 +2,8 @@
 export { Admin, type SstDescription, type StoredVersion } from "./admin/admin.ts";
 export { type RepairPlan, type RepairStep } from "./admin/repair.ts";
 export { type Finding, type VerifyReport } from "./admin/verify.ts";
-export { type CompactionExecutor, type CompactionFilter } from "./compaction/executor.ts";
-export { SizeTieredPicker, type CompactionPicker } from "./compaction/picker.ts";
+export { SizeTieredPicker } from "./compaction/picker.ts";
 export { RemoteExecutor, serveCompaction, type RemoteWorker } from "./compaction/remote-executor.ts";
-export { type CompactorStats } from "./compaction/compactor.ts";
 export { WriteBatch, type PutOptions, type Ttl } from "./db/batch.ts";
 export { type CheckpointOptions } from "./engine/checkpoints.ts";
 export { cloneStore, type CloneOptions } from "./db/clone.ts";
@@ -28,7 +26,8 @@ export {
   type WaitOptions,
 } from "./engine/settings.ts";
 export { Snapshot } from "./db/snapshot.ts";
-export { type DbStatus } from "./engine/status.ts";
+export { type CompactionExecutor, type CompactionFilter, type CompactionPicker } from "./engine/compaction.ts";
+export { type CompactorStats, type DbStatus, type GcReport } from "./engine/status.ts";
 export { Transaction, type Isolation, type WriteHandle, type WriteOptions } from "./db/transaction.ts";
 export { COMPRESSIONS, type BlockTransformer, type Compression } from "./format/compression.ts";
 export { type Ulid, type Uuid } from "./format/identifiers.ts";
@@ -45,5 +44,4 @@ export {
   type SortedRun,
   type SstRef,
 } from "./format/manifest.ts";
-export { type GcReport } from "./gc/gc.ts";
 export { BlockCache, type CacheStats } from "./store/block-cache.ts";

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { compareBytes, equalBytes, seededRandom, toHex, type Random } from "../../src/base/mod.ts";
-import { InlineExecutor, type CompactionFilter, type CompactionJob } from "../../src/lsm/compaction/executor.ts";
+import { InlineExecutor } from "../../src/lsm/compaction/executor.ts";
+import type { CompactionFilter, CompactionJob } from "../../src/lsm/engine/compaction.ts";
 import { StoreContext } from "../../src/lsm/engine/context.ts";
 import { LSM_DEFAULTS } from "../../src/lsm/engine/settings.ts";
 import { UlidSource } from "../../src/lsm/format/identifiers.ts";
@@ -183,7 +184,7 @@ class World {
 
 async function check(seed: number): Promise<number> {
   const world = new World(seed);
-  const plain = new StoreContext("db", world.world.components, LSM_DEFAULTS);
+  const plain = StoreContext.of("db", world.world.components, LSM_DEFAULTS);
   const { job, rows, operator, filter } = await world.draw(plain);
   const { components } = world.world;
   // Now and then a put fails before or after its effect, or arrives later: what is stored in the end is the same.
@@ -195,8 +196,8 @@ async function check(seed: number): Promise<number> {
     lateMsMax: 5,
   });
   const limits = { ...LSM_DEFAULTS, cacheBytes: 0 };
-  const context = new StoreContext("db", { ...components, store, mergeOperator: operator }, limits);
-  context.becomePatient();
+  const context = StoreContext.of("db", { ...components, store, mergeOperator: operator }, limits);
+  context.shared.becomePatient();
   const expected = referenceCompaction(rows, { ...job.rules, operator, filter, settings: job.settings }, context.sealer);
   const executor = new InlineExecutor(context, { filter, pieceBytes: pick(world.random, [undefined, 100, 5000]) });
   const told: number[] = [];

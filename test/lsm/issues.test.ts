@@ -50,7 +50,7 @@ test("a store with any codec that was not closed is opened again with every dura
 test("a compaction worker that dies, or fails with any error, takes nothing with it, and the work is done later (SlateDB #1850, #1838)", async () => {
   const { components } = memoryWorld();
   let failures = 0;
-  const inline = new InlineExecutor(new StoreContext("db", components, LSM_DEFAULTS));
+  const inline = new InlineExecutor(StoreContext.of("db", components, LSM_DEFAULTS));
   const flaky: CompactionExecutor = {
     run: async (job, progress) => {
       failures++;

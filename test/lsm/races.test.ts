@@ -175,7 +175,7 @@ test("a memtable and the L0 made of it, seen together for a moment, count each o
   for (const [i, operand] of ["x", "y"].entries()) {
     memtable.insert({ key: bytes("k"), kind: MERGE, value: bytes(operand), seq: i + 1, createTs: 1, expireTs: undefined });
   }
-  const view: View = { memtables: [memtable], ...new StoreContext("db", components, LSM_DEFAULTS).tree(db.manifest, false) };
+  const view: View = { memtables: [memtable], ...StoreContext.of("db", components, LSM_DEFAULTS).treeOf(db.manifest) };
   const lookup = { key: bytes("k"), maxSeq: 10, rules: { operator: mergeOperator, expireAtMs: undefined } };
   const loaded = nothingLoaded();
   let found = lookupNow(view, lookup, loaded);

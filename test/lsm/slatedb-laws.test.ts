@@ -440,7 +440,7 @@ test("an expired checkpoint goes, one that never expires stays (test_remove_expi
 test("a version put at or below the boundary counts as never written, and is made again above it (test_should_fail_write_at_or_behind_boundary)", async () => {
   const { components, store } = memoryWorld();
   await (await openQuiet(components, { compat: "0.14" })).close();
-  const context = new StoreContext("db", components, LSM_DEFAULTS);
+  const context = StoreContext.of("db", components, LSM_DEFAULTS);
   await context.manifests.refresh();
   const stale = context.manifests.known?.id ?? 0;
   // Others go on by three versions, and collection deletes all but the last.
@@ -476,7 +476,7 @@ test("a tool that tends a store goes by the store's profile: boundaries before d
     else assert.equal(Number(text(boundary)), (left[0] ?? 0) - 1);
     assert.deepEqual((await new Admin("db", components).verify()).findings, []);
     // Who never looked for a boundary does so at its first put, and takes no id below it.
-    const context = new StoreContext("db", components, LSM_DEFAULTS);
+    const context = StoreContext.of("db", components, LSM_DEFAULTS);
     await context.manifests.refresh();
     await store.put("db/gc/manifest.boundary", bytes(String((left.at(-1) ?? 0) + 1)));
     await store.put(
@@ -491,7 +491,7 @@ test("a tool that tends a store goes by the store's profile: boundaries before d
 test("a write that lost to another is made again of the newer version, and both are kept (test_should_fail_write_on_version_conflict, test_should_write_manifest_safely)", async () => {
   const { components } = memoryWorld();
   await (await openQuiet(components)).close();
-  const contexts = Array.from({ length: 4 }, () => new StoreContext("db", components, LSM_DEFAULTS));
+  const contexts = Array.from({ length: 4 }, () => StoreContext.of("db", components, LSM_DEFAULTS));
   for (const context of contexts) await context.manifests.refresh();
   await Promise.all(
     contexts.map(async (context, i) => {

@@ -11,7 +11,8 @@ import { allSsts, type Checkpoint, type Manifest, type SstRef } from "../format/
 import { decodeTracker, type TrackedPoint } from "../format/sequence-tracker.ts";
 import type { SstStats } from "../format/sst-info.ts";
 import { readFooter, type SstFooter } from "../format/sst-reader.ts";
-import { collectGarbage, type GcReport } from "../gc/gc.ts";
+import type { GcReport } from "../engine/status.ts";
+import { collectGarbage } from "../gc/gc.ts";
 import { withRetry } from "../store/retry.ts";
 import type { Table } from "../store/tables.ts";
 import { applyRepair, planRepair, type RepairPlan } from "./repair.ts";
@@ -41,7 +42,7 @@ export class Admin {
 
   constructor(root: string, components: LsmComponents, options: LsmOptions = {}) {
     this.options = options;
-    this.context = new StoreContext(root, components, completeSettings(options));
+    this.context = StoreContext.of(root, components, completeSettings(options));
   }
 
   /** Stored manifests, ascending. */
@@ -107,7 +108,7 @@ export class Admin {
     if (bytes === undefined) throw new PumiceError("LSM_NOT_FOUND", { object: key });
     const footer = readFooter(bytes, key, context.sealer);
     const own: SstRef = { id, viewId: id, ...footer, visibleRange: undefined };
-    const table = context.tree({ ...value, l0: [own], runs: [], segments: [] }, false).l0[0];
+    const table = context.treeOf({ ...value, l0: [own], runs: [], segments: [] }).l0[0];
     return { ...footer, id, sizeBytes: bytes.length, stats: await table?.stats(), isUsed: ref !== undefined };
   }
 
@@ -187,7 +188,7 @@ export class Admin {
 }
 
 function tableOf(context: StoreContext, manifest: Manifest, ref: SstRef): Table {
-  const tree = context.tree(manifest, false);
+  const tree = context.treeOf(manifest);
   const found = [...tree.l0, ...tree.runs.flatMap((run) => run.tables)].find((table) => table.ref.viewId === ref.viewId);
   if (found === undefined) throw new PumiceError("LSM_NOT_FOUND", { sst: ref.id });
   return found;

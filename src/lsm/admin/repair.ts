@@ -128,7 +128,7 @@ async function faultOfCheckpoint(
 }
 
 function tablesOf(context: StoreContext, manifest: Manifest): Table[] {
-  const tree = context.tree(manifest, false);
+  const tree = context.treeOf(manifest);
   return [...tree.l0, ...tree.runs.flatMap((run) => run.tables)];
 }
 

@@ -3,7 +3,7 @@ import { isPumiceError, PumiceError } from "../../base/mod.ts";
 import { Compactor } from "../compaction/compactor.ts";
 import { InlineExecutor } from "../compaction/executor.ts";
 import { SizeTieredPicker } from "../compaction/picker.ts";
-import { detachParents } from "../db/clone.ts";
+import { detachParents } from "../gc/parents.ts";
 import type { StoreContext } from "../engine/context.ts";
 import { profileOf } from "../db/open.ts";
 import { COMPACTOR_DEFAULTS, type LsmSettings, type Profile } from "../engine/settings.ts";
@@ -14,7 +14,7 @@ import { withRetry } from "../store/retry.ts";
 /** A compactor of its own, not started. It merges where the components say, else on this thread. */
 export function standaloneCompactor(context: StoreContext, settings: LsmSettings, profile: Profile): Compactor {
   const complete = { ...settings, compactor: settings.compactor ?? COMPACTOR_DEFAULTS };
-  const { compactionExecutor, compactionFilter, compactionPicker } = context.compaction;
+  const { compactionExecutor, compactionFilter, compactionPicker } = context.shared.components;
   return new Compactor({
     context,
     settings: complete,

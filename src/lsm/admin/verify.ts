@@ -83,7 +83,7 @@ class Verifier {
     const ids = allSsts(manifest).filter((sst) => sst.visibleRange === undefined);
     if (new Set(ids.map((sst) => sst.viewId)).size !== ids.length) this.note(key, "an SST is listed twice");
     if (manifest.walIdLastSeen < manifest.replayAfterWalId) this.note(key, "the replay point lies beyond the last WAL object seen");
-    const tree = this.context.tree(manifest, false);
+    const tree = this.context.treeOf(manifest);
     for (const table of [...tree.l0, ...tree.runs.flatMap((run) => run.tables)]) {
       if (this.seen.has(table.object)) continue;
       this.seen.add(table.object);

@@ -20,8 +20,9 @@ import {
 import { newUuid, UlidSource, type Ulid } from "../format/identifiers.ts";
 import type { Manifest, SortedRun, SstRef } from "../format/manifest.ts";
 import { Sequence } from "../store/sequence.ts";
-import type { CompactionExecutor, CompactionProgress } from "./executor.ts";
-import { faultOfSpec, freshRunId, type CompactionPicker } from "./picker.ts";
+import type { CompactionExecutor, CompactionPicker, CompactionProgress } from "../engine/compaction.ts";
+import type { CompactorStats } from "../engine/status.ts";
+import { faultOfSpec, freshRunId } from "./picker.ts";
 
 /** What a compactor is made of. */
 export interface CompactorParts {
@@ -32,19 +33,6 @@ export interface CompactorParts {
   readonly executor: CompactionExecutor;
   /** Hears how each compaction ended; one that failed is tried again later. */
   readonly onEnd?: ((error: unknown) => void) | undefined;
-}
-
-/** Counters since the compactor was started. */
-export interface CompactorStats {
-  readonly epoch: number;
-  readonly running: number;
-  readonly completed: number;
-  readonly failed: number;
-  readonly bytesRead: number;
-  readonly bytesWritten: number;
-  readonly sstsWritten: number;
-  /** When the last one ended, seconds since 1970; 0: none yet. */
-  readonly lastCompletedS: number;
 }
 
 /** The sequence of compactions files of a store. */
@@ -292,7 +280,7 @@ export class Compactor {
       settings: { ...sstSettings(settings, profile), maxSstBytes: settings.compactor.maxSstBytes },
     };
     const progress: CompactionProgress = {
-      onRequests: (counts) => this.context.addRequests(counts),
+      onRequests: (counts) => this.context.shared.addRequests(counts),
       onOutput: async (outputs) => {
         this.counts.sstsWritten++;
         await this.updateFile((all) => all.map((each) => (each.id === compaction.id ? { ...each, outputs } : each)), work);

@@ -2,61 +2,19 @@
 import { assert, compareBytes } from "../../base/mod.ts";
 import { UlidSource, type Ulid } from "../format/identifiers.ts";
 import { ALL_KEYS, type KeyRange } from "../format/key-range.ts";
-import type { Manifest, SstRef } from "../format/manifest.ts";
-import type { Row } from "../format/row.ts";
-import { SST_VERSION, type SstSettings } from "../format/sst-writer.ts";
+import type { SstRef } from "../format/manifest.ts";
+import { SST_VERSION } from "../format/sst-writer.ts";
+import type { CompactionExecutor, CompactionJob, CompactionProgress } from "../engine/compaction.ts";
 import type { StoreContext } from "../engine/context.ts";
-import type { RetentionRules } from "../engine/retention.ts";
-import type { RequestCounts } from "../store/counted-store.ts";
 import { streamUnderNewKey } from "../store/retry.ts";
-import { Output, OutputMerge } from "./output-merge.ts";
-
-/** A user's say in what compaction keeps. Asked only at the bottom of the tree, of values not newer than the oldest snapshot; what is dropped is gone for all. */
-export type CompactionFilter = (row: Row) => "keep" | "drop";
-
-/** One merge. */
-export interface CompactionJob {
-  readonly id: Ulid;
-  /** Names the sources, and those alone. */
-  readonly sources: Pick<Manifest, "l0" | "runs" | "externalDbs">;
-  /** Finished output of an earlier attempt. */
-  readonly outputs: readonly SstRef[];
-  readonly rules: Omit<RetentionRules, "operator">;
-  readonly settings: SstSettings & { readonly maxSstBytes: number };
-}
-
-/** Hears of progress. */
-export interface CompactionProgress {
-  /** All outputs so far; the last is new. */
-  onOutput(outputs: readonly SstRef[]): Promise<void>;
-  onBytes(counts: { readonly read: number; readonly written: number }): void;
-  /** What was asked of the object store elsewhere, once, at the end. */
-  onRequests?(counts: RequestCounts): void;
-}
-
-/** Runs merges. */
-export interface CompactionExecutor {
-  /** False if the job had better be merged on the thread of the store. Default: true. */
-  takes?(job: CompactionJob): boolean;
-  /** The outputs, ascending. Gives up when `signal` is aborted. */
-  run(job: CompactionJob, progress: CompactionProgress, signal: AbortSignal): Promise<readonly SstRef[]>;
-}
-
-/** What may be chosen of an executor. */
-export interface ExecutorChoices {
-  readonly filter?: CompactionFilter | undefined;
-  /** Others on this thread get their turn after this, milliseconds. Default: Pace's. */
-  readonly pieceMs?: number | undefined;
-  /** Outputs are stored in pieces of this size while they are made. Default: SstWriter's. */
-  readonly pieceBytes?: number | undefined;
-}
+import { Output, OutputMerge, type MergeChoices } from "./output-merge.ts";
 
 /** Runs merges on this thread, in short pieces. */
 export class InlineExecutor implements CompactionExecutor {
   private readonly context: StoreContext;
-  private readonly choices: ExecutorChoices;
+  private readonly choices: MergeChoices;
 
-  constructor(context: StoreContext, choices: ExecutorChoices = {}) {
+  constructor(context: StoreContext, choices: MergeChoices = {}) {
     this.context = context;
     this.choices = choices;
   }

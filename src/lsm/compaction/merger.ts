@@ -12,7 +12,7 @@ import { retain, type RetentionRules } from "../engine/retention.ts";
 import { compareKeys, type EntryCursor } from "../format/entry-cursor.ts";
 import { FLAG_EXPIRE, MERGE, TOMBSTONE, VALUE, type Row } from "../format/row.ts";
 import type { SstWriter } from "../format/sst-writer.ts";
-import type { CompactionFilter } from "./executor.ts";
+import type { CompactionFilter } from "../engine/compaction.ts";
 import type { MergeSource } from "./merge-source.ts";
 
 /** What a merge goes by. */

@@ -11,7 +11,7 @@ import type { SstInfo } from "../format/sst-info.ts";
 import { SstWriter } from "../format/sst-writer.ts";
 import type { StreamedObject } from "../store/retry.ts";
 import { isDisjoint } from "../store/tables.ts";
-import type { CompactionJob, CompactionProgress, ExecutorChoices } from "./executor.ts";
+import type { CompactionFilter, CompactionJob, CompactionProgress } from "../engine/compaction.ts";
 import { commonLengthOf, MergeSource } from "./merge-source.ts";
 import { Merger } from "./merger.ts";
 
@@ -22,12 +22,21 @@ const PIECES_BYTES_MAX = 33_554_432;
 /** How many entries are merged between two looks at the clock. */
 const ENTRIES_PER_LOOK = 1024;
 
+/** How this program merges: what a job, which may go to another thread, does not say. */
+export interface MergeChoices {
+  readonly filter?: CompactionFilter | undefined;
+  /** Others on this thread get their turn after this, milliseconds. Default: Pace's. */
+  readonly pieceMs?: number | undefined;
+  /** Outputs are stored in pieces of this size while they are made. Default: SstWriter's. */
+  readonly pieceBytes?: number | undefined;
+}
+
 /** What a merge is made of. */
 export interface OutputMergeParts {
   readonly job: CompactionJob;
   readonly context: StoreContext;
   readonly progress: CompactionProgress;
-  readonly choices: ExecutorChoices;
+  readonly choices: MergeChoices;
 }
 
 /** See the header of this file. */
@@ -134,7 +143,7 @@ export class Output implements StreamedObject {
 
 /** The merge, and the memory in which its blocks are to be made. */
 function openMerger({ job, context, choices }: OutputMergeParts, range: KeyRange): { merger: Merger; blockMemory: Uint8Array } {
-  const { l0, runs } = context.tree({ ...job.sources, segments: [] }, false);
+  const { l0, runs } = context.treeOf({ ...job.sources, segments: [] });
   const groups = [
     ...l0.map((table) => [table]),
     ...runs.flatMap(({ tables }) => (isDisjoint(tables) ? [tables] : tables.map((table) => [table]))),
@@ -147,6 +156,6 @@ function openMerger({ job, context, choices }: OutputMergeParts, range: KeyRange
     const slot = { buffer, start: slotBytes * (age + 1), end: slotBytes * (age + 2) };
     return new MergeSource(tables, age, { range, pieceBytes, commonLength, slot });
   });
-  const rules = { ...job.rules, operator: context.operators.compact, filter: choices.filter, maxSstBytes: job.settings.maxSstBytes };
+  const rules = { ...job.rules, operator: context.shared.operators.compact, filter: choices.filter, maxSstBytes: job.settings.maxSstBytes };
   return { merger: new Merger(sources, rules), blockMemory: buffer };
 }

@@ -7,18 +7,13 @@
  */
 import type { CompactionSpec } from "../format/compactions.ts";
 import type { Manifest, SortedRun, SstRef } from "../format/manifest.ts";
+import type { CompactionPicker } from "../engine/compaction.ts";
 
 /** The parameters of the picker. See CompactorSettings. */
 export interface PickerSettings {
   readonly minSources: number;
   readonly maxSources: number;
   readonly includeSizeThreshold: number;
-}
-
-/** Decides what to compact. */
-export interface CompactionPicker {
-  /** The next compaction, or undefined. `busy` are those under way: none of their sources may be used. */
-  pick(manifest: Manifest, busy: readonly CompactionSpec[]): CompactionSpec | undefined;
 }
 
 /** Size of an SST, as far as it matters: its blocks and filter. */

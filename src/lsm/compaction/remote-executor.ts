@@ -21,7 +21,8 @@ import { StoreContext } from "../engine/context.ts";
 import { LSM_DEFAULTS, type LsmComponents } from "../engine/settings.ts";
 import type { SstRef } from "../format/manifest.ts";
 import type { RequestCounts } from "../store/counted-store.ts";
-import { InlineExecutor, type CompactionExecutor, type CompactionJob, type CompactionProgress } from "./executor.ts";
+import type { CompactionExecutor, CompactionJob, CompactionProgress } from "../engine/compaction.ts";
+import { InlineExecutor } from "./executor.ts";
 import { sstBytes } from "./picker.ts";
 
 type Reply =
@@ -163,15 +164,15 @@ export function serveCompaction(scope: WorkerScope, store: { readonly root: stri
   };
   scope.onMessage((message) => {
     // Each job has a context of its own: what it asked of the object store is told at its end.
-    const context = new StoreContext(store.root, store.components, { ...LSM_DEFAULTS, cacheBytes: 0 });
+    const context = StoreContext.of(store.root, store.components, { ...LSM_DEFAULTS, cacheBytes: 0 });
     const executor = new InlineExecutor(context, { pieceMs: PIECE_MS, filter: store.components.compactionFilter });
     executor.run(message as CompactionJob, progress, context.signal).then(
       (outputs) => {
-        scope.post({ kind: "requests", counts: context.counts.requests } satisfies Reply);
+        scope.post({ kind: "requests", counts: context.shared.counts.requests } satisfies Reply);
         scope.post({ kind: "done", outputs } satisfies Reply);
       },
       (error: unknown) => {
-        scope.post({ kind: "requests", counts: context.counts.requests } satisfies Reply);
+        scope.post({ kind: "requests", counts: context.shared.counts.requests } satisfies Reply);
         const known = error instanceof PumiceError ? error : new PumiceError("WORKER_FAILED", { reason: String(error) });
         scope.post({ kind: "error", code: known.code, details: known.details } satisfies Reply);
       },

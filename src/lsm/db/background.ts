@@ -1,9 +1,11 @@
 /** What goes on beside an open store: the flush interval, looking at the manifest, compaction, garbage collection. */
 import { isPumiceError, PumiceError } from "../../base/mod.ts";
-import { Compactor, type CompactorStats } from "../compaction/compactor.ts";
-import { InlineExecutor, type CompactionExecutor } from "../compaction/executor.ts";
+import { Compactor } from "../compaction/compactor.ts";
+import { InlineExecutor } from "../compaction/executor.ts";
 import { SizeTieredPicker } from "../compaction/picker.ts";
-import { collectGarbage, type GcReport } from "../gc/gc.ts";
+import type { CompactionExecutor } from "../engine/compaction.ts";
+import type { CompactorStats, GcReport } from "../engine/status.ts";
+import { collectGarbage } from "../gc/gc.ts";
 import type { StoreContext } from "../engine/context.ts";
 import type { GcTotals } from "../engine/metrics.ts";
 import { COMPACTOR_DEFAULTS, GC_DEFAULTS, type LsmSettings, type Profile } from "../engine/settings.ts";
@@ -126,7 +128,7 @@ export class Background {
 
   private newCompactor(context: StoreContext = this.context): Compactor {
     const settings = { ...this.settings, compactor: this.settings.compactor ?? COMPACTOR_DEFAULTS };
-    const chosen = this.context.compaction;
+    const chosen = this.context.shared.components;
     const inline = new InlineExecutor(context, { filter: chosen.compactionFilter });
     return new Compactor({
       context,

@@ -9,8 +9,9 @@ import { assert, isPumiceError, PumiceError } from "../../base/mod.ts";
 import { newUuid, type Uuid } from "../format/identifiers.ts";
 import { allSsts, type ExternalDb, type Manifest } from "../format/manifest.ts";
 import { idOf } from "../store/paths.ts";
+import { letGo } from "../gc/parents.ts";
 import { createObject, withRetry } from "../store/retry.ts";
-import { createCheckpoint, deleteCheckpoint } from "../engine/checkpoints.ts";
+import { createCheckpoint } from "../engine/checkpoints.ts";
 import { StoreContext } from "../engine/context.ts";
 import { LSM_DEFAULTS, type LsmComponents, type WaitOptions } from "../engine/settings.ts";
 
@@ -30,8 +31,8 @@ export async function cloneStore(
   components: LsmComponents,
   options: CloneOptions = {},
 ): Promise<void> {
-  const parent = new StoreContext(parentRoot, components, LSM_DEFAULTS).scoped(options.signal);
-  const child = new StoreContext(childRoot, components, LSM_DEFAULTS).scoped(options.signal);
+  const parent = StoreContext.of(parentRoot, components, LSM_DEFAULTS).scoped(options.signal);
+  const child = StoreContext.of(childRoot, components, LSM_DEFAULTS).scoped(options.signal);
   const started = await child.manifests.refresh();
   if (started === undefined) await child.manifests.create(await newDraft(parent, child, options));
   const draft = (await child.manifest()).value;
@@ -140,21 +141,4 @@ async function copyWal(parent: StoreContext, child: StoreContext, draft: Manifes
     if (body === undefined) throw new PumiceError("LSM_MISSING", { object: from });
     await createObject(child.walStore, child.writePolicy, { key: child.paths.wal(id), body });
   }
-}
-
-/** Deletes the checkpoint by which a clone held the parent, if both are there. */
-async function letGo(parent: StoreContext, { finalCheckpointId: id }: ExternalDb): Promise<void> {
-  if (id !== undefined && (await parent.manifests.refresh()) !== undefined) await deleteCheckpoint(parent, id);
-}
-
-/** Lets go of parents of which nothing is used any more: their checkpoint goes, then the mention. Gives how many. */
-export async function detachParents(context: StoreContext, kept: readonly Manifest[]): Promise<number> {
-  const used = new Set(kept.flatMap(allSsts).map((sst) => sst.id));
-  const latest = context.manifests.known?.value;
-  const idle = (latest?.externalDbs ?? []).filter((db) => !db.sstIds.some((id) => used.has(id)));
-  for (const db of idle) await letGo(context.sibling(db.path), db);
-  if (idle.length === 0) return 0;
-  const paths = new Set(idle.map((db) => db.path));
-  await context.manifests.update((manifest) => ({ ...manifest, externalDbs: manifest.externalDbs.filter((db) => !paths.has(db.path)) }));
-  return idle.length;
 }

@@ -95,18 +95,18 @@ export class DbReader {
         checkpointLifetimeMs: settings.checkpointLifetimeMs,
       });
     }
-    const context = new StoreContext(root, components, {
+    const context = StoreContext.of(root, components, {
       cacheBytes: options.cacheBytes ?? LSM_DEFAULTS.cacheBytes,
       readAttemptsMax: options.readAttemptsMax ?? LSM_DEFAULTS.readAttemptsMax,
     });
     const reader = new DbReader(context, settings);
-    const forget = onAbort(options.signal, (reason) => context.abort(reason));
+    const forget = onAbort(options.signal, (reason) => context.shared.abort(reason));
     try {
       await reader.load(context);
       options.signal?.throwIfAborted();
     } catch (error) {
       // Its checkpoint, if it came to one, expires.
-      if (options.signal?.aborted === true) await context.release();
+      if (options.signal?.aborted === true) await context.shared.release();
       else await reader.close();
       throw error;
     } finally {
@@ -122,7 +122,7 @@ export class DbReader {
     this.holds = new ReaderHolds(context.random, settings.checkpointLifetimeMs);
     this.reads = new Reads({
       view: () => this.view,
-      rules: () => ({ operator: context.operator, expireAtMs: settings.filtersExpired ? context.clock.now() : undefined }),
+      rules: () => ({ operator: context.shared.operators.read, expireAtMs: settings.filtersExpired ? context.clock.now() : undefined }),
       maxSeq: () => this.seq,
       check: () => {
         if (this.end !== undefined) throw this.end;
@@ -166,7 +166,7 @@ export class DbReader {
 
   /** Numbers for monitoring, see docs/lsm.md; `prometheusText` makes text of them. Cheap. */
   metrics(): Metric[] {
-    return [...readerMetrics({ ...this.counts, lastSeq: this.seq }), ...this.context.metrics()];
+    return [...readerMetrics({ ...this.counts, lastSeq: this.seq }), ...this.context.shared.metrics()];
   }
 
   /** Looks for news now. */
@@ -179,7 +179,7 @@ export class DbReader {
   async close(options: WaitOptions = {}): Promise<void> {
     options.signal?.throwIfAborted();
     this.closing ??= this.closeNow();
-    const forget = onAbort(options.signal, (reason) => this.context.abort(reason));
+    const forget = onAbort(options.signal, (reason) => this.context.shared.abort(reason));
     try {
       await this.closing;
     } catch (error) {
@@ -201,9 +201,9 @@ export class DbReader {
     } catch (error) {
       if (!isPumiceError(error)) throw error;
     } finally {
-      this.context.abort(this.end);
+      this.context.shared.abort(this.end);
       await this.polling;
-      await this.context.release();
+      await this.context.shared.release();
     }
   }
 
@@ -256,7 +256,7 @@ export class DbReader {
     }
     this.manifest = manifest;
     this.tail = tail;
-    this.view = { memtables: [tail.memtable], ...context.tree(manifest, true) };
+    this.view = { memtables: [tail.memtable], ...context.currentTree(manifest) };
     this.seq = seq;
     this.holds.show(manifest);
   }

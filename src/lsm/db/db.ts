@@ -10,7 +10,6 @@ import type { Uuid } from "../format/identifiers.ts";
 import type { Checkpoint, Manifest } from "../format/manifest.ts";
 import { MERGE, TOMBSTONE, VALUE, type Row } from "../format/row.ts";
 import type { SequenceTracker } from "../format/sequence-tracker.ts";
-import type { GcReport } from "../gc/gc.ts";
 import { Background } from "./background.ts";
 import { deleteRange, multiGet } from "./bulk.ts";
 import { checkWrite, makeRow, WriteBatch, type PutOptions } from "./batch.ts";
@@ -33,7 +32,7 @@ import {
   type WaitOptions,
 } from "../engine/settings.ts";
 import { Snapshot } from "./snapshot.ts";
-import type { DbStatus } from "../engine/status.ts";
+import type { DbStatus, GcReport } from "../engine/status.ts";
 import { ConflictLog, Transaction, type Isolation, type WriteHandle, type WriteOptions } from "./transaction.ts";
 import type { View } from "./view.ts";
 import { tablesOf, warmTables } from "./warming.ts";
@@ -84,21 +83,21 @@ export class Db {
     const { signal, ...given } = options;
     signal?.throwIfAborted();
     const settings = completeSettings(given);
-    const context = new StoreContext(root, components, settings);
-    const forget = onAbort(signal, (reason) => context.abort(reason));
+    const context = StoreContext.of(root, components, settings);
+    const forget = onAbort(signal, (reason) => context.shared.abort(reason));
     let db: Db | undefined;
     try {
       const opened = await openForWriting(context, settings);
-      context.becomePatient();
+      context.shared.becomePatient();
       db = new Db(context, settings, opened);
       await db.background.start();
       signal?.throwIfAborted();
       return db;
     } catch (error) {
       // Nothing stays of a store that did not open: no task, no timer, no connection.
-      context.abort(error);
+      context.shared.abort(error);
       await db?.background.stop();
-      await context.release();
+      await context.shared.release();
       throw error;
     } finally {
       forget();
@@ -119,7 +118,7 @@ export class Db {
     this.memtable = opened.memtable;
     this.frozen = opened.frozen.slice();
     this.flushed = new SeqWaiters(opened.manifest.lastL0Seq);
-    this.currentRules = { operator: context.operator, expireAtMs: undefined };
+    this.currentRules = { operator: context.shared.operators.read, expireAtMs: undefined };
     const sst = sstSettings(settings, opened.profile);
     this.wal = settings.walEnabled ? this.newWal(opened) : undefined;
     this.flusher = new Flusher(context, { ...sst, l0SstsMax: settings.l0SstsMax }, this.flushHooks());
@@ -180,11 +179,14 @@ export class Db {
     this.checkWritable();
     if (!(batch instanceof WriteBatch)) throw new PumiceError("LSM_INVALID", { what: "what is written is no WriteBatch" });
     if (batch.size === 0) throw new PumiceError("LSM_INVALID", { what: "batch is empty" });
-    if (this.context.operator === undefined && batch.entries.some((entry) => entry.kind === MERGE))
+    if (this.context.shared.operators.read === undefined && batch.entries.some((entry) => entry.kind === MERGE))
       throw new PumiceError("LSM_MERGE_OPERATOR");
     const handle = { seq: this.lastSeq + 1, createTs: this.hybrid.tick() };
     const { seq, createTs } = handle;
-    this.commitRows(batch.rows({ seq, createTs, defaultTtlMs: this.settings.defaultTtlMs, operator: this.context.operator }), handle);
+    this.commitRows(
+      batch.rows({ seq, createTs, defaultTtlMs: this.settings.defaultTtlMs, operator: this.context.shared.operators.read }),
+      handle,
+    );
     return handle;
   }
 
@@ -347,10 +349,10 @@ export class Db {
       walFiles: this.wal?.files ?? 0,
       replayedRows: this.replayedRows,
       openReads: this.pins.count,
-      cache: this.context.cache.stats,
+      cache: this.context.shared.cache.stats,
       compactor: this.background.compactorStats,
       backgroundError: this.background.failure,
-      storeError: this.context.storeError,
+      storeError: this.context.shared.trouble,
       memtableWriteBytes: this.counts.frozenWriteBytes + this.memtable.sizeBytes,
       walBytes: this.wal?.bytes ?? 0,
       walBufferBytes: this.wal?.pendingBytes ?? 0,
@@ -360,7 +362,7 @@ export class Db {
 
   /** Numbers for monitoring, see docs/lsm.md; `prometheusText` makes text of them. Cheap. */
   metrics(): Metric[] {
-    return [...writerMetrics(this.status(), this.manifest, this.background.gcTotals), ...this.context.metrics()];
+    return [...writerMetrics(this.status(), this.manifest, this.background.gcTotals), ...this.context.shared.metrics()];
   }
 
   /** Resolves when what a write without `awaitDurable` wrote, and all before it, survives the loss of this machine. Starts what is needed for it. */
@@ -439,7 +441,7 @@ export class Db {
     } finally {
       this.fail(new PumiceError("LSM_CLOSED"));
       await this.background.stop();
-      await this.context.release();
+      await this.context.shared.release();
     }
   }
 
@@ -638,7 +640,7 @@ export class Db {
 
   private makeView(manifest: Manifest): View {
     const frozen = this.frozen.map((each) => each.memtable).reverse();
-    return { memtables: [this.memtable, ...frozen], ...this.context.tree(manifest, true) };
+    return { memtables: [this.memtable, ...frozen], ...this.context.currentTree(manifest) };
   }
 
   /** Every row up to this survives the loss of this machine. */
@@ -649,7 +651,8 @@ export class Db {
   private source(fixedSeq?: number): ReadSource {
     return {
       view: () => this.currentView,
-      rules: () => (this.settings.filtersExpired ? { operator: this.context.operator, expireAtMs: this.expiryTime() } : this.currentRules),
+      rules: () =>
+        this.settings.filtersExpired ? { operator: this.context.shared.operators.read, expireAtMs: this.expiryTime() } : this.currentRules,
       maxSeq: (durability) => {
         const seq = durability === "remote" ? this.durableSeq : this.lastSeq;
         return fixedSeq === undefined ? seq : Math.min(seq, fixedSeq);
@@ -685,7 +688,7 @@ export class Db {
     this.ending = told?.code === "LSM_FENCED" ? "fenced" : told?.code === "LSM_CLOSED" ? "closed" : "failed";
     this.wal?.fail(this.end);
     this.flushed.fail(this.end);
-    this.context.abort(this.end);
+    this.context.shared.abort(this.end);
     this.background.halt();
     this.tellSoon();
   }

@@ -15,7 +15,7 @@ export async function buildL0(
   from: { readonly memtable: Memtable; readonly minReadSeq: number | undefined },
 ): Promise<BuiltSst> {
   const { memtable, minReadSeq: minSeq = memtable.lastSeq } = from;
-  const rules: RetentionRules = { minSeq, tick: memtable.lastTick, isBottom: false, operator: context.operators.flush };
+  const rules: RetentionRules = { minSeq, tick: memtable.lastTick, isBottom: false, operator: context.shared.operators.flush };
   const memory = new Uint8Array(expectedBytes(memtable.newestBytes));
   const writer = new SstWriter("compacted", { ...settings, memory }, context.sealer);
   const cursor = memtable.cursor(ALL_KEYS, "ascending");

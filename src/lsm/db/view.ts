@@ -5,21 +5,14 @@ import { MERGE, type Row } from "../format/row.ts";
 import { sipHash13, type Hash64 } from "../format/siphash.ts";
 import { MergeCursor, RunCursor, TableCursor, type Order, type ReadAhead, type RowCursor } from "../store/cursors.ts";
 import { isDisjoint, overlaps, type Load, type Loaded, type Table } from "../store/tables.ts";
+import type { RunTables, Tree } from "../engine/store.ts";
 import type { Memtable } from "./memtable.ts";
 import { resolve, visible, type ReadRules } from "../engine/merge-operator.ts";
 
-/** A sorted run opened for reading. */
-export interface RunTables {
-  readonly id: number;
-  readonly tables: readonly Table[];
-}
-
 /** See the header of this file. */
-export interface View {
+export interface View extends Tree {
   /** Newest first; only the first may still grow. */
   readonly memtables: readonly Memtable[];
-  readonly l0: readonly Table[];
-  readonly runs: readonly RunTables[];
 }
 
 /** A question to a view. */

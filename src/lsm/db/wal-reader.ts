@@ -44,7 +44,7 @@ export class WalReader {
   private readonly context: StoreContext;
 
   constructor(root: string, components: LsmComponents) {
-    this.context = new StoreContext(root, components, LSM_DEFAULTS);
+    this.context = StoreContext.of(root, components, LSM_DEFAULTS);
   }
 
   /** Objects with ids [start, end), ascending. */

@@ -1,12 +1,11 @@
 /** The engine's numbers for monitoring, by SlateDB's names where the thing is the same. All are plain counters that are read when somebody asks. */
 import type { Metric } from "../../base/mod.ts";
 import { allSsts, type Manifest } from "../format/manifest.ts";
-import type { GcReport } from "../gc/gc.ts";
 import type { CacheStats } from "../store/block-cache.ts";
 import { requestMetrics, type RequestCounts } from "../store/counted-store.ts";
 import type { TableCounts } from "../store/tables.ts";
 import type { MergeOperator } from "./merge-operator.ts";
-import type { DbStatus } from "./status.ts";
+import type { DbStatus, GcReport } from "./status.ts";
 
 /** Operands given to the merge operator. */
 export interface OperandCounts {

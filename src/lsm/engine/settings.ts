@@ -1,9 +1,8 @@
 /** Settings: numbers and choices, apart from the components that the world gives. Defaults are SlateDB's unless a reason stands beside. */
 import { PumiceError, type Clock, type Crc32, type HostCodecs, type ObjectStore, type Random } from "../../base/mod.ts";
-import type { CompactionExecutor, CompactionFilter } from "../compaction/executor.ts";
-import type { CompactionPicker } from "../compaction/picker.ts";
 import { COMPRESSIONS, type BlockTransformer, type Compression } from "../format/compression.ts";
 import type { BlockCache } from "../store/block-cache.ts";
+import type { CompactionExecutor, CompactionFilter, CompactionPicker } from "./compaction.ts";
 import type { MergeOperator } from "./merge-operator.ts";
 
 /** Which SlateDB must be able to open the store: 0.12 is read by every release from 0.11 on; 0.14 by 0.14 and later. */

@@ -1,8 +1,31 @@
 /** What a store tells of itself. */
 import type { PumiceError } from "../../base/mod.ts";
-import type { CompactorStats } from "../compaction/compactor.ts";
 import type { CacheStats } from "../store/block-cache.ts";
 import type { Profile } from "./settings.ts";
+
+/** Counters since the compactor was started. */
+export interface CompactorStats {
+  readonly epoch: number;
+  readonly running: number;
+  readonly completed: number;
+  readonly failed: number;
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  readonly sstsWritten: number;
+  /** When the last one ended, seconds since 1970; 0: none yet. */
+  readonly lastCompletedS: number;
+}
+
+/** What one run of garbage collection deleted. */
+export interface GcReport {
+  readonly checkpoints: number;
+  /** Parents of a clone of which it uses nothing any more. */
+  readonly detached: number;
+  readonly manifests: number;
+  readonly compactions: number;
+  readonly wals: number;
+  readonly ssts: number;
+}
 
 /** State and counters of an open store. Counters begin at its opening. */
 export interface DbStatus {

@@ -12,26 +12,16 @@
  */
 import type { ObjectMeta, ObjectStore } from "../../base/mod.ts";
 import { compactionsOf } from "../compaction/compactor.ts";
-import { detachParents } from "../db/clone.ts";
 import type { StoreContext } from "../engine/context.ts";
 import type { GcSettings, Profile } from "../engine/settings.ts";
+import type { GcReport } from "../engine/status.ts";
 import { isActive } from "../format/compactions.ts";
 import { isUlid, ulidTimeMs } from "../format/identifiers.ts";
 import { allSsts, treesOf, type Checkpoint, type LsmTree, type Manifest } from "../format/manifest.ts";
 import { readWal } from "../format/sst-reader.ts";
 import { idOf } from "../store/paths.ts";
 import { withRetry } from "../store/retry.ts";
-
-/** What one run deleted. */
-export interface GcReport {
-  readonly checkpoints: number;
-  /** Parents of a clone of which it uses nothing any more. */
-  readonly detached: number;
-  readonly manifests: number;
-  readonly compactions: number;
-  readonly wals: number;
-  readonly ssts: number;
-}
+import { detachParents } from "./parents.ts";
 
 /** Fences are smaller than this, whatever codec their writer used; objects with rows are larger, or nearly so. */
 const FENCE_BYTES_MAX = 256;

@@ -496,11 +496,7 @@ export const MUTANTS: readonly LsmBug[] = [
     id: "views",
     bug: "two views of one SST share a table",
     patches: [
-      lsm(
-        "engine/context.ts",
-        "if (range === undefined) return ref.viewId;",
-        'if (range === undefined || ref.id !== "") return ref.viewId;',
-      ),
+      lsm("engine/store.ts", "if (range === undefined) return ref.viewId;", 'if (range === undefined || ref.id !== "") return ref.viewId;'),
     ],
     nets: ["test:segments"],
   },
