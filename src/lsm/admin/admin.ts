@@ -37,22 +37,22 @@ export interface SstDescription extends SstFooter {
 
 /** See the header of this file. */
 export class Admin {
-  private readonly context: StoreContext;
-  private readonly options: LsmOptions;
+  readonly #context: StoreContext;
+  readonly #options: LsmOptions;
 
   constructor(root: string, components: LsmComponents, options: LsmOptions = {}) {
-    this.options = options;
-    this.context = StoreContext.of(root, components, completeSettings(options));
+    this.#options = options;
+    this.#context = StoreContext.of(root, components, completeSettings(options));
   }
 
   /** Stored manifests, ascending. */
   async listManifests(options: WaitOptions = {}): Promise<StoredVersion[]> {
-    return await this.scoped(options).manifests.list();
+    return await this.#scoped(options).manifests.list();
   }
 
   /** A manifest: of that id, or the one in force. @throws LSM_NOT_FOUND */
   async readManifest(id?: number, options: WaitOptions = {}): Promise<{ readonly id: number; readonly value: Manifest }> {
-    const { manifests, paths } = this.scoped(options);
+    const { manifests, paths } = this.#scoped(options);
     const version = id === undefined ? await manifests.refresh() : await manifests.read(id);
     if (version === undefined) throw new PumiceError("LSM_NOT_FOUND", { root: paths.root, manifest: id });
     return version;
@@ -60,12 +60,12 @@ export class Admin {
 
   /** Stored compactions files, ascending. */
   async listCompactions(options: WaitOptions = {}): Promise<StoredVersion[]> {
-    return await compactionsOf(this.scoped(options), "0.12").list();
+    return await compactionsOf(this.#scoped(options), "0.12").list();
   }
 
   /** A compactions file: of that id, or the one in force; undefined if there is none. */
   async readCompactions(id?: number, options: WaitOptions = {}): Promise<{ readonly id: number; readonly value: Compactions } | undefined> {
-    const file = compactionsOf(this.scoped(options), "0.12");
+    const file = compactionsOf(this.#scoped(options), "0.12");
     return id === undefined ? await file.refresh() : await file.read(id);
   }
 
@@ -83,24 +83,24 @@ export class Admin {
   /** A checkpoint of the latest state that is in the store, or of another checkpoint's. */
   async createCheckpoint(options: CheckpointOptions & WaitOptions = {}): Promise<Checkpoint> {
     await this.readManifest(undefined, options);
-    return await createCheckpoint(this.scoped(options), options);
+    return await createCheckpoint(this.#scoped(options), options);
   }
 
   /** @throws LSM_CHECKPOINT_NOT_FOUND */
   async refreshCheckpoint(id: Uuid, lifetimeMs: number | undefined, options: WaitOptions = {}): Promise<Checkpoint> {
     await this.readManifest(undefined, options);
-    return await refreshCheckpoint(this.scoped(options), id, lifetimeMs);
+    return await refreshCheckpoint(this.#scoped(options), id, lifetimeMs);
   }
 
   /** Deletes a checkpoint. */
   async deleteCheckpoint(id: Uuid, options: WaitOptions = {}): Promise<void> {
     await this.readManifest(undefined, options);
-    await deleteCheckpoint(this.scoped(options), id);
+    await deleteCheckpoint(this.#scoped(options), id);
   }
 
   /** What an SST's own footer says. @throws LSM_NOT_FOUND, LSM_CORRUPT */
   async describeSst(id: Ulid, options: WaitOptions = {}): Promise<SstDescription> {
-    const context = this.scoped(options);
+    const context = this.#scoped(options);
     const { value } = await this.readManifest(undefined, options);
     const ref = allSsts(value).find((sst) => sst.id === id);
     const key = ref === undefined ? context.paths.sst(id) : tableOf(context, value, ref).object;
@@ -115,12 +115,12 @@ export class Admin {
   /** The points at which sequence numbers and times are known together. */
   async timeline(options: WaitOptions = {}): Promise<TrackedPoint[]> {
     const { id, value } = await this.readManifest(undefined, options);
-    return decodeTracker(value.sequenceTracker, this.context.paths.manifest(id));
+    return decodeTracker(value.sequenceTracker, this.#context.paths.manifest(id));
   }
 
   /** One run of garbage collection. */
   async collectGarbage(minAgeMs: number, profile?: Profile, options: WaitOptions = {}): Promise<GcReport> {
-    const context = this.scoped(options);
+    const context = this.#scoped(options);
     return await collectGarbage(context, { minAgeMs }, profile ?? (await profileOf(context)));
   }
 
@@ -129,8 +129,8 @@ export class Admin {
    * off. @throws LSM_INVALID if what is named cannot be merged
    */
   async compact(how: "everything" | "tiered" | CompactionSpec, profile?: Profile, options: WaitOptions = {}): Promise<void> {
-    const context = this.scoped(options);
-    const compactor = standaloneCompactor(context, completeSettings(this.options), profile ?? (await profileOf(context)));
+    const context = this.#scoped(options);
+    const compactor = standaloneCompactor(context, completeSettings(this.#options), profile ?? (await profileOf(context)));
     await compactor.start();
     if (how === "everything") await compactor.compactAll();
     else if (how === "tiered") await compactor.drain();
@@ -140,21 +140,21 @@ export class Admin {
 
   /** Compacts for a writer that has no compactor, until the signal aborts; that is no error. @throws LSM_FENCED when another compactor took over */
   async runCompactor(options: { readonly signal: AbortSignal; readonly profile?: Profile }): Promise<void> {
-    const context = this.scoped(options);
+    const context = this.#scoped(options);
     await serveCompactor(context, async () => {
-      return standaloneCompactor(context, completeSettings(this.options), options.profile ?? (await profileOf(context)));
+      return standaloneCompactor(context, completeSettings(this.#options), options.profile ?? (await profileOf(context)));
     });
   }
 
   /** Collects garbage at intervals, until the signal aborts; that is no error. */
   async runGarbageCollector(options: { readonly signal: AbortSignal; readonly profile?: Profile }): Promise<void> {
-    const { intervalMs, minAgeMs } = completeSettings(this.options).gc ?? GC_DEFAULTS;
-    await serveCollector(this.scoped(options), { intervalMs, minAgeMs, profile: options.profile });
+    const { intervalMs, minAgeMs } = completeSettings(this.#options).gc ?? GC_DEFAULTS;
+    await serveCollector(this.#scoped(options), { intervalMs, minAgeMs, profile: options.profile });
   }
 
   /** Deletes the store: gives how many objects it had. Whoever has it open is fenced off. @throws LSM_NOT_FOUND; LSM_INVALID if checkpoints hold it */
   async destroy(options: WaitOptions & { readonly evenWithCheckpoints?: boolean } = {}): Promise<number> {
-    return await destroyStore(this.scoped(options), { evenWithCheckpoints: options.evenWithCheckpoints === true });
+    return await destroyStore(this.#scoped(options), { evenWithCheckpoints: options.evenWithCheckpoints === true });
   }
 
   /** When `seq` was the newest sequence number, as far as is known: the point at or next to it. Points are a minute or more apart. */
@@ -169,21 +169,21 @@ export class Admin {
 
   /** Checks every checksum and every invariant that the files can show. */
   async verify(options: WaitOptions = {}): Promise<VerifyReport> {
-    return await verifyStore(this.scoped(options));
+    return await verifyStore(this.#scoped(options));
   }
 
   /** What would have to be done to a damaged store. Changes nothing. @throws LSM_NOT_FOUND */
   async planRepair(options: WaitOptions = {}): Promise<RepairPlan> {
-    return await planRepair(this.scoped(options));
+    return await planRepair(this.#scoped(options));
   }
 
   /** Carries out a plan that was made by `planRepair` and shown. @throws LSM_CONTENTION if the store has changed since */
   async repair(plan: RepairPlan, options: WaitOptions = {}): Promise<void> {
-    await applyRepair(this.scoped(options), plan);
+    await applyRepair(this.#scoped(options), plan);
   }
 
-  private scoped(options: WaitOptions): StoreContext {
-    return this.context.scoped(options.signal);
+  #scoped(options: WaitOptions): StoreContext {
+    return this.#context.scoped(options.signal);
   }
 }
 

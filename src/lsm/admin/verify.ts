@@ -35,99 +35,99 @@ function beginsWith(key: Uint8Array, prefix: Uint8Array): boolean {
 }
 
 class Verifier {
-  private readonly context: StoreContext;
-  private readonly findings: Finding[] = [];
-  private readonly seen = new Set<string>();
-  private counts = { manifests: 0, ssts: 0, wals: 0, rows: 0 };
+  readonly #context: StoreContext;
+  readonly #findings: Finding[] = [];
+  readonly #seen = new Set<string>();
+  #counts = { manifests: 0, ssts: 0, wals: 0, rows: 0 };
 
   constructor(context: StoreContext) {
-    this.context = context;
+    this.#context = context;
   }
 
   async run(): Promise<VerifyReport> {
-    const latest = await this.context.manifest();
-    await this.manifest(latest.id, latest.value);
+    const latest = await this.#context.manifest();
+    await this.#manifest(latest.id, latest.value);
     for (const checkpoint of latest.value.checkpoints) {
-      const key = this.context.paths.manifest(checkpoint.manifestId);
-      if (this.seen.has(key)) continue;
-      await this.attempt(key, async () => {
-        const version = await this.context.manifests.read(checkpoint.manifestId);
-        if (version === undefined) this.note(key, `checkpoint ${checkpoint.id} needs it, and it is missing`);
-        else await this.manifest(version.id, version.value);
+      const key = this.#context.paths.manifest(checkpoint.manifestId);
+      if (this.#seen.has(key)) continue;
+      await this.#attempt(key, async () => {
+        const version = await this.#context.manifests.read(checkpoint.manifestId);
+        if (version === undefined) this.#note(key, `checkpoint ${checkpoint.id} needs it, and it is missing`);
+        else await this.#manifest(version.id, version.value);
       });
     }
-    await this.wal(latest.value);
-    return { ...this.counts, findings: this.findings };
+    await this.#wal(latest.value);
+    return { ...this.#counts, findings: this.#findings };
   }
 
-  private note(object: string, problem: string): void {
-    this.findings.push({ object, problem });
+  #note(object: string, problem: string): void {
+    this.#findings.push({ object, problem });
   }
 
   /** Runs a check; damage is a finding, anything else is passed on. */
-  private async attempt(object: string, check: () => Promise<void>): Promise<void> {
+  async #attempt(object: string, check: () => Promise<void>): Promise<void> {
     try {
       await check();
     } catch (error) {
       if (!isPumiceError(error) || error.code === "STORE_UNAVAILABLE") throw error;
-      this.note(object, error.message);
+      this.#note(object, error.message);
     }
   }
 
-  private async manifest(id: number, manifest: Manifest): Promise<void> {
-    const key = this.context.paths.manifest(id);
-    this.seen.add(key);
-    this.counts.manifests++;
-    for (const tree of treesOf(manifest)) this.runs(key, tree);
-    this.segments(key, manifest);
+  async #manifest(id: number, manifest: Manifest): Promise<void> {
+    const key = this.#context.paths.manifest(id);
+    this.#seen.add(key);
+    this.#counts.manifests++;
+    for (const tree of treesOf(manifest)) this.#runs(key, tree);
+    this.#segments(key, manifest);
     const ids = allSsts(manifest).filter((sst) => sst.visibleRange === undefined);
-    if (new Set(ids.map((sst) => sst.viewId)).size !== ids.length) this.note(key, "an SST is listed twice");
-    if (manifest.walIdLastSeen < manifest.replayAfterWalId) this.note(key, "the replay point lies beyond the last WAL object seen");
-    const tree = this.context.treeOf(manifest);
+    if (new Set(ids.map((sst) => sst.viewId)).size !== ids.length) this.#note(key, "an SST is listed twice");
+    if (manifest.walIdLastSeen < manifest.replayAfterWalId) this.#note(key, "the replay point lies beyond the last WAL object seen");
+    const tree = this.#context.treeOf(manifest);
     for (const table of [...tree.l0, ...tree.runs.flatMap((run) => run.tables)]) {
-      if (this.seen.has(table.object)) continue;
-      this.seen.add(table.object);
-      await this.attempt(table.object, async () => await this.table(table, manifest));
+      if (this.#seen.has(table.object)) continue;
+      this.#seen.add(table.object);
+      await this.#attempt(table.object, async () => await this.#table(table, manifest));
     }
   }
 
-  private runs(key: string, tree: LsmTree): void {
+  #runs(key: string, tree: LsmTree): void {
     for (const [i, run] of tree.runs.entries()) {
       const next = tree.runs[i + 1];
-      if (next !== undefined && next.id >= run.id) this.note(key, `run ${next.id} stands behind run ${run.id}`);
-      this.runOrder(key, run);
+      if (next !== undefined && next.id >= run.id) this.#note(key, `run ${next.id} stands behind run ${run.id}`);
+      this.#runOrder(key, run);
     }
   }
 
   /** Each key belongs to one tree, and each run id to one run: reads and compactions rely on it. */
-  private segments(key: string, manifest: Manifest): void {
+  #segments(key: string, manifest: Manifest): void {
     for (const [i, segment] of manifest.segments.entries()) {
       const name = toHex(segment.prefix);
       const next = manifest.segments[i + 1];
       if (next !== undefined && compareBytes(segment.prefix, next.prefix) >= 0)
-        this.note(key, `segment ${toHex(next.prefix)} stands behind segment ${name}`);
+        this.#note(key, `segment ${toHex(next.prefix)} stands behind segment ${name}`);
       if (next !== undefined && beginsWith(next.prefix, segment.prefix))
-        this.note(key, `segment ${toHex(next.prefix)} lies in segment ${name}`);
+        this.#note(key, `segment ${toHex(next.prefix)} lies in segment ${name}`);
       for (const { id, info } of [...segment.l0, ...segment.runs.flatMap((run) => run.ssts)]) {
         if ([info.firstEntry, info.lastEntry].some((entry) => entry !== undefined && !beginsWith(entry, segment.prefix)))
-          this.note(key, `SST ${id} of segment ${name} has keys of another`);
+          this.#note(key, `SST ${id} of segment ${name} has keys of another`);
       }
     }
     const runIds = treesOf(manifest).flatMap((tree) => tree.runs.map((run) => run.id));
-    if (new Set(runIds).size !== runIds.length) this.note(key, "two trees have a run of one id");
+    if (new Set(runIds).size !== runIds.length) this.#note(key, "two trees have a run of one id");
   }
 
-  private runOrder(key: string, run: SortedRun): void {
+  #runOrder(key: string, run: SortedRun): void {
     for (const [i, sst] of run.ssts.entries()) {
       const next = run.ssts[i + 1];
       const [last, first] = [lastVisible(sst), next === undefined ? undefined : firstVisible(next)];
       if (next === undefined || first === undefined || last === undefined) continue;
-      if (compareBytes(last, first) > 0) this.note(key, `SSTs ${sst.id} and ${next.id} of run ${run.id} overlap`);
+      if (compareBytes(last, first) > 0) this.#note(key, `SSTs ${sst.id} and ${next.id} of run ${run.id} overlap`);
     }
   }
 
-  private async table(table: Table, manifest: Manifest): Promise<void> {
-    this.counts.ssts++;
+  async #table(table: Table, manifest: Manifest): Promise<void> {
+    this.#counts.ssts++;
     const loaded = nothingLoaded();
     await table.loadMeta(loaded);
     const meta = table.metaNow(loaded);
@@ -140,42 +140,42 @@ class Verifier {
       loaded.blocks.clear();
       for (const row of block?.rows() ?? []) {
         rows++;
-        this.row(table.object, row, previous);
-        if (row.seq > manifest.lastL0Seq) this.note(table.object, `a row has sequence number ${row.seq}, beyond ${manifest.lastL0Seq}`);
+        this.#row(table.object, row, previous);
+        if (row.seq > manifest.lastL0Seq) this.#note(table.object, `a row has sequence number ${row.seq}, beyond ${manifest.lastL0Seq}`);
         if (row.createTs !== undefined && row.createTs > manifest.lastL0ClockTick)
-          this.note(table.object, `a row's time ${row.createTs} is beyond the manifest's tick`);
-        if (meta.filter?.mightContain(sipHash13(row.key)) === false) this.note(table.object, "the filter denies a key that is there");
+          this.#note(table.object, `a row's time ${row.createTs} is beyond the manifest's tick`);
+        if (meta.filter?.mightContain(sipHash13(row.key)) === false) this.#note(table.object, "the filter denies a key that is there");
         previous = row;
       }
     }
-    this.counts.rows += rows;
+    this.#counts.rows += rows;
     const { firstEntry, lastEntry } = table.ref.info;
     if (previous !== undefined && lastEntry !== undefined && compareBytes(previous.key, lastEntry) !== 0)
-      this.note(table.object, "its last key is not the one told");
-    if (rows > 0 && firstEntry === undefined) this.note(table.object, "its first key is not told");
+      this.#note(table.object, "its last key is not the one told");
+    if (rows > 0 && firstEntry === undefined) this.#note(table.object, "its first key is not told");
     const stats = await table.stats();
     if (stats !== undefined && stats.puts + stats.deletes + stats.merges !== rows)
-      this.note(table.object, "its statistics count other rows");
+      this.#note(table.object, "its statistics count other rows");
   }
 
-  private row(object: string, row: Row, previous: Row | undefined): void {
+  #row(object: string, row: Row, previous: Row | undefined): void {
     if (previous === undefined) return;
     const order = compareBytes(previous.key, row.key);
-    if (order > 0 || (order === 0 && previous.seq <= row.seq)) this.note(object, `rows are out of order at sequence number ${row.seq}`);
+    if (order > 0 || (order === 0 && previous.seq <= row.seq)) this.#note(object, `rows are out of order at sequence number ${row.seq}`);
   }
 
-  private async wal(manifest: Manifest): Promise<void> {
-    const { signal } = this.context;
-    const keys = await this.context.walsAfter(manifest.replayAfterWalId);
+  async #wal(manifest: Manifest): Promise<void> {
+    const { signal } = this.#context;
+    const keys = await this.#context.walsAfter(manifest.replayAfterWalId);
     let lastSeq = 0;
     for (const [i, { id, key }] of keys.entries()) {
       const expected = manifest.replayAfterWalId + 1 + i;
-      if (id !== expected && (i === 0 || keys[i - 1]?.id !== id - 1)) this.note(this.context.paths.wal(expected), "gap in the WAL");
-      this.counts.wals++;
-      await this.attempt(key, async () => {
-        const bytes = await withRetry(this.context.readPolicy, async () => await this.context.walStore.get(key, { signal }));
-        const rows = readWal(bytes ?? new Uint8Array(0), key, this.context.sealer);
-        this.counts.rows += rows.length;
+      if (id !== expected && (i === 0 || keys[i - 1]?.id !== id - 1)) this.#note(this.#context.paths.wal(expected), "gap in the WAL");
+      this.#counts.wals++;
+      await this.#attempt(key, async () => {
+        const bytes = await withRetry(this.#context.readPolicy, async () => await this.#context.walStore.get(key, { signal }));
+        const rows = readWal(bytes ?? new Uint8Array(0), key, this.#context.sealer);
+        this.#counts.rows += rows.length;
         lastSeq = checkOrder(rows, lastSeq, key);
       });
     }

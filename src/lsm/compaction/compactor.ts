@@ -57,221 +57,223 @@ interface Work {
 
 /** See the header of this file. */
 export class Compactor {
-  private readonly parts: CompactorParts;
-  private readonly context: StoreContext;
-  private readonly file: Sequence<Compactions>;
-  private readonly all: Work;
-  private readonly ulids: UlidSource;
-  private readonly running = new Map<Ulid, { readonly spec: CompactionSpec; readonly done: Promise<void> }>();
-  private epoch = 0;
-  private counts = { completed: 0, failed: 0, bytesRead: 0, bytesWritten: 0, sstsWritten: 0, lastCompletedS: 0 };
-  private wake: () => void = () => undefined;
-  private isStopped = false;
-  private restUntilMs = -Infinity;
+  readonly #parts: CompactorParts;
+  readonly #context: StoreContext;
+  readonly #file: Sequence<Compactions>;
+  readonly #all: Work;
+  readonly #ulids: UlidSource;
+  readonly #running = new Map<Ulid, { readonly spec: CompactionSpec; readonly done: Promise<void> }>();
+  #epoch = 0;
+  #counts = { completed: 0, failed: 0, bytesRead: 0, bytesWritten: 0, sstsWritten: 0, lastCompletedS: 0 };
+  #wake: () => void = () => undefined;
+  #isStopped = false;
+  #restUntilMs = -Infinity;
   /** A merge of everything waits or runs: nothing else begins. */
-  private isExclusive = false;
-  private exclusive: Promise<void> = Promise.resolve();
+  #isExclusive = false;
+  #exclusive: Promise<void> = Promise.resolve();
   /** Given up by who had asked for them; the file does not say so yet. */
-  private readonly abandoned = new Set<Ulid>();
+  readonly #abandoned = new Set<Ulid>();
 
   constructor(parts: CompactorParts) {
-    this.parts = parts;
-    this.context = parts.context;
-    this.file = compactionsOf(parts.context, parts.profile);
-    this.all = { context: this.context, file: this.file };
-    this.file.followBoundaryOf(parts.context.manifests);
-    this.ulids = new UlidSource(parts.context.random);
+    this.#parts = parts;
+    this.#context = parts.context;
+    this.#file = compactionsOf(parts.context, parts.profile);
+    this.#all = { context: this.#context, file: this.#file };
+    this.#file.followBoundaryOf(parts.context.manifests);
+    this.#ulids = new UlidSource(parts.context.random);
   }
 
   get stats(): CompactorStats {
-    return { epoch: this.epoch, running: this.running.size, ...this.counts };
+    return { epoch: this.#epoch, running: this.#running.size, ...this.#counts };
   }
 
   /** Claims the next compactor epoch and takes over what the last compactor left. @throws LSM_FENCED, LSM_SEGMENTED, LSM_UNSUPPORTED */
   async start(): Promise<void> {
-    const claimed = await this.context.manifests.update(
+    const claimed = await this.#context.manifests.update(
       (manifest) => {
-        checkWritable(manifest, this.context.paths.root);
+        checkWritable(manifest, this.#context.paths.root);
         return { ...manifest, compactorEpoch: manifest.compactorEpoch + 1 };
       },
       { isClaim: true },
     );
-    this.epoch = claimed.value.compactorEpoch;
-    if ((await this.file.refresh()) === undefined) {
-      await this.file.create({ compactorEpoch: 0, compactions: [] });
-      await this.file.refresh();
+    this.#epoch = claimed.value.compactorEpoch;
+    if ((await this.#file.refresh()) === undefined) {
+      await this.#file.create({ compactorEpoch: 0, compactions: [] });
+      await this.#file.refresh();
     }
-    await this.updateFile((compactions) => compactions.map((each) => this.takeOver(each, claimed.value)));
-    for (const compaction of this.file.known?.value.compactions ?? []) if (isActive(compaction)) this.launch(compaction);
+    await this.#updateFile((compactions) => compactions.map((each) => this.#takeOver(each, claimed.value)));
+    for (const compaction of this.#file.known?.value.compactions ?? []) if (isActive(compaction)) this.#launch(compaction);
   }
 
   /** Looks for work until `stop`. @throws LSM_FENCED when a newer compactor took over, and what ends the store */
   async run(): Promise<void> {
-    while (!this.isStopped) {
-      const waiting = new Promise<void>((resolve) => (this.wake = resolve));
-      this.schedule();
+    while (!this.#isStopped) {
+      const waiting = new Promise<void>((resolve) => (this.#wake = resolve));
+      this.#schedule();
       const sleep = new AbortController();
-      const timer = this.context.clock.sleep(this.parts.settings.compactor.pollIntervalMs, { signal: sleep.signal }).catch(() => undefined);
+      const timer = this.#context.clock
+        .sleep(this.#parts.settings.compactor.pollIntervalMs, { signal: sleep.signal })
+        .catch(() => undefined);
       await Promise.race([waiting, timer]);
       sleep.abort();
-      if (this.isStopped) return;
+      if (this.#isStopped) return;
       // Whoever wakes this has the manifest at hand; else another process may have changed it.
-      const latest = await this.context.manifests.refresh();
-      if (latest !== undefined) this.checkEpoch(latest.value);
-      if (this.abandoned.size > 0) await this.updateFile((compactions) => compactions);
+      const latest = await this.#context.manifests.refresh();
+      if (latest !== undefined) this.#checkEpoch(latest.value);
+      if (this.#abandoned.size > 0) await this.#updateFile((compactions) => compactions);
     }
   }
 
   /** Says that there may be work. */
   notify(): void {
-    this.wake();
+    this.#wake();
   }
 
   /** Starts nothing more. */
   halt(): void {
-    this.isStopped = true;
-    this.wake();
+    this.#isStopped = true;
+    this.#wake();
   }
 
   /** Starts nothing more; resolves when what runs has ended. */
   async stop(): Promise<void> {
     this.halt();
-    await Promise.all([...this.running.values()].map(({ done }) => done));
+    await Promise.all([...this.#running.values()].map(({ done }) => done));
   }
 
   /** Compacts until there is nothing to do, for tools and tests. */
   async drain(): Promise<void> {
     for (;;) {
-      this.schedule();
-      if (this.running.size === 0) return;
-      await Promise.all([...this.running.values()].map(({ done }) => done));
+      this.#schedule();
+      if (this.#running.size === 0) return;
+      await Promise.all([...this.#running.values()].map(({ done }) => done));
     }
   }
 
   /** Runs one compaction now. @throws LSM_INVALID if it cannot be done */
   async compact(spec: CompactionSpec, signal?: AbortSignal): Promise<void> {
-    const work = { context: this.context.scoped(signal), file: this.file.scoped(signal) };
+    const work = { context: this.#context.scoped(signal), file: this.#file.scoped(signal) };
     const manifest = (await work.context.manifest()).value;
-    this.checkEpoch(manifest);
+    this.#checkEpoch(manifest);
     const fault = faultOfSpec(manifest, spec);
     if (fault !== undefined) throw new PumiceError("LSM_INVALID", { what: "compaction is not possible", because: fault });
-    const compaction = this.newCompaction(spec);
+    const compaction = this.#newCompaction(spec);
     const over = Promise.withResolvers<void>();
-    this.running.set(compaction.id, { spec, done: over.promise });
+    this.#running.set(compaction.id, { spec, done: over.promise });
     try {
-      await this.updateFile((compactions) => [...compactions, compaction], work);
-      await this.execute(compaction, work);
-      this.counts.completed++;
+      await this.#updateFile((compactions) => [...compactions, compaction], work);
+      await this.#execute(compaction, work);
+      this.#counts.completed++;
     } catch (error) {
-      if (signal?.aborted === true) this.abandoned.add(compaction.id);
+      if (signal?.aborted === true) this.#abandoned.add(compaction.id);
       throw error;
     } finally {
-      this.running.delete(compaction.id);
+      this.#running.delete(compaction.id);
       over.resolve();
     }
   }
 
   /** Merges everything into one run, when what runs now has ended. */
   async compactAll(signal?: AbortSignal): Promise<void> {
-    const turn = this.exclusive.then(async () => await this.compactAllNow(signal));
-    this.exclusive = turn.catch(() => undefined);
+    const turn = this.#exclusive.then(async () => await this.#compactAllNow(signal));
+    this.#exclusive = turn.catch(() => undefined);
     await abortable(turn, signal);
   }
 
-  private async compactAllNow(signal: AbortSignal | undefined): Promise<void> {
+  async #compactAllNow(signal: AbortSignal | undefined): Promise<void> {
     signal?.throwIfAborted();
-    this.isExclusive = true;
+    this.#isExclusive = true;
     try {
-      while (this.running.size > 0) await abortable(Promise.all([...this.running.values()].map(({ done }) => done)), signal);
-      const manifest = (await this.context.scoped(signal).manifest()).value;
-      this.checkEpoch(manifest);
+      while (this.#running.size > 0) await abortable(Promise.all([...this.#running.values()].map(({ done }) => done)), signal);
+      const manifest = (await this.#context.scoped(signal).manifest()).value;
+      this.#checkEpoch(manifest);
       const l0 = manifest.l0.map((sst) => sst.viewId);
       const runs = manifest.runs.map((run) => run.id);
       if (l0.length + runs.length > 0) await this.compact({ l0, runs, destination: runs.at(-1) ?? 0 }, signal);
     } finally {
-      this.isExclusive = false;
-      this.wake();
+      this.#isExclusive = false;
+      this.#wake();
     }
   }
 
-  private schedule(): void {
-    const { compactor } = this.parts.settings;
-    if (this.context.clock.monotonic() < this.restUntilMs) return;
-    while (!this.isStopped && !this.isExclusive && this.running.size < compactor.maxConcurrent) {
-      const manifest = this.context.manifests.known?.value;
-      const busy = [...this.running.values()].map(({ spec }) => spec);
-      const spec = manifest === undefined ? undefined : this.parts.picker.pick(manifest, busy);
+  #schedule(): void {
+    const { compactor } = this.#parts.settings;
+    if (this.#context.clock.monotonic() < this.#restUntilMs) return;
+    while (!this.#isStopped && !this.#isExclusive && this.#running.size < compactor.maxConcurrent) {
+      const manifest = this.#context.manifests.known?.value;
+      const busy = [...this.#running.values()].map(({ spec }) => spec);
+      const spec = manifest === undefined ? undefined : this.#parts.picker.pick(manifest, busy);
       if (spec === undefined || manifest === undefined) return;
       const fault = faultOfSpec(manifest, spec);
       assert(fault === undefined, "the picker picks what can be compacted");
-      const compaction = this.newCompaction(spec);
+      const compaction = this.#newCompaction(spec);
       // Counts as running from now on, so that nobody else takes its sources meanwhile.
-      this.launch(
+      this.#launch(
         compaction,
-        this.updateFile((compactions) => [...compactions, compaction]),
+        this.#updateFile((compactions) => [...compactions, compaction]),
       );
     }
   }
 
-  private newCompaction(spec: CompactionSpec): Compaction {
-    return { id: this.ulids.next(Math.max(0, Math.floor(this.context.clock.now()))), spec, status: "running", outputs: [] };
+  #newCompaction(spec: CompactionSpec): Compaction {
+    return { id: this.#ulids.next(Math.max(0, Math.floor(this.#context.clock.now()))), spec, status: "running", outputs: [] };
   }
 
   /** What becomes of a compaction that an earlier compactor left. */
-  private takeOver(compaction: Compaction, manifest: Manifest): Compaction {
+  #takeOver(compaction: Compaction, manifest: Manifest): Compaction {
     if (!isActive(compaction)) return compaction;
     // Version 1 of the file cannot say the destination of a merge of L0s: SlateDB #1660.
     const { spec } = compaction;
-    const isUnsure = spec.runs.length === 0 && this.parts.profile === "0.12";
+    const isUnsure = spec.runs.length === 0 && this.#parts.profile === "0.12";
     const destination = isUnsure ? freshRunId(manifest, []) : spec.destination;
     const mended = { ...compaction, spec: { ...spec, destination } };
     const isPossible = faultOfSpec(manifest, mended.spec) === undefined;
     return isPossible ? { ...mended, status: "running" } : { ...compaction, status: "failed" };
   }
 
-  private launch(compaction: Compaction, listed: Promise<void> = Promise.resolve()): void {
+  #launch(compaction: Compaction, listed: Promise<void> = Promise.resolve()): void {
     const done = listed
-      .then(async () => await this.execute(compaction))
+      .then(async () => await this.#execute(compaction))
       .then(
         () => {
-          this.counts.completed++;
-          this.parts.onEnd?.(undefined);
+          this.#counts.completed++;
+          this.#parts.onEnd?.(undefined);
         },
         (error: unknown) => {
-          this.counts.failed++;
+          this.#counts.failed++;
           // What failed would fail again at once: the next look is that of the poll.
-          this.restUntilMs = this.context.clock.monotonic() + this.parts.settings.compactor.pollIntervalMs;
-          this.parts.onEnd?.(error);
+          this.#restUntilMs = this.#context.clock.monotonic() + this.#parts.settings.compactor.pollIntervalMs;
+          this.#parts.onEnd?.(error);
         },
       )
       .finally(() => {
-        this.running.delete(compaction.id);
-        this.wake();
+        this.#running.delete(compaction.id);
+        this.#wake();
       });
-    this.running.set(compaction.id, { spec: compaction.spec, done });
+    this.#running.set(compaction.id, { spec: compaction.spec, done });
   }
 
-  private async execute(compaction: Compaction, work: Work = this.all): Promise<void> {
+  async #execute(compaction: Compaction, work: Work = this.#all): Promise<void> {
     try {
       const manifest = (await work.context.manifest()).value;
-      this.checkEpoch(manifest);
+      this.#checkEpoch(manifest);
       const sources = sourcesOf(manifest, compaction.spec);
-      const outputs = this.trivialMove(sources) ?? (await this.merge({ compaction, work }, manifest, sources));
-      await this.commit({ compaction, work }, outputs);
-      this.counts.lastCompletedS = Math.floor(this.context.clock.now() / 1000);
-      await this.setStatus(compaction.id, "completed", work);
+      const outputs = this.#trivialMove(sources) ?? (await this.#merge({ compaction, work }, manifest, sources));
+      await this.#commit({ compaction, work }, outputs);
+      this.#counts.lastCompletedS = Math.floor(this.#context.clock.now() / 1000);
+      await this.#setStatus(compaction.id, "completed", work);
     } catch (error) {
-      if (!work.context.signal.aborted && !isPumiceError(error, "LSM_FENCED")) await this.setStatus(compaction.id, "failed", work);
+      if (!work.context.signal.aborted && !isPumiceError(error, "LSM_FENCED")) await this.#setStatus(compaction.id, "failed", work);
       throw error;
     }
   }
 
-  private async merge(
+  async #merge(
     { compaction, work }: { compaction: Compaction; work: Work },
     manifest: Manifest,
     sources: { l0: SstRef[]; runs: SortedRun[] },
   ): Promise<readonly SstRef[]> {
-    const { settings, profile, executor } = this.parts;
+    const { settings, profile, executor } = this.#parts;
     const job = {
       id: compaction.id,
       sources: { ...sources, externalDbs: manifest.externalDbs },
@@ -280,22 +282,22 @@ export class Compactor {
       settings: { ...sstSettings(settings, profile), maxSstBytes: settings.compactor.maxSstBytes },
     };
     const progress: CompactionProgress = {
-      onRequests: (counts) => this.context.shared.addRequests(counts),
+      onRequests: (counts) => this.#context.shared.addRequests(counts),
       onOutput: async (outputs) => {
-        this.counts.sstsWritten++;
-        await this.updateFile((all) => all.map((each) => (each.id === compaction.id ? { ...each, outputs } : each)), work);
+        this.#counts.sstsWritten++;
+        await this.#updateFile((all) => all.map((each) => (each.id === compaction.id ? { ...each, outputs } : each)), work);
       },
       onBytes: ({ read, written }) => {
-        this.counts.bytesRead += read;
-        this.counts.bytesWritten += written;
+        this.#counts.bytesRead += read;
+        this.#counts.bytesWritten += written;
       },
     };
     return await executor.run(job, progress, work.context.signal);
   }
 
   /** The sources themselves, in order of keys, if they may be used as they are. */
-  private trivialMove(sources: { l0: SstRef[]; runs: SortedRun[] }): readonly SstRef[] | undefined {
-    if (!this.parts.settings.compactor.movesTrivially || sources.runs.length > 0) return undefined;
+  #trivialMove(sources: { l0: SstRef[]; runs: SortedRun[] }): readonly SstRef[] | undefined {
+    if (!this.#parts.settings.compactor.movesTrivially || sources.runs.length > 0) return undefined;
     const ssts = sources.l0.slice();
     if (ssts.some((sst) => sst.info.firstEntry === undefined || sst.info.lastEntry === undefined || sst.visibleRange !== undefined))
       return undefined;
@@ -307,39 +309,39 @@ export class Compactor {
     return isDisjoint ? ssts : undefined;
   }
 
-  private async commit({ compaction, work }: { compaction: Compaction; work: Work }, outputs: readonly SstRef[]): Promise<void> {
+  async #commit({ compaction, work }: { compaction: Compaction; work: Work }, outputs: readonly SstRef[]): Promise<void> {
     const { spec } = compaction;
-    const checkpointId = newUuid(this.context.random);
-    const lifetimeMs = this.parts.settings.compactor.checkpointLifetimeMs;
+    const checkpointId = newUuid(this.#context.random);
+    const lifetimeMs = this.#parts.settings.compactor.checkpointLifetimeMs;
     await work.context.manifests.update((manifest, id) => {
-      this.checkEpoch(manifest);
+      this.#checkEpoch(manifest);
       const fault = faultOfSpec(manifest, spec);
       if (fault !== undefined) throw new PumiceError("LSM_INVALID", { what: "the sources changed during the compaction", because: fault });
-      const checkpoint = newCheckpoint(this.context, { lifetimeMs }, { id: checkpointId, manifestId: id });
+      const checkpoint = newCheckpoint(this.#context, { lifetimeMs }, { id: checkpointId, manifestId: id });
       return applyCompaction(manifest, { spec, outputs, checkpoints: lifetimeMs > 0 ? [checkpoint] : [] });
     });
   }
 
-  private async setStatus(id: Ulid, status: Compaction["status"], work: Work): Promise<void> {
-    await this.updateFile((all) => all.map((each) => (each.id === id ? { ...each, status } : each)), work);
+  async #setStatus(id: Ulid, status: Compaction["status"], work: Work): Promise<void> {
+    await this.#updateFile((all) => all.map((each) => (each.id === id ? { ...each, status } : each)), work);
   }
 
   /** Changes the list; keeps what is active and the newest of what is finished. */
-  private async updateFile(change: (compactions: readonly Compaction[]) => readonly Compaction[], work: Work = this.all): Promise<void> {
-    const abandoned = new Set(this.abandoned);
+  async #updateFile(change: (compactions: readonly Compaction[]) => readonly Compaction[], work: Work = this.#all): Promise<void> {
+    const abandoned = new Set(this.#abandoned);
     await work.file.update((content) => {
-      if (content.compactorEpoch > this.epoch)
-        throw new PumiceError("LSM_FENCED", { epoch: this.epoch, newerEpoch: content.compactorEpoch });
+      if (content.compactorEpoch > this.#epoch)
+        throw new PumiceError("LSM_FENCED", { epoch: this.#epoch, newerEpoch: content.compactorEpoch });
       const changed = change(content.compactions).map((each) => (abandoned.has(each.id) ? ({ ...each, status: "failed" } as const) : each));
       const newestDone = changed.filter((each) => !isActive(each)).at(-1);
-      return { compactorEpoch: this.epoch, compactions: changed.filter((each) => isActive(each) || each === newestDone) };
+      return { compactorEpoch: this.#epoch, compactions: changed.filter((each) => isActive(each) || each === newestDone) };
     });
-    for (const id of abandoned) this.abandoned.delete(id);
+    for (const id of abandoned) this.#abandoned.delete(id);
   }
 
-  private checkEpoch(manifest: Manifest): void {
-    if (manifest.compactorEpoch > this.epoch)
-      throw new PumiceError("LSM_FENCED", { epoch: this.epoch, newerEpoch: manifest.compactorEpoch });
+  #checkEpoch(manifest: Manifest): void {
+    if (manifest.compactorEpoch > this.#epoch)
+      throw new PumiceError("LSM_FENCED", { epoch: this.#epoch, newerEpoch: manifest.compactorEpoch });
   }
 }
 

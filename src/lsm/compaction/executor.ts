@@ -11,21 +11,21 @@ import { Output, OutputMerge, type MergeChoices } from "./output-merge.ts";
 
 /** Runs merges on this thread, in short pieces. */
 export class InlineExecutor implements CompactionExecutor {
-  private readonly context: StoreContext;
-  private readonly choices: MergeChoices;
+  readonly #context: StoreContext;
+  readonly #choices: MergeChoices;
 
   constructor(context: StoreContext, choices: MergeChoices = {}) {
-    this.context = context;
-    this.choices = choices;
+    this.#context = context;
+    this.#choices = choices;
   }
 
   async run(job: CompactionJob, progress: CompactionProgress, signal?: AbortSignal): Promise<readonly SstRef[]> {
-    const context = this.context.scoped(signal);
+    const context = this.#context.scoped(signal);
     const resumed = resumePoint(job.outputs);
     const outputs = resumed.outputs.slice();
     const ulids = new UlidSource(context.random);
     ulids.observe(job.id);
-    const merge = new OutputMerge({ job, context, progress, choices: this.choices }, resumed.range);
+    const merge = new OutputMerge({ job, context, progress, choices: this.#choices }, resumed.range);
     const newKey = (): { id: Ulid; key: string } => {
       const id = ulids.next(Math.max(0, Math.floor(context.clock.now())));
       return { id, key: context.paths.sst(id) };

@@ -48,58 +48,58 @@ export class MergeSource {
   isDone = false;
   /** Sources of newer data have lower numbers. */
   readonly age: number;
-  private readonly tables: readonly Table[];
-  private readonly settings: SourceSettings;
+  readonly #tables: readonly Table[];
+  readonly #settings: SourceSettings;
   /** The next of `tables` to be opened, and where to go on in the one that is. */
-  private tableIndex = 0;
-  private opened: OpenedTable | undefined;
-  private nextBlock = 0;
-  private piece: Piece | undefined;
+  #tableIndex = 0;
+  #opened: OpenedTable | undefined;
+  #nextBlock = 0;
+  #piece: Piece | undefined;
   /** The next block of the piece. */
-  private block = 0;
-  private ahead: Promise<Piece | undefined> | undefined;
+  #block = 0;
+  #ahead: Promise<Piece | undefined> | undefined;
 
   constructor(tables: readonly Table[], age: number, settings: SourceSettings) {
-    this.tables = tables.filter((table) => overlaps(table.ref, settings.range));
+    this.#tables = tables.filter((table) => overlaps(table.ref, settings.range));
     this.age = age;
-    this.settings = settings;
+    this.#settings = settings;
   }
 
   /** Moves to the next entry, or to the end. False: `load` must be awaited first. @throws LSM_CORRUPT */
   next(): boolean {
     for (;;) {
-      while (!this.entry.next()) if (!this.openBlock()) return this.isDone;
+      while (!this.entry.next()) if (!this.#openBlock()) return this.isDone;
       const { key, keyLength } = this.entry;
-      if (this.piece?.opened.isCut === true && !contains(this.piece.opened.range, key.subarray(0, keyLength))) continue;
-      this.number = prefixNumber(key, this.settings.commonLength, keyLength);
+      if (this.#piece?.opened.isCut === true && !contains(this.#piece.opened.range, key.subarray(0, keyLength))) continue;
+      this.number = prefixNumber(key, this.#settings.commonLength, keyLength);
       return true;
     }
   }
 
   /** Brings the next piece. @throws LSM_MISSING, LSM_CORRUPT, STORE_UNAVAILABLE */
   async load(): Promise<void> {
-    const piece = await (this.ahead ?? this.readPiece());
-    this.ahead = undefined;
-    this.piece = piece;
-    this.block = piece?.from ?? 0;
+    const piece = await (this.#ahead ?? this.#readPiece());
+    this.#ahead = undefined;
+    this.#piece = piece;
+    this.#block = piece?.from ?? 0;
     if (piece === undefined) {
       this.isDone = true;
       return;
     }
-    this.ahead = this.readPiece();
+    this.#ahead = this.#readPiece();
     // Told when it is awaited; it may never be.
-    this.ahead.catch(() => undefined);
+    this.#ahead.catch(() => undefined);
   }
 
   /** Opens the next block of the piece; false if there is none, or no further one is needed. */
-  private openBlock(): boolean {
-    const { piece } = this;
-    if (piece === undefined || this.block >= piece.to) return false;
+  #openBlock(): boolean {
+    const piece = this.#piece;
+    if (piece === undefined || this.#block >= piece.to) return false;
     const { table, index } = piece.opened;
-    const offset = blockOffset(index, this.block, table.ref);
+    const offset = blockOffset(index, this.#block, table.ref);
     const start = offset - blockOffset(index, piece.from, table.ref);
-    const end = blockOffset(index, this.block + 1, table.ref) - blockOffset(index, piece.from, table.ref);
-    this.block++;
+    const end = blockOffset(index, this.#block + 1, table.ref) - blockOffset(index, piece.from, table.ref);
+    this.#block++;
     const raw = table.decode(piece.bytes.subarray(start, end), offset);
     const origin = { object: table.object, offset };
     if (table.ref.formatVersion === 1) {
@@ -107,7 +107,7 @@ export class MergeSource {
       this.entry.openEntries(entries, { start: 0, end: entries.length }, origin);
       return true;
     }
-    const { buffer, start: slot, end: slotEnd } = this.settings.slot;
+    const { buffer, start: slot, end: slotEnd } = this.#settings.slot;
     const isFitting = raw.length <= slotEnd - slot;
     if (isFitting) buffer.set(raw, slot);
     this.entry.openBlock(
@@ -118,36 +118,36 @@ export class MergeSource {
     return true;
   }
 
-  private async readPiece(): Promise<Piece | undefined> {
+  async #readPiece(): Promise<Piece | undefined> {
     for (;;) {
-      const opened = (this.opened ??= await this.openTable());
+      const opened = (this.#opened ??= await this.#openTable());
       if (opened === undefined) return undefined;
       const { table, index } = opened;
-      const from = this.nextBlock;
-      if (from >= index.length || this.isBeyond(opened, from)) {
-        this.opened = undefined;
+      const from = this.#nextBlock;
+      if (from >= index.length || this.#isBeyond(opened, from)) {
+        this.#opened = undefined;
         continue;
       }
       const start = blockOffset(index, from, table.ref);
       let to = from + 1;
-      while (to < index.length && blockOffset(index, to + 1, table.ref) - start <= this.settings.pieceBytes && !this.isBeyond(opened, to))
+      while (to < index.length && blockOffset(index, to + 1, table.ref) - start <= this.#settings.pieceBytes && !this.#isBeyond(opened, to))
         to++;
-      this.nextBlock = to;
+      this.#nextBlock = to;
       return { opened, bytes: await table.readStored(index, from, to), from, to };
     }
   }
 
-  private async openTable(): Promise<OpenedTable | undefined> {
-    const table = this.tables[this.tableIndex++];
+  async #openTable(): Promise<OpenedTable | undefined> {
+    const table = this.#tables[this.#tableIndex++];
     if (table === undefined) return undefined;
     const { ref } = table;
-    const range = ref.visibleRange === undefined ? this.settings.range : intersect(this.settings.range, ref.visibleRange);
+    const range = ref.visibleRange === undefined ? this.#settings.range : intersect(this.#settings.range, ref.visibleRange);
     const index = await table.readIndex();
-    this.nextBlock = range.start === undefined ? 0 : new IndexKeys(index).firstBlock(range.start);
+    this.#nextBlock = range.start === undefined ? 0 : new IndexKeys(index).firstBlock(range.start);
     return { table, index, range, isCut: range.start !== undefined || range.end !== undefined };
   }
 
-  private isBeyond(opened: OpenedTable, block: number): boolean {
+  #isBeyond(opened: OpenedTable, block: number): boolean {
     const firstKey = opened.index[block]?.firstKey;
     return block > 0 && firstKey !== undefined && !isBeforeEnd(opened.range, firstKey);
   }

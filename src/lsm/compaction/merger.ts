@@ -32,86 +32,87 @@ export type MergePause = "load" | "full" | "rest" | "end";
 export class Merger {
   /** Bytes of keys and values merged so far. */
   bytesRead = 0;
-  private readonly rules: MergeRules;
+  readonly #rules: MergeRules;
   /** Those that must be moved, or loaded, before the next entry is known. */
-  private waiting: MergeSource[];
+  #waiting: MergeSource[];
   /** The others, in the order of their entries; none of them is done. */
-  private readonly ready: MergeSource[] = [];
+  readonly #ready: MergeSource[] = [];
   /** The last key, its first `lastLength` bytes, and its number; none is equal to NaN. */
-  private lastKey: Uint8Array = new Uint8Array(64);
-  private lastLength = 0;
-  private lastNumber = Number.NaN;
-  private lastSeq = 0;
+  #lastKey: Uint8Array = new Uint8Array(64);
+  #lastLength = 0;
+  #lastNumber = Number.NaN;
+  #lastSeq = 0;
   /** Whatever else there is of the last key is older than anybody may see. */
-  private isSettled = false;
+  #isSettled = false;
   /** Versions of the last key that wait to be weighed, newest first; those before them are written already. */
-  private versions: Row[] = [];
+  #versions: Row[] = [];
 
   constructor(sources: readonly MergeSource[], rules: MergeRules) {
-    this.rules = rules;
-    this.waiting = sources.slice();
+    this.#rules = rules;
+    this.#waiting = sources.slice();
   }
 
   /** Merges up to `entriesMax` entries into the writer. @throws LSM_CORRUPT */
   merge(writer: SstWriter, entriesMax: number): MergePause {
-    const { ready, rules } = this;
+    const ready = this.#ready;
+    const rules = this.#rules;
     for (let count = 0; count < entriesMax; count++) {
-      if (this.waiting.length > 0 && !this.settleWaiting()) return "load";
+      if (this.#waiting.length > 0 && !this.#settleWaiting()) return "load";
       const source = ready[0];
       if (source === undefined) {
-        this.weigh(writer);
+        this.#weigh(writer);
         return "end";
       }
       const { entry } = source;
       const { seq } = entry;
-      if (source.number === this.lastNumber && this.isLastKey(entry)) {
-        if (seq > this.lastSeq) throw disorder(entry);
-        if (!this.isSettled && seq !== this.lastSeq) this.judge(entry, seq, writer);
+      if (source.number === this.#lastNumber && this.#isLastKey(entry)) {
+        if (seq > this.#lastSeq) throw disorder(entry);
+        if (!this.#isSettled && seq !== this.#lastSeq) this.#judge(entry, seq, writer);
       } else {
-        if (this.versions.length > 0) this.weigh(writer);
+        if (this.#versions.length > 0) this.#weigh(writer);
         if (writer.writtenBytes >= rules.maxSstBytes) return "full";
-        if (source.number <= this.lastNumber && this.isBehind(source)) throw disorder(entry);
-        this.remember(source);
-        this.isSettled = false;
-        this.judge(entry, seq, writer);
+        if (source.number <= this.#lastNumber && this.#isBehind(source)) throw disorder(entry);
+        this.#remember(source);
+        this.#isSettled = false;
+        this.#judge(entry, seq, writer);
       }
-      this.lastSeq = seq;
+      this.#lastSeq = seq;
       this.bytesRead += entry.keyLength + entry.valueLength;
-      this.advanceFirst(source);
+      this.#advanceFirst(source);
     }
     return "rest";
   }
 
   /** Brings what a source lacks. */
   async load(): Promise<void> {
-    await Promise.all(this.waiting.map(async (source) => await source.load()));
+    await Promise.all(this.#waiting.map(async (source) => await source.load()));
   }
 
   /** Decides about a version of which all newer ones are decided, or puts it to those that wait. */
-  private judge(entry: EntryCursor, seq: number, writer: SstWriter): void {
-    const { minSeq, tick, isBottom, filter } = this.rules;
+  #judge(entry: EntryCursor, seq: number, writer: SstWriter): void {
+    const { minSeq, tick, isBottom, filter } = this.#rules;
     const { flags } = entry;
     const isTombstone = (flags & TOMBSTONE) !== 0;
     const isPlain =
       filter === undefined &&
-      this.versions.length === 0 &&
+      this.#versions.length === 0 &&
       (flags & MERGE) === 0 &&
       ((flags & FLAG_EXPIRE) === 0 || (entry.expireTs as number) > tick) &&
       // At the bottom a tombstone that a snapshot may see stays only if something older of its key does.
       (!isTombstone || (entry.valueLength === 0 && (!isBottom || seq <= minSeq)));
     if (!isPlain) {
-      this.versions.push(entry.row());
+      this.#versions.push(entry.row());
       return;
     }
     if (!isTombstone || !isBottom) writer.addEntry(entry);
-    this.isSettled = seq <= minSeq;
+    this.#isSettled = seq <= minSeq;
   }
 
   /** Writes what is to be kept of the versions that wait. */
-  private weigh(writer: SstWriter): void {
-    const kept = retain(this.versions, this.rules);
-    this.versions = [];
-    const { filter, minSeq, isBottom } = this.rules;
+  #weigh(writer: SstWriter): void {
+    const kept = retain(this.#versions, this.#rules);
+    this.#versions = [];
+    const { filter, minSeq, isBottom } = this.#rules;
     const only = kept[0];
     // Above the bottom, an older version would come back to light: only at the bottom may a row vanish.
     const isAsked = filter !== undefined && isBottom && kept.length === 1 && only?.kind === VALUE && only.seq <= minSeq;
@@ -119,8 +120,9 @@ export class Merger {
     for (const row of kept) writer.add(row);
   }
 
-  private isLastKey(entry: EntryCursor): boolean {
-    const { lastKey, lastLength } = this;
+  #isLastKey(entry: EntryCursor): boolean {
+    const lastKey = this.#lastKey;
+    const lastLength = this.#lastLength;
     if (entry.keyLength !== lastLength) return false;
     const { key } = entry;
     for (let i = lastLength - 1; i >= 0; i--) if (key[i] !== lastKey[i]) return false;
@@ -128,25 +130,25 @@ export class Merger {
   }
 
   /** True if the entry's key is less than the last one; numbers that differ have told most of it. */
-  private isBehind(source: MergeSource): boolean {
-    return source.number < this.lastNumber || compareKeys(source.entry, { key: this.lastKey, keyLength: this.lastLength }) < 0;
+  #isBehind(source: MergeSource): boolean {
+    return source.number < this.#lastNumber || compareKeys(source.entry, { key: this.#lastKey, keyLength: this.#lastLength }) < 0;
   }
 
-  private remember(source: MergeSource): void {
+  #remember(source: MergeSource): void {
     const { key, keyLength } = source.entry;
-    if (keyLength > this.lastKey.length) this.lastKey = new Uint8Array(keyLength * 2);
-    const { lastKey } = this;
+    if (keyLength > this.#lastKey.length) this.#lastKey = new Uint8Array(keyLength * 2);
+    const lastKey = this.#lastKey;
     for (let i = 0; i < keyLength; i++) lastKey[i] = key[i] as number;
-    this.lastLength = keyLength;
-    this.lastNumber = source.number;
+    this.#lastLength = keyLength;
+    this.#lastNumber = source.number;
   }
 
   /** Moves the first source, and puts it where its next entry belongs. */
-  private advanceFirst(source: MergeSource): void {
-    const { ready } = this;
+  #advanceFirst(source: MergeSource): void {
+    const ready = this.#ready;
     if (!source.next()) {
       ready.shift();
-      this.waiting.push(source);
+      this.#waiting.push(source);
       return;
     }
     if (source.isDone) {
@@ -162,17 +164,17 @@ export class Merger {
   }
 
   /** Brings the waiting sources in. False if one of them must load. */
-  private settleWaiting(): boolean {
+  #settleWaiting(): boolean {
     const still: MergeSource[] = [];
-    for (const source of this.waiting) {
+    for (const source of this.#waiting) {
       if (!source.next()) still.push(source);
       else if (!source.isDone) {
-        let i = this.ready.length;
-        while (i > 0 && isBefore(source, this.ready[i - 1] as MergeSource)) i--;
-        this.ready.splice(i, 0, source);
+        let i = this.#ready.length;
+        while (i > 0 && isBefore(source, this.#ready[i - 1] as MergeSource)) i--;
+        this.#ready.splice(i, 0, source);
       }
     }
-    this.waiting = still;
+    this.#waiting = still;
     return still.length === 0;
   }
 }

@@ -41,68 +41,68 @@ export interface OutputMergeParts {
 
 /** See the header of this file. */
 export class OutputMerge {
-  private readonly parts: OutputMergeParts;
-  private readonly pace: Pace;
-  private merger: Merger;
-  private blockMemory: Uint8Array;
-  private writer: SstWriter;
+  readonly #parts: OutputMergeParts;
+  readonly #pace: Pace;
+  #merger: Merger;
+  #blockMemory: Uint8Array;
+  #writer: SstWriter;
   /** The writer has all that goes into its SST. */
-  private isComplete = false;
-  private bytesTold = 0;
+  #isComplete = false;
+  #bytesTold = 0;
 
   /** Merges the keys of `range`. */
   constructor(parts: OutputMergeParts, range: KeyRange) {
-    this.parts = parts;
-    this.pace = new Pace(parts.context.clock, parts.context.signal, parts.choices.pieceMs);
-    ({ merger: this.merger, blockMemory: this.blockMemory } = openMerger(parts, range));
-    this.writer = this.newWriter();
+    this.#parts = parts;
+    this.#pace = new Pace(parts.context.clock, parts.context.signal, parts.choices.pieceMs);
+    ({ merger: this.#merger, blockMemory: this.#blockMemory } = openMerger(parts, range));
+    this.#writer = this.#newWriter();
   }
 
   /** Begins the next output. False if nothing is left for one. @throws LSM_CORRUPT, LSM_MISSING, STORE_UNAVAILABLE */
   async begin(): Promise<boolean> {
-    this.writer = this.newWriter();
-    this.isComplete = false;
-    await this.advance(() => !this.writer.isEmpty);
-    return !this.writer.isEmpty;
+    this.#writer = this.#newWriter();
+    this.#isComplete = false;
+    await this.#advance(() => !this.#writer.isEmpty);
+    return !this.#writer.isEmpty;
   }
 
   /** Begins the output that was under way again, with the keys of `range`. */
   restart(range: KeyRange): void {
-    ({ merger: this.merger, blockMemory: this.blockMemory } = openMerger(this.parts, range));
-    this.bytesTold = 0;
-    this.writer = this.newWriter();
-    this.isComplete = false;
+    ({ merger: this.#merger, blockMemory: this.#blockMemory } = openMerger(this.#parts, range));
+    this.#bytesTold = 0;
+    this.#writer = this.#newWriter();
+    this.#isComplete = false;
   }
 
   /** The output, piece by piece; its info at the end. */
   async *pieces(): AsyncGenerator<Uint8Array, SstInfo> {
     for (;;) {
-      yield* this.writer.take();
-      if (this.isComplete) break;
-      await this.advance(() => this.writer.hasPieces);
+      yield* this.#writer.take();
+      if (this.#isComplete) break;
+      await this.#advance(() => this.#writer.hasPieces);
     }
-    const { pieces, info } = this.writer.finishPieces();
+    const { pieces, info } = this.#writer.finishPieces();
     yield* pieces;
     return info;
   }
 
   /** Merges until `isEnough`, or the output is complete. */
-  private async advance(isEnough: () => boolean): Promise<void> {
-    const { context, progress } = this.parts;
-    while (!this.isComplete && !isEnough()) {
-      const pause = this.merger.merge(this.writer, ENTRIES_PER_LOOK);
-      if (pause === "load") await abortable(this.merger.load(), context.signal);
-      this.isComplete = pause === "full" || pause === "end";
-      if (pause === "rest" && !this.pace.isOver()) continue;
-      progress.onBytes({ read: this.merger.bytesRead - this.bytesTold, written: 0 });
-      this.bytesTold = this.merger.bytesRead;
-      if (pause === "rest") await this.pace.rest();
+  async #advance(isEnough: () => boolean): Promise<void> {
+    const { context, progress } = this.#parts;
+    while (!this.#isComplete && !isEnough()) {
+      const pause = this.#merger.merge(this.#writer, ENTRIES_PER_LOOK);
+      if (pause === "load") await abortable(this.#merger.load(), context.signal);
+      this.#isComplete = pause === "full" || pause === "end";
+      if (pause === "rest" && !this.#pace.isOver()) continue;
+      progress.onBytes({ read: this.#merger.bytesRead - this.#bytesTold, written: 0 });
+      this.#bytesTold = this.#merger.bytesRead;
+      if (pause === "rest") await this.#pace.rest();
     }
   }
 
-  private newWriter(): SstWriter {
-    const { job, context, choices } = this.parts;
-    const memory = { blockMemory: this.blockMemory, pieceBytes: choices.pieceBytes };
+  #newWriter(): SstWriter {
+    const { job, context, choices } = this.#parts;
+    const memory = { blockMemory: this.#blockMemory, pieceBytes: choices.pieceBytes };
     return new SstWriter("compacted", { ...job.settings, ...memory }, context.sealer);
   }
 }
@@ -115,10 +115,10 @@ export class Output implements StreamedObject {
   info: SstInfo | undefined;
 
   constructor(merge: OutputMerge) {
-    this.parts = this.read(merge);
+    this.parts = this.#read(merge);
   }
 
-  private async *read(merge: OutputMerge): AsyncGenerator<Uint8Array> {
+  async *#read(merge: OutputMerge): AsyncGenerator<Uint8Array> {
     const pieces = merge.pieces();
     let sizeBytes = 0;
     let lastPart: Uint8Array | undefined;

@@ -27,43 +27,43 @@ function runBytes(run: SortedRun): number {
 
 /** SlateDB's size-tiered picker. */
 export class SizeTieredPicker implements CompactionPicker {
-  private readonly settings: PickerSettings;
+  readonly #settings: PickerSettings;
 
   constructor(settings: PickerSettings) {
-    this.settings = settings;
+    this.#settings = settings;
   }
 
   pick(manifest: Manifest, busy: readonly CompactionSpec[]): CompactionSpec | undefined {
-    return this.pickL0(manifest, busy) ?? this.pickRuns(manifest, busy);
+    return this.#pickL0(manifest, busy) ?? this.#pickRuns(manifest, busy);
   }
 
-  private pickL0(manifest: Manifest, busy: readonly CompactionSpec[]): CompactionSpec | undefined {
+  #pickL0(manifest: Manifest, busy: readonly CompactionSpec[]): CompactionSpec | undefined {
     const { l0, runs } = manifest;
-    if (l0.length < this.settings.minSources || busy.some((spec) => spec.l0.length > 0)) return undefined;
-    const sources = l0.slice(-this.settings.maxSources);
+    if (l0.length < this.#settings.minSources || busy.some((spec) => spec.l0.length > 0)) return undefined;
+    const sources = l0.slice(-this.#settings.maxSources);
     const bytes = sources.reduce((sum, sst) => sum + sstBytes(sst), 0);
-    if (this.isBackedUp(bytes, runs)) return undefined;
+    if (this.#isBackedUp(bytes, runs)) return undefined;
     return { l0: sources.map((sst) => sst.viewId), runs: [], destination: freshRunId(manifest, busy) };
   }
 
-  private pickRuns(manifest: Manifest, busy: readonly CompactionSpec[]): CompactionSpec | undefined {
+  #pickRuns(manifest: Manifest, busy: readonly CompactionSpec[]): CompactionSpec | undefined {
     const inUse = new Set(busy.flatMap((spec) => [...spec.runs, spec.destination]));
     for (let i = 0; i < manifest.runs.length; i++) {
-      const group = this.groupFrom(manifest.runs, i, inUse);
-      if (group.length < this.settings.minSources) continue;
-      const sources = group.slice(-this.settings.maxSources);
+      const group = this.#groupFrom(manifest.runs, i, inUse);
+      if (group.length < this.#settings.minSources) continue;
+      const sources = group.slice(-this.#settings.maxSources);
       return { l0: [], runs: sources.map((run) => run.id), destination: (sources.at(-1) as SortedRun).id };
     }
     return undefined;
   }
 
   /** The runs from `start` on, towards older ones, that are of similar size and not in use. */
-  private groupFrom(runs: readonly SortedRun[], start: number, inUse: ReadonlySet<number>): SortedRun[] {
+  #groupFrom(runs: readonly SortedRun[], start: number, inUse: ReadonlySet<number>): SortedRun[] {
     const group: SortedRun[] = [];
     let least = Infinity;
     for (const run of runs.slice(start)) {
       const bytes = runBytes(run);
-      if (inUse.has(run.id) || (group.length > 0 && bytes > least * this.settings.includeSizeThreshold)) break;
+      if (inUse.has(run.id) || (group.length > 0 && bytes > least * this.#settings.includeSizeThreshold)) break;
       group.push(run);
       least = Math.min(least, bytes);
     }
@@ -71,10 +71,10 @@ export class SizeTieredPicker implements CompactionPicker {
   }
 
   /** True if a new run of that size would only lengthen a group of runs that already waits to be merged. */
-  private isBackedUp(bytes: number, runs: readonly SortedRun[]): boolean {
+  #isBackedUp(bytes: number, runs: readonly SortedRun[]): boolean {
     const first = runs[0];
-    if (first === undefined || runBytes(first) > bytes * this.settings.includeSizeThreshold) return false;
-    return this.groupFrom(runs, 0, new Set()).length >= this.settings.maxSources;
+    if (first === undefined || runBytes(first) > bytes * this.#settings.includeSizeThreshold) return false;
+    return this.#groupFrom(runs, 0, new Set()).length >= this.#settings.maxSources;
   }
 }
 

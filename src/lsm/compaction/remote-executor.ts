@@ -54,45 +54,45 @@ export interface RemoteWorker {
 
 /** See the header of this file. */
 export class RemoteExecutor implements CompactionExecutor {
-  private readonly spawner: Spawner;
-  private readonly worker: RemoteWorker;
-  private readonly workers = new Set<Worker>();
+  readonly #spawner: Spawner;
+  readonly #worker: RemoteWorker;
+  readonly #workers = new Set<Worker>();
   /** Those of them that wait, and how to end their wait. */
-  private readonly idle = new Map<Worker, AbortController>();
-  private readonly closing = new AbortController();
+  readonly #idle = new Map<Worker, AbortController>();
+  readonly #closing = new AbortController();
 
   constructor(spawner: Spawner, worker: RemoteWorker) {
-    this.spawner = spawner;
-    this.worker = worker;
+    this.#spawner = spawner;
+    this.#worker = worker;
   }
 
   takes({ sources }: Pick<CompactionJob, "sources">): boolean {
     const ssts = [...sources.l0, ...sources.runs.flatMap((run) => run.ssts)];
-    return this.idle.size > 0 || ssts.reduce((sum, sst) => sum + sstBytes(sst), 0) > (this.worker.smallBytes ?? SMALL_BYTES);
+    return this.#idle.size > 0 || ssts.reduce((sum, sst) => sum + sstBytes(sst), 0) > (this.#worker.smallBytes ?? SMALL_BYTES);
   }
 
   async run(job: CompactionJob, progress: CompactionProgress, signal: AbortSignal): Promise<readonly SstRef[]> {
     signal.throwIfAborted();
-    this.closing.signal.throwIfAborted();
-    const worker = this.wake() ?? this.spawner.spawn(this.worker.name, this.worker.initial);
-    this.workers.add(worker);
+    this.#closing.signal.throwIfAborted();
+    const worker = this.#wake() ?? this.#spawner.spawn(this.#worker.name, this.#worker.initial);
+    this.#workers.add(worker);
     try {
-      const outputs = await this.merge(worker, { job, progress }, signal);
-      this.rest(worker);
+      const outputs = await this.#merge(worker, { job, progress }, signal);
+      this.#rest(worker);
       return outputs;
     } catch (error) {
-      await this.end(worker);
+      await this.#end(worker);
       throw error;
     }
   }
 
   /** Ends all workers, and what they do. Idempotent. */
   async close(): Promise<void> {
-    this.closing.abort(new PumiceError("LSM_CLOSED", { what: "the compaction thread is closed" }));
-    await Promise.all([...this.workers].map(async (worker) => await this.end(worker)));
+    this.#closing.abort(new PumiceError("LSM_CLOSED", { what: "the compaction thread is closed" }));
+    await Promise.all([...this.#workers].map(async (worker) => await this.#end(worker)));
   }
 
-  private async merge(
+  async #merge(
     worker: Worker,
     { job, progress }: { job: CompactionJob; progress: CompactionProgress },
     signal: AbortSignal,
@@ -101,8 +101,8 @@ export class RemoteExecutor implements CompactionExecutor {
     const forgets: (() => void)[] = [];
     try {
       const outputs = await new Promise<readonly SstRef[]>((resolve, reject) => {
-        forgets.push(onAbort(signal, reject), onAbort(this.closing.signal, reject));
-        worker.onExit((error) => reject(new PumiceError("WORKER_FAILED", { name: this.worker.name }, error)));
+        forgets.push(onAbort(signal, reject), onAbort(this.#closing.signal, reject));
+        worker.onExit((error) => reject(new PumiceError("WORKER_FAILED", { name: this.#worker.name }, error)));
         worker.onMessage((message) => {
           const reply = message as Reply;
           if (reply.kind === "bytes") progress.onBytes(reply);
@@ -123,36 +123,36 @@ export class RemoteExecutor implements CompactionExecutor {
   }
 
   /** A worker that waits, which it then does no more. */
-  private wake(): Worker | undefined {
-    const [worker] = this.idle.keys();
+  #wake(): Worker | undefined {
+    const [worker] = this.#idle.keys();
     if (worker === undefined) return undefined;
-    this.idle.get(worker)?.abort();
-    this.idle.delete(worker);
+    this.#idle.get(worker)?.abort();
+    this.#idle.delete(worker);
     worker.keepProcess(true);
     return worker;
   }
 
-  private rest(worker: Worker): void {
-    if (this.closing.signal.aborted) {
-      void this.end(worker);
+  #rest(worker: Worker): void {
+    if (this.#closing.signal.aborted) {
+      void this.#end(worker);
       return;
     }
     const wanted = new AbortController();
-    this.idle.set(worker, wanted);
+    this.#idle.set(worker, wanted);
     worker.keepProcess(false);
     // It may die while it waits, of what is not ours: then the next job has another.
-    worker.onExit(() => void this.end(worker));
-    this.worker.clock.sleep(this.worker.idleMs ?? IDLE_MS, { signal: wanted.signal, keepsProcess: false }).then(
-      async () => await this.end(worker),
+    worker.onExit(() => void this.#end(worker));
+    this.#worker.clock.sleep(this.#worker.idleMs ?? IDLE_MS, { signal: wanted.signal, keepsProcess: false }).then(
+      async () => await this.#end(worker),
       () => undefined,
     );
   }
 
-  private async end(worker: Worker): Promise<void> {
-    this.idle.get(worker)?.abort();
-    this.idle.delete(worker);
+  async #end(worker: Worker): Promise<void> {
+    this.#idle.get(worker)?.abort();
+    this.#idle.delete(worker);
     await worker.terminate();
-    this.workers.delete(worker);
+    this.#workers.delete(worker);
   }
 }
 

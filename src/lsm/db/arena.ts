@@ -7,28 +7,28 @@ const CHUNK_BYTES = 131_072;
 
 /** Allocates; everything is freed together, when nobody refers to a chunk any more. */
 export class Arena {
-  private readonly chunkBytes: number;
+  readonly #chunkBytes: number;
   /** Larger arrays get their own memory: a chunk would be mostly waste. */
-  private readonly sharedBytesMax: number;
-  private chunk = new Uint8Array(0);
-  private used = 0;
+  readonly #sharedBytesMax: number;
+  #chunk = new Uint8Array(0);
+  #used = 0;
 
   constructor(chunkBytes = CHUNK_BYTES) {
-    this.chunkBytes = chunkBytes;
-    this.sharedBytesMax = chunkBytes / 16;
+    this.#chunkBytes = chunkBytes;
+    this.#sharedBytesMax = chunkBytes / 16;
   }
 
   /** A copy of `bytes`. */
   copy(bytes: Uint8Array): Uint8Array {
     const { length } = bytes;
-    if (length > this.sharedBytesMax) return Uint8Array.prototype.slice.call(bytes);
-    if (this.used + length > this.chunk.length) {
-      this.chunk = new Uint8Array(this.chunkBytes);
-      this.used = 0;
+    if (length > this.#sharedBytesMax) return Uint8Array.prototype.slice.call(bytes);
+    if (this.#used + length > this.#chunk.length) {
+      this.#chunk = new Uint8Array(this.#chunkBytes);
+      this.#used = 0;
     }
-    const start = this.used;
-    this.used += length;
-    const { chunk } = this;
+    const start = this.#used;
+    this.#used += length;
+    const chunk = this.#chunk;
     if (length <= 32) for (let i = 0; i < length; i++) chunk[start + i] = bytes[i] as number;
     else chunk.set(bytes, start);
     return chunk.subarray(start, start + length);

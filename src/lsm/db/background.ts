@@ -26,82 +26,82 @@ const COMPACTOR_RETURN_MS = 30_000;
 
 /** See the header of this file. */
 export class Background {
-  private readonly context: StoreContext;
-  private readonly settings: LsmSettings;
-  private readonly profile: Profile;
-  private readonly hooks: BackgroundHooks;
-  private readonly tasks: Promise<void>[] = [];
-  private readonly stopper = new AbortController();
-  private compactor: Compactor | undefined;
-  private flushTimer: Promise<void> | undefined;
-  private writes = 0;
-  private compactionError: PumiceError | undefined;
-  private gcError: PumiceError | undefined;
-  private collected: GcTotals = { runs: 0, checkpoints: 0, detached: 0, manifests: 0, compactions: 0, wals: 0, ssts: 0 };
+  readonly #context: StoreContext;
+  readonly #settings: LsmSettings;
+  readonly #profile: Profile;
+  readonly #hooks: BackgroundHooks;
+  readonly #tasks: Promise<void>[] = [];
+  readonly #stopper = new AbortController();
+  #compactor: Compactor | undefined;
+  #flushTimer: Promise<void> | undefined;
+  #writes = 0;
+  #compactionError: PumiceError | undefined;
+  #gcError: PumiceError | undefined;
+  #collected: GcTotals = { runs: 0, checkpoints: 0, detached: 0, manifests: 0, compactions: 0, wals: 0, ssts: 0 };
 
   constructor(parts: { context: StoreContext; settings: LsmSettings; profile: Profile }, hooks: BackgroundHooks) {
-    this.context = parts.context;
-    this.settings = parts.settings;
-    this.profile = parts.profile;
-    this.hooks = hooks;
+    this.#context = parts.context;
+    this.#settings = parts.settings;
+    this.#profile = parts.profile;
+    this.#hooks = hooks;
   }
 
   /** What failed last in compaction or collection; undefined when it has gone well since. */
   get failure(): PumiceError | undefined {
-    return this.compactionError ?? this.gcError;
+    return this.#compactionError ?? this.#gcError;
   }
 
   /** What failed last in compaction alone. */
   get compactionFailure(): PumiceError | undefined {
-    return this.compactionError;
+    return this.#compactionError;
   }
 
   /** What collection has deleted. */
   get gcTotals(): GcTotals {
-    return this.collected;
+    return this.#collected;
   }
 
   get compactorStats(): CompactorStats | undefined {
-    return this.compactor?.stats;
+    return this.#compactor?.stats;
   }
 
   /** Starts everything. @throws LSM_UNSUPPORTED, STORE_UNAVAILABLE */
   async start(): Promise<void> {
-    if (this.settings.compactor !== undefined) {
-      this.spawn(this.runCompactor(await this.firstCompactor()), "compactor");
+    if (this.#settings.compactor !== undefined) {
+      this.#spawn(this.#runCompactor(await this.#firstCompactor()), "compactor");
     }
-    this.spawn(this.pollManifest(), "poll");
-    if (this.settings.gc !== undefined) this.spawn(this.runGc(this.settings.gc.intervalMs), "gc");
+    this.#spawn(this.#pollManifest(), "poll");
+    if (this.#settings.gc !== undefined) this.#spawn(this.#runGc(this.#settings.gc.intervalMs), "gc");
   }
 
   /** A write happened: it leaves with the flush interval. */
   onWrite(): void {
-    this.writes++;
-    const { flushIntervalMs } = this.settings;
-    if (this.flushTimer !== undefined || flushIntervalMs === undefined) return;
-    this.flushTimer = this.sleep(flushIntervalMs).then((isStopped) => {
-      this.flushTimer = undefined;
-      if (!isStopped) this.hooks.flushWal();
+    this.#writes++;
+    const { flushIntervalMs } = this.#settings;
+    if (this.#flushTimer !== undefined || flushIntervalMs === undefined) return;
+    this.#flushTimer = this.#sleep(flushIntervalMs).then((isStopped) => {
+      this.#flushTimer = undefined;
+      if (!isStopped) this.#hooks.flushWal();
     });
   }
 
   notifyCompactor(): void {
-    this.compactor?.notify();
+    this.#compactor?.notify();
   }
 
   /** Merges all there is into one run. */
   async compactAll(signal: AbortSignal | undefined): Promise<void> {
-    const embedded = this.compactor;
-    const compactor = embedded ?? this.newCompactor(this.context.scoped(signal));
+    const embedded = this.#compactor;
+    const compactor = embedded ?? this.#newCompactor(this.#context.scoped(signal));
     if (embedded === undefined) await compactor.start();
     await compactor.compactAll(signal);
   }
 
   async collectGarbage(minAgeMs: number | undefined, signal?: AbortSignal): Promise<GcReport> {
-    const ageMs = minAgeMs ?? this.settings.gc?.minAgeMs ?? GC_DEFAULTS.minAgeMs;
-    const report = await collectGarbage(this.context.scoped(signal), { minAgeMs: ageMs }, this.profile);
-    const total = this.collected;
-    this.collected = {
+    const ageMs = minAgeMs ?? this.#settings.gc?.minAgeMs ?? GC_DEFAULTS.minAgeMs;
+    const report = await collectGarbage(this.#context.scoped(signal), { minAgeMs: ageMs }, this.#profile);
+    const total = this.#collected;
+    this.#collected = {
       runs: total.runs + 1,
       checkpoints: total.checkpoints + report.checkpoints,
       detached: total.detached + report.detached,
@@ -115,27 +115,27 @@ export class Background {
 
   /** Lets nothing begin any more. Idempotent. */
   halt(): void {
-    if (!this.stopper.signal.aborted) this.stopper.abort();
-    this.compactor?.halt();
+    if (!this.#stopper.signal.aborted) this.#stopper.abort();
+    this.#compactor?.halt();
   }
 
   /** Ends everything and waits for it. Idempotent. */
   async stop(): Promise<void> {
     this.halt();
-    await this.compactor?.stop();
-    await Promise.all([...this.tasks, this.flushTimer]);
+    await this.#compactor?.stop();
+    await Promise.all([...this.#tasks, this.#flushTimer]);
   }
 
-  private newCompactor(context: StoreContext = this.context): Compactor {
-    const settings = { ...this.settings, compactor: this.settings.compactor ?? COMPACTOR_DEFAULTS };
-    const chosen = this.context.shared.components;
+  #newCompactor(context: StoreContext = this.#context): Compactor {
+    const settings = { ...this.#settings, compactor: this.#settings.compactor ?? COMPACTOR_DEFAULTS };
+    const chosen = this.#context.shared.components;
     const inline = new InlineExecutor(context, { filter: chosen.compactionFilter });
     return new Compactor({
       context,
       settings,
-      profile: this.profile,
+      profile: this.#profile,
       onEnd: (error) => {
-        if (!this.context.signal.aborted) this.compactionError = asFailure(error);
+        if (!this.#context.signal.aborted) this.#compactionError = asFailure(error);
       },
       picker: chosen.compactionPicker ?? new SizeTieredPicker(settings.compactor),
       executor: chosen.compactionFilter === undefined ? eitherExecutor(chosen.compactionExecutor, inline) : inline,
@@ -143,87 +143,87 @@ export class Background {
   }
 
   /** Waits; true if the store ended meanwhile. */
-  private async sleep(ms: number): Promise<boolean> {
+  async #sleep(ms: number): Promise<boolean> {
     try {
-      await this.context.clock.sleep(ms, { signal: this.stopper.signal });
+      await this.#context.clock.sleep(ms, { signal: this.#stopper.signal });
     } catch {
       // The signal's reason: the store is closing.
     }
-    return this.stopper.signal.aborted || this.context.signal.aborted;
+    return this.#stopper.signal.aborted || this.#context.signal.aborted;
   }
 
   /** Another compactor, a tool perhaps, may take over: after a while this one comes back, so that L0 never stays full. */
-  private async runCompactor(first: Compactor | undefined): Promise<void> {
+  async #runCompactor(first: Compactor | undefined): Promise<void> {
     for (let compactor = first; ; compactor = undefined) {
       try {
-        compactor ??= await this.startCompactor();
+        compactor ??= await this.#startCompactor();
         await compactor.run();
         return;
       } catch (error) {
         // While it ran, or while it took over from another that took over: either way it comes back.
-        if (!isPumiceError(error, "LSM_FENCED") || (await this.sleep(COMPACTOR_RETURN_MS))) throw error;
+        if (!isPumiceError(error, "LSM_FENCED") || (await this.#sleep(COMPACTOR_RETURN_MS))) throw error;
       }
     }
   }
 
   /** Undefined if another compactor, a tool perhaps, took over while this one began: no reason not to open. */
-  private async firstCompactor(): Promise<Compactor | undefined> {
+  async #firstCompactor(): Promise<Compactor | undefined> {
     try {
-      return await this.startCompactor();
+      return await this.#startCompactor();
     } catch (error) {
       if (isPumiceError(error, "LSM_FENCED")) return undefined;
       throw error;
     }
   }
 
-  private async startCompactor(): Promise<Compactor> {
-    const compactor = this.newCompactor();
+  async #startCompactor(): Promise<Compactor> {
+    const compactor = this.#newCompactor();
     await compactor.start();
-    this.compactor = compactor;
+    this.#compactor = compactor;
     // The store may have been closed meanwhile, and have stopped the one before.
-    if (this.stopper.signal.aborted) await compactor.stop();
+    if (this.#stopper.signal.aborted) await compactor.stop();
     return compactor;
   }
 
-  private async pollManifest(): Promise<void> {
-    let intervalMs = this.settings.manifestPollMs;
-    let seenWrites = this.writes;
-    while (!(await this.sleep(intervalMs))) {
-      await this.context.manifests.refresh();
-      this.hooks.checkEpoch();
+  async #pollManifest(): Promise<void> {
+    let intervalMs = this.#settings.manifestPollMs;
+    let seenWrites = this.#writes;
+    while (!(await this.#sleep(intervalMs))) {
+      await this.#context.manifests.refresh();
+      this.#hooks.checkEpoch();
       intervalMs =
-        this.writes === seenWrites ? Math.min(Math.max(IDLE_POLL_MS_MAX, intervalMs), intervalMs * 2) : this.settings.manifestPollMs;
-      seenWrites = this.writes;
+        this.#writes === seenWrites ? Math.min(Math.max(IDLE_POLL_MS_MAX, intervalMs), intervalMs * 2) : this.#settings.manifestPollMs;
+      seenWrites = this.#writes;
     }
   }
 
-  private async runGc(intervalMs: number): Promise<void> {
+  async #runGc(intervalMs: number): Promise<void> {
     let collectedId = 0;
-    while (!(await this.sleep(intervalMs))) {
-      const id = this.context.manifests.known?.id ?? 0;
-      const hasCheckpoints = (this.context.manifests.known?.value.checkpoints.length ?? 0) > 0;
+    while (!(await this.#sleep(intervalMs))) {
+      const id = this.#context.manifests.known?.id ?? 0;
+      const hasCheckpoints = (this.#context.manifests.known?.value.checkpoints.length ?? 0) > 0;
       // What was too young at the last run may be old enough now: a run without deletions ends it.
       if (id === collectedId && !hasCheckpoints) continue;
       try {
         const report = await this.collectGarbage(undefined);
         if (report.manifests + report.ssts + report.wals + report.compactions === 0) collectedId = id;
-        this.gcError = undefined;
+        this.#gcError = undefined;
       } catch (error) {
         // Garbage that cannot be collected is no reason to stop: it is told, and tried again.
         if (!isPumiceError(error)) throw error;
-        this.gcError = error;
+        this.#gcError = error;
       }
     }
   }
 
   /** A task that fails takes the store with it, except for what concerns only compaction or collection. */
-  private spawn(task: Promise<void>, name: "compactor" | "poll" | "gc"): void {
-    this.tasks.push(
+  #spawn(task: Promise<void>, name: "compactor" | "poll" | "gc"): void {
+    this.#tasks.push(
       task.catch((error: unknown) => {
-        if (this.stopper.signal.aborted || this.context.signal.aborted) return;
+        if (this.#stopper.signal.aborted || this.#context.signal.aborted) return;
         // Another compactor took over: the store goes on without its own.
         if (name !== "poll" && isPumiceError(error, "LSM_FENCED")) return;
-        this.hooks.onFailure(error);
+        this.#hooks.onFailure(error);
       }),
     );
   }

@@ -20,35 +20,35 @@ interface Operation {
 
 /** Collects writes. Keys and values are copied when the batch is written; until then they must not change. */
 export class WriteBatch {
-  private readonly operations: Operation[] = [];
+  readonly #operations: Operation[] = [];
 
   /** @throws LSM_INVALID if the key is empty or too long. */
   put(key: Uint8Array, value: Uint8Array, options?: PutOptions): this {
-    return this.add({ kind: VALUE, key, value, ttl: options?.ttl });
+    return this.#add({ kind: VALUE, key, value, ttl: options?.ttl });
   }
 
   /** @throws LSM_INVALID if the key is empty or too long. */
   delete(key: Uint8Array): this {
-    return this.add({ kind: TOMBSTONE, key, value: EMPTY_BYTES, ttl: "never" });
+    return this.#add({ kind: TOMBSTONE, key, value: EMPTY_BYTES, ttl: "never" });
   }
 
   /** @throws LSM_INVALID if the key is empty or too long. */
   merge(key: Uint8Array, operand: Uint8Array, options?: PutOptions): this {
-    return this.add({ kind: MERGE, key, value: operand, ttl: options?.ttl });
+    return this.#add({ kind: MERGE, key, value: operand, ttl: options?.ttl });
   }
 
   get size(): number {
-    return this.operations.length;
+    return this.#operations.length;
   }
 
   /** Writes in the order in which they were added. */
   get entries(): readonly { readonly kind: RowKind; readonly key: Uint8Array; readonly value: Uint8Array }[] {
-    return this.operations;
+    return this.#operations;
   }
 
   /** The rows of the batch: by ascending key, one per key. Their bytes are the caller's: to be copied before the call that wrote them ends. */
   rows(stamp: BatchStamp): Row[] {
-    const { operations } = this;
+    const operations = this.#operations;
     if (operations.length === 1) return [makeRow(operations[0] as Operation, stamp)];
     // A stable sort: writes of one key stay in the order in which they were added.
     const sorted = operations.toSorted((left, right) => compareBytes(left.key, right.key));
@@ -63,9 +63,9 @@ export class WriteBatch {
     return rows;
   }
 
-  private add(operation: Operation): this {
+  #add(operation: Operation): this {
     checkWrite(operation.key, operation.value, operation.ttl);
-    this.operations.push(operation);
+    this.#operations.push(operation);
     return this;
   }
 }

@@ -64,19 +64,19 @@ const RELOADS_MAX = 5;
 
 /** See the header of this file. */
 export class DbReader {
-  private readonly context: StoreContext;
-  private readonly settings: ReaderSettings;
-  private readonly reads: Reads;
-  private manifest: Manifest | undefined;
-  private tail: Tail = { memtable: new Memtable(), walId: 0, walSeq: 0 };
-  private view: View = { memtables: [], l0: [], runs: [] };
-  private seq = 0;
-  private readonly holds: ReaderHolds;
-  private end: PumiceError | undefined;
-  private polling: Promise<void> = Promise.resolve();
-  private loading: Promise<void> = Promise.resolve();
-  private closing: Promise<void> | undefined;
-  private counts = { gets: 0, scans: 0, loads: 0 };
+  readonly #context: StoreContext;
+  readonly #settings: ReaderSettings;
+  readonly #reads: Reads;
+  #manifest: Manifest | undefined;
+  #tail: Tail = { memtable: new Memtable(), walId: 0, walSeq: 0 };
+  #view: View = { memtables: [], l0: [], runs: [] };
+  #seq = 0;
+  readonly #holds: ReaderHolds;
+  #end: PumiceError | undefined;
+  #polling: Promise<void> = Promise.resolve();
+  #loading: Promise<void> = Promise.resolve();
+  #closing: Promise<void> | undefined;
+  #counts = { gets: 0, scans: 0, loads: 0 };
 
   /** Opens a store for reading. @throws LSM_NOT_FOUND, LSM_CHECKPOINT_NOT_FOUND, LSM_CORRUPT, LSM_UNSUPPORTED, LSM_INVALID */
   static async open(root: string, components: LsmComponents, options: ReaderOptions & WaitOptions = {}): Promise<DbReader> {
@@ -102,7 +102,7 @@ export class DbReader {
     const reader = new DbReader(context, settings);
     const forget = onAbort(options.signal, (reason) => context.shared.abort(reason));
     try {
-      await reader.load(context);
+      await reader.#load(context);
       options.signal?.throwIfAborted();
     } catch (error) {
       // Its checkpoint, if it came to one, expires.
@@ -112,78 +112,78 @@ export class DbReader {
     } finally {
       forget();
     }
-    if (typeof settings.mode === "string") reader.polling = reader.poll();
+    if (typeof settings.mode === "string") reader.#polling = reader.#poll();
     return reader;
   }
 
   private constructor(context: StoreContext, settings: ReaderSettings) {
-    this.context = context;
-    this.settings = settings;
-    this.holds = new ReaderHolds(context.random, settings.checkpointLifetimeMs);
-    this.reads = new Reads({
-      view: () => this.view,
+    this.#context = context;
+    this.#settings = settings;
+    this.#holds = new ReaderHolds(context.random, settings.checkpointLifetimeMs);
+    this.#reads = new Reads({
+      view: () => this.#view,
       rules: () => ({ operator: context.shared.operators.read, expireAtMs: settings.filtersExpired ? context.clock.now() : undefined }),
-      maxSeq: () => this.seq,
+      maxSeq: () => this.#seq,
       check: () => {
-        if (this.end !== undefined) throw this.end;
+        if (this.#end !== undefined) throw this.#end;
       },
-      keep: () => this.holds.use(),
+      keep: () => this.#holds.use(),
       refresh: async (signal) => {
-        if (typeof settings.mode === "string") await this.load(this.context.scoped(signal));
+        if (typeof settings.mode === "string") await this.#load(this.#context.scoped(signal));
       },
     });
   }
 
   /** The newest sequence number that it sees. */
   get lastSeq(): number {
-    return this.seq;
+    return this.#seq;
   }
 
   /** The value of `key`, or undefined. */
   async get(key: Uint8Array, options?: GetOptions): Promise<Uint8Array | undefined> {
-    this.counts.gets++;
-    return ownValue(await this.reads.row(key, options));
+    this.#counts.gets++;
+    return ownValue(await this.#reads.row(key, options));
   }
 
   /** As get, without a promise, or NOT_CACHED. */
   getSync(key: Uint8Array): Uint8Array | undefined | typeof NOT_CACHED {
-    this.counts.gets++;
-    const row = this.reads.rowSync(key);
+    this.#counts.gets++;
+    const row = this.#reads.rowSync(key);
     return row === NOT_CACHED ? row : ownValue(row);
   }
 
   /** Key, value and times. */
   async getRow(key: Uint8Array, options?: GetOptions): Promise<KeyValue | undefined> {
-    this.counts.gets++;
-    return await this.reads.keyValue(key, options);
+    this.#counts.gets++;
+    return await this.#reads.keyValue(key, options);
   }
 
   /** Rows of a range. */
   scan(options: ScanOptions = {}): Scan {
-    this.counts.scans++;
-    return this.reads.scan(options);
+    this.#counts.scans++;
+    return this.#reads.scan(options);
   }
 
   /** Numbers for monitoring, see docs/lsm.md; `prometheusText` makes text of them. Cheap. */
   metrics(): Metric[] {
-    return [...readerMetrics({ ...this.counts, lastSeq: this.seq }), ...this.context.shared.metrics()];
+    return [...readerMetrics({ ...this.#counts, lastSeq: this.#seq }), ...this.#context.shared.metrics()];
   }
 
   /** Looks for news now. */
   async refresh(options: WaitOptions = {}): Promise<void> {
-    if (this.end !== undefined) throw this.end;
-    if (typeof this.settings.mode === "string") await this.load(this.context.scoped(options.signal));
+    if (this.#end !== undefined) throw this.#end;
+    if (typeof this.#settings.mode === "string") await this.#load(this.#context.scoped(options.signal));
   }
 
   /** Gives its checkpoints back and ends. Idempotent. When the signal aborts, of whichever call, they are left to their lifetime. */
   async close(options: WaitOptions = {}): Promise<void> {
     options.signal?.throwIfAborted();
-    this.closing ??= this.closeNow();
-    const forget = onAbort(options.signal, (reason) => this.context.shared.abort(reason));
+    this.#closing ??= this.#closeNow();
+    const forget = onAbort(options.signal, (reason) => this.#context.shared.abort(reason));
     try {
-      await this.closing;
+      await this.#closing;
     } catch (error) {
-      if (options.signal?.aborted === true) this.closing = Promise.resolve();
+      if (options.signal?.aborted === true) this.#closing = Promise.resolve();
       throw error;
     } finally {
       forget();
@@ -194,29 +194,29 @@ export class DbReader {
     await this.close();
   }
 
-  private async closeNow(): Promise<void> {
-    this.end ??= new PumiceError("LSM_CLOSED", { what: "the reader is closed" });
+  async #closeNow(): Promise<void> {
+    this.#end ??= new PumiceError("LSM_CLOSED", { what: "the reader is closed" });
     try {
-      await this.holds.letGo(this.context);
+      await this.#holds.letGo(this.#context);
     } catch (error) {
       if (!isPumiceError(error)) throw error;
     } finally {
-      this.context.shared.abort(this.end);
-      await this.polling;
-      await this.context.shared.release();
+      this.#context.shared.abort(this.#end);
+      await this.#polling;
+      await this.#context.shared.release();
     }
   }
 
-  private async poll(): Promise<void> {
+  async #poll(): Promise<void> {
     for (;;) {
       try {
-        await this.context.clock.sleep(this.settings.pollMs, { signal: this.context.signal });
-        await this.load(this.context);
+        await this.#context.clock.sleep(this.#settings.pollMs, { signal: this.#context.signal });
+        await this.#load(this.#context);
       } catch (error) {
-        if (this.context.signal.aborted) return;
+        if (this.#context.signal.aborted) return;
         // The store may be away for a while, or collection was faster: what was read before stays readable.
         if (!PASSING.some((code) => isPumiceError(error, code))) {
-          this.end ??= new PumiceError("LSM_CLOSED", { what: "the reader failed" }, error);
+          this.#end ??= new PumiceError("LSM_CLOSED", { what: "the reader failed" }, error);
           return;
         }
       }
@@ -224,22 +224,22 @@ export class DbReader {
   }
 
   /** One at a time: two would put the same rows into the same memtable. */
-  private async load(context: StoreContext): Promise<void> {
-    const turn = this.loading.then(async () => {
+  async #load(context: StoreContext): Promise<void> {
+    const turn = this.#loading.then(async () => {
       context.signal.throwIfAborted();
-      await this.loadNow(context, 0);
+      await this.#loadNow(context, 0);
     });
-    this.loading = turn.catch(() => undefined);
+    this.#loading = turn.catch(() => undefined);
     await abortable(turn, context.signal);
   }
 
-  private async loadNow(context: StoreContext, attempt: number): Promise<void> {
-    this.counts.loads++;
-    const manifest = await this.latest(context);
-    const isNewTree = this.manifest === undefined || !sameTree(manifest, this.manifest);
-    const tail = isNewTree ? { memtable: new Memtable(), walId: manifest.replayAfterWalId, walSeq: 0 } : this.tail;
-    const lastWalId = typeof this.settings.mode === "string" ? Infinity : manifest.walIdLastSeen;
-    while (!this.settings.skipsWal && tail.walId < lastWalId) {
+  async #loadNow(context: StoreContext, attempt: number): Promise<void> {
+    this.#counts.loads++;
+    const manifest = await this.#latest(context);
+    const isNewTree = this.#manifest === undefined || !sameTree(manifest, this.#manifest);
+    const tail = isNewTree ? { memtable: new Memtable(), walId: manifest.replayAfterWalId, walSeq: 0 } : this.#tail;
+    const lastWalId = typeof this.#settings.mode === "string" ? Infinity : manifest.walIdLastSeen;
+    while (!this.#settings.skipsWal && tail.walId < lastWalId) {
       const key = context.paths.wal(tail.walId + 1);
       const bytes = await withRetry(context.readPolicy, async () => await context.walStore.get(key, { signal: context.signal }));
       if (bytes === undefined) break;
@@ -249,27 +249,27 @@ export class DbReader {
       tail.walId++;
     }
     const seq = Math.max(manifest.lastL0Seq, tail.memtable.lastSeq);
-    if (seq < this.seq) {
+    if (seq < this.#seq) {
       // Collection took WAL objects away meanwhile, so a newer manifest has their rows. What was seen goes on being seen.
-      if (attempt < RELOADS_MAX) await this.loadNow(context, attempt + 1);
+      if (attempt < RELOADS_MAX) await this.#loadNow(context, attempt + 1);
       return;
     }
-    this.manifest = manifest;
-    this.tail = tail;
-    this.view = { memtables: [tail.memtable], ...context.currentTree(manifest) };
-    this.seq = seq;
-    this.holds.show(manifest);
+    this.#manifest = manifest;
+    this.#tail = tail;
+    this.#view = { memtables: [tail.memtable], ...context.currentTree(manifest) };
+    this.#seq = seq;
+    this.#holds.show(manifest);
   }
 
-  private async latest(context: StoreContext): Promise<Manifest> {
-    const { mode } = this.settings;
+  async #latest(context: StoreContext): Promise<Manifest> {
+    const { mode } = this.#settings;
     const version = await context.manifest();
     if (mode === "latest") return version.value;
-    if (mode !== "managed") return await this.atCheckpoint(context, version.value, mode.checkpoint);
-    return await this.holds.hold(context, version.value);
+    if (mode !== "managed") return await this.#atCheckpoint(context, version.value, mode.checkpoint);
+    return await this.#holds.hold(context, version.value);
   }
 
-  private async atCheckpoint(context: StoreContext, manifest: Manifest, id: Uuid): Promise<Manifest> {
+  async #atCheckpoint(context: StoreContext, manifest: Manifest, id: Uuid): Promise<Manifest> {
     const found = isUuid(id) ? manifest.checkpoints.find((checkpoint) => checkpoint.id === id) : undefined;
     const version = found === undefined ? undefined : await context.manifests.read(found.manifestId);
     if (version === undefined) throw new PumiceError("LSM_CHECKPOINT_NOT_FOUND", { checkpoint: id });

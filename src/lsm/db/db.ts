@@ -14,10 +14,8 @@ import { Background } from "./background.ts";
 import { deleteRange, multiGet } from "./bulk.ts";
 import { checkWrite, makeRow, WriteBatch, type PutOptions } from "./batch.ts";
 import { createCheckpoint, deleteCheckpoint, refreshCheckpoint, type CheckpointOptions } from "../engine/checkpoints.ts";
-import { sstSettings, StoreContext } from "../engine/context.ts";
-import { Flusher, type FrozenMemtable } from "./flusher.ts";
+import { StoreContext } from "../engine/context.ts";
 import { HybridClock } from "./hybrid-clock.ts";
-import { Memtable } from "./memtable.ts";
 import { noCounts, writerMetrics } from "../engine/metrics.ts";
 import { checkEpoch, openForWriting, type Opened } from "./open.ts";
 import { Pins } from "./pins.ts";
@@ -34,10 +32,8 @@ import {
 import { Snapshot } from "./snapshot.ts";
 import type { DbStatus, GcReport } from "../engine/status.ts";
 import { ConflictLog, Transaction, type Isolation, type WriteHandle, type WriteOptions } from "./transaction.ts";
-import type { View } from "./view.ts";
 import { tablesOf, warmTables } from "./warming.ts";
-import { SeqWaiters } from "./waiters.ts";
-import { WalWriter } from "./wal-writer.ts";
+import { WritePath } from "./write-path.ts";
 
 /** What `flush` makes durable: the WAL, or also the memtable as an L0. */
 export type FlushKind = "wal" | "memtable";
@@ -46,37 +42,27 @@ export type FlushKind = "wal" | "memtable";
 export class Db {
   readonly settings: LsmSettings;
   readonly profile: Profile;
-  private readonly context: StoreContext;
-  private readonly epoch: number;
-  private readonly hybrid: HybridClock;
-  private readonly tracker: SequenceTracker;
-  private readonly wal: WalWriter | undefined;
-  private readonly flusher: Flusher;
-  private readonly reads: Reads;
-  private readonly pins = new Pins();
-  private readonly conflicts = new ConflictLog();
-  private readonly background: Background;
-  /** Reached by rows that are in L0. */
-  private readonly flushed: SeqWaiters;
-  private memtable: Memtable;
-  /** Oldest first. */
-  private frozen: FrozenMemtable[];
-  private currentView: View;
-  private readonly currentRules: { operator: LsmComponents["mergeOperator"]; expireAtMs: undefined };
-  private lastSeq: number;
-  private walFilesAtFreeze = 0;
-  private readonly fenceId: number;
-  private isFlushing = false;
+  readonly #context: StoreContext;
+  readonly #epoch: number;
+  readonly #hybrid: HybridClock;
+  readonly #tracker: SequenceTracker;
+  readonly #path: WritePath;
+  readonly #reads: Reads;
+  readonly #pins = new Pins();
+  readonly #conflicts = new ConflictLog();
+  readonly #background: Background;
+  readonly #currentRules: { operator: LsmComponents["mergeOperator"]; expireAtMs: undefined };
+  #lastSeq: number;
   /** What ended the store, and in what way. */
-  private end: PumiceError | undefined;
-  private ending: DbStatus["closed"];
-  private closing: Promise<void> | undefined;
+  #end: PumiceError | undefined;
+  #ending: DbStatus["closed"];
+  #closing: Promise<void> | undefined;
   /** While closing: called when flushing waits for compactions that fail. */
-  private onStuck: (() => void) | undefined;
-  private counts = noCounts();
-  private readonly replayedRows: number;
-  private readonly listeners = new Set<(status: DbStatus) => void>();
-  private isTelling = false;
+  #onStuck: (() => void) | undefined;
+  readonly #counts = noCounts();
+  readonly #replayedRows: number;
+  readonly #listeners = new Set<(status: DbStatus) => void>();
+  #isTelling = false;
 
   /** Opens the store under `root` for writing, and makes it if there is none. @throws LSM_CORRUPT, LSM_MISSING, LSM_UNSUPPORTED, LSM_DOWNGRADE, LSM_INVALID, LSM_FENCED */
   static async open(root: string, components: LsmComponents, options: LsmOptions & WaitOptions = {}): Promise<Db> {
@@ -90,13 +76,13 @@ export class Db {
       const opened = await openForWriting(context, settings);
       context.shared.becomePatient();
       db = new Db(context, settings, opened);
-      await db.background.start();
+      await db.#background.start();
       signal?.throwIfAborted();
       return db;
     } catch (error) {
       // Nothing stays of a store that did not open: no task, no timer, no connection.
       context.shared.abort(error);
-      await db?.background.stop();
+      if (db !== undefined) await db.#background.stop();
       await context.shared.release();
       throw error;
     } finally {
@@ -105,86 +91,79 @@ export class Db {
   }
 
   private constructor(context: StoreContext, settings: LsmSettings, opened: Opened) {
-    this.context = context;
+    this.#context = context;
     this.settings = settings;
     this.profile = opened.profile;
-    this.epoch = opened.epoch;
-    this.tracker = opened.tracker;
-    this.fenceId = opened.fenceId;
-    this.replayedRows = opened.replayedRows;
-    this.hybrid = new HybridClock(context.clock);
-    this.hybrid.observe(opened.lastTick);
-    this.lastSeq = opened.lastSeq;
-    this.memtable = opened.memtable;
-    this.frozen = opened.frozen.slice();
-    this.flushed = new SeqWaiters(opened.manifest.lastL0Seq);
-    this.currentRules = { operator: context.shared.operators.read, expireAtMs: undefined };
-    const sst = sstSettings(settings, opened.profile);
-    this.wal = settings.walEnabled ? this.newWal(opened) : undefined;
-    this.flusher = new Flusher(context, { ...sst, l0SstsMax: settings.l0SstsMax }, this.flushHooks());
-    this.currentView = this.makeView(opened.manifest);
-    this.reads = new Reads(this.source());
-    this.background = new Background(
+    this.#epoch = opened.epoch;
+    this.#tracker = opened.tracker;
+    this.#replayedRows = opened.replayedRows;
+    this.#hybrid = new HybridClock(context.clock);
+    this.#hybrid.observe(opened.lastTick);
+    this.#lastSeq = opened.lastSeq;
+    this.#currentRules = { operator: context.shared.operators.read, expireAtMs: undefined };
+    this.#path = new WritePath({ context, settings, opened, counts: this.#counts, hooks: this.#pathHooks() });
+    this.#reads = new Reads(this.#source());
+    this.#background = new Background(
       { context, settings, profile: opened.profile },
       {
-        checkEpoch: () => this.checkWriter(),
-        flushWal: () => this.wal?.flushSoon(),
-        onFailure: (error) => this.fail(error),
+        checkEpoch: () => this.#checkWriter(),
+        flushWal: () => this.#path.wal?.flushSoon(),
+        onFailure: (error) => this.#fail(error),
       },
     );
-    context.manifests.onChange(({ value }) => this.onManifest(value));
-    if (this.frozen.length > 0) this.flushSoon();
+    context.manifests.onChange(({ value }) => this.#onManifest(value));
+    if (this.#path.frozenCount > 0) this.#path.flushSoon();
   }
 
   /** Writes a value. Resolves when it is durable, unless `awaitDurable` is false. @throws LSM_FENCED, LSM_CLOSED, LSM_INVALID */
   async put(key: Uint8Array, value: Uint8Array, options?: WriteOptions): Promise<WriteHandle> {
     options?.signal?.throwIfAborted();
-    while (this.isFull) await this.waitForRoom(options?.signal);
-    return await this.finish(this.putSync(key, value, options), options);
+    while (this.#path.isFull) await this.#path.waitForRoom(options?.signal);
+    return await this.#finish(this.putSync(key, value, options), options);
   }
 
   /** Deletes a key, whether or not it is there. */
   async delete(key: Uint8Array, options?: WriteOptions): Promise<WriteHandle> {
     options?.signal?.throwIfAborted();
-    while (this.isFull) await this.waitForRoom(options?.signal);
-    return await this.finish(this.deleteSync(key), options);
+    while (this.#path.isFull) await this.#path.waitForRoom(options?.signal);
+    return await this.#finish(this.deleteSync(key), options);
   }
 
   /** Writes an operand for the merge operator. @throws LSM_MERGE_OPERATOR */
   async merge(key: Uint8Array, operand: Uint8Array, options?: WriteOptions): Promise<WriteHandle> {
     options?.signal?.throwIfAborted();
-    while (this.isFull) await this.waitForRoom(options?.signal);
-    return await this.finish(this.writeSync(new WriteBatch().merge(key, operand, options)), options);
+    while (this.#path.isFull) await this.#path.waitForRoom(options?.signal);
+    return await this.#finish(this.writeSync(new WriteBatch().merge(key, operand, options)), options);
   }
 
   /** Writes a batch, all or nothing. @throws LSM_INVALID if it is empty */
   async write(batch: WriteBatch, options?: WriteOptions): Promise<WriteHandle> {
     options?.signal?.throwIfAborted();
-    while (this.isFull) await this.waitForRoom(options?.signal);
-    return await this.finish(this.writeSync(batch), options);
+    while (this.#path.isFull) await this.#path.waitForRoom(options?.signal);
+    return await this.#finish(this.writeSync(batch), options);
   }
 
   /** As put, without a promise: visible at once, durable later. @throws LSM_BUSY if too much waits to be flushed */
   putSync(key: Uint8Array, value: Uint8Array, options?: PutOptions): WriteHandle {
-    return this.commitOne(VALUE, { key, value }, options?.ttl);
+    return this.#commitOne(VALUE, { key, value }, options?.ttl);
   }
 
   /** As delete, without a promise: visible at once, durable later. @throws LSM_BUSY */
   deleteSync(key: Uint8Array): WriteHandle {
-    return this.commitOne(TOMBSTONE, { key, value: EMPTY_BYTES }, "never");
+    return this.#commitOne(TOMBSTONE, { key, value: EMPTY_BYTES }, "never");
   }
 
   /** As write, without a promise: visible at once, durable later. @throws LSM_BUSY */
   writeSync(batch: WriteBatch): WriteHandle {
-    this.checkWritable();
+    this.#checkWritable();
     if (!(batch instanceof WriteBatch)) throw new PumiceError("LSM_INVALID", { what: "what is written is no WriteBatch" });
     if (batch.size === 0) throw new PumiceError("LSM_INVALID", { what: "batch is empty" });
-    if (this.context.shared.operators.read === undefined && batch.entries.some((entry) => entry.kind === MERGE))
+    if (this.#context.shared.operators.read === undefined && batch.entries.some((entry) => entry.kind === MERGE))
       throw new PumiceError("LSM_MERGE_OPERATOR");
-    const handle = { seq: this.lastSeq + 1, createTs: this.hybrid.tick() };
+    const handle = { seq: this.#lastSeq + 1, createTs: this.#hybrid.tick() };
     const { seq, createTs } = handle;
-    this.commitRows(
-      batch.rows({ seq, createTs, defaultTtlMs: this.settings.defaultTtlMs, operator: this.context.shared.operators.read }),
+    this.#commitRows(
+      batch.rows({ seq, createTs, defaultTtlMs: this.settings.defaultTtlMs, operator: this.#context.shared.operators.read }),
       handle,
     );
     return handle;
@@ -198,22 +177,22 @@ export class Db {
   /** The value of `key`, or undefined. The bytes are the caller's. @throws LSM_CLOSED, LSM_FENCED, LSM_CORRUPT, LSM_MISSING, STORE_UNAVAILABLE */
   async get(key: Uint8Array, options?: GetOptions): Promise<Uint8Array | undefined> {
     options?.signal?.throwIfAborted();
-    this.counts.gets++;
-    const row = this.reads.rowSync(key, options);
-    return ownValue(row === NOT_CACHED ? await this.reads.row(key, options) : row);
+    this.#counts.gets++;
+    const row = this.#reads.rowSync(key, options);
+    return ownValue(row === NOT_CACHED ? await this.#reads.row(key, options) : row);
   }
 
   /** As get, without a promise; NOT_CACHED if something would have to be fetched. */
   getSync(key: Uint8Array, options?: GetOptions): Uint8Array | undefined | typeof NOT_CACHED {
-    this.counts.gets++;
-    const row = this.reads.rowSync(key, options);
+    this.#counts.gets++;
+    const row = this.#reads.rowSync(key, options);
     return row === NOT_CACHED ? row : ownValue(row);
   }
 
   /** Key, value, sequence number and times; the bytes are shared and must not be changed. */
   async getRow(key: Uint8Array, options?: GetOptions): Promise<KeyValue | undefined> {
-    this.counts.gets++;
-    return await this.reads.keyValue(key, options);
+    this.#counts.gets++;
+    return await this.#reads.keyValue(key, options);
   }
 
   /** The values of many keys, fetched side by side. */
@@ -221,37 +200,37 @@ export class Db {
     options?.signal?.throwIfAborted();
     return await multiGet(keys, {
       now: (key) => this.getSync(key, options),
-      fetch: async (key) => ownValue(await this.reads.row(key, options)),
+      fetch: async (key) => ownValue(await this.#reads.row(key, options)),
     });
   }
 
   /** The rows of a range, in order. */
   scan(options: ScanOptions = {}): Scan {
-    this.counts.scans++;
-    return this.reads.scan(options);
+    this.#counts.scans++;
+    return this.#reads.scan(options);
   }
 
   /** A view of this moment that stays as it is until it is closed. */
   snapshot(): Snapshot {
-    this.checkOpen();
-    this.counts.snapshots++;
-    return new Snapshot(this.source(this.lastSeq), this.lastSeq, this.pins.pin(this.lastSeq));
+    this.#checkOpen();
+    this.#counts.snapshots++;
+    return new Snapshot(this.#source(this.#lastSeq), this.#lastSeq, this.#pins.pin(this.#lastSeq));
   }
 
   /** Begins a transaction. */
   begin(isolation: Isolation = "serializable"): Transaction {
-    this.checkOpen();
+    this.#checkOpen();
     checkChoice("isolation", isolation, ["serializable", "snapshot"]);
-    this.counts.transactions++;
+    this.#counts.transactions++;
     const host = {
-      log: this.conflicts,
-      room: (signal: AbortSignal | undefined) => (this.isFull ? this.waitForRoom(signal) : undefined),
-      source: (seq: number) => this.source(seq),
+      log: this.#conflicts,
+      room: (signal: AbortSignal | undefined) => (this.#path.isFull ? this.#path.waitForRoom(signal) : undefined),
+      source: (seq: number) => this.#source(seq),
       commit: (batch: WriteBatch) => this.writeSync(batch),
-      finish: async (handle: WriteHandle, options: WriteOptions | undefined) => await this.finish(handle, options),
-      pin: (seq: number) => this.pins.pin(seq),
+      finish: async (handle: WriteHandle, options: WriteOptions | undefined) => await this.#finish(handle, options),
+      pin: (seq: number) => this.#pins.pin(seq),
     };
-    return new Transaction(host, isolation, this.lastSeq);
+    return new Transaction(host, isolation, this.#lastSeq);
   }
 
   /** Runs `work` in a transaction and commits it, again from the start if it conflicts. @throws LSM_CONFLICT after `attemptsMax` (default 20) */
@@ -274,109 +253,110 @@ export class Db {
 
   /** Makes everything written before durable: as WAL objects, or as L0. */
   async flush(kind: FlushKind = "wal", options: WaitOptions = {}): Promise<void> {
-    this.checkOpen();
+    this.#checkOpen();
     checkChoice("kind of flush", kind, ["wal", "memtable"]);
     options.signal?.throwIfAborted();
-    if (kind === "wal") this.counts.walFlushes++;
-    else this.counts.memtableFlushes++;
-    if (kind === "wal" && this.wal !== undefined) {
-      await this.wal.flush(options.signal);
+    if (kind === "wal") this.#counts.walFlushes++;
+    else this.#counts.memtableFlushes++;
+    const { wal } = this.#path;
+    if (kind === "wal" && wal !== undefined) {
+      await wal.flush(options.signal);
       return;
     }
-    const seq = this.lastSeq;
-    this.freeze();
-    this.flushSoon();
-    await this.flushed.wait(seq, options.signal);
+    const seq = this.#lastSeq;
+    this.#path.freeze();
+    this.#path.flushSoon();
+    await this.#path.flushed.wait(seq, options.signal);
   }
 
   /** Keeps the state of this moment readable, for other processes too. Everything written before is in it. */
   async createCheckpoint(options: CheckpointOptions & WaitOptions = {}): Promise<Checkpoint> {
-    this.checkOpen();
-    this.counts.checkpoints++;
+    this.#checkOpen();
+    this.#counts.checkpoints++;
     if (options.source === undefined) await this.flush("memtable", options);
-    return await createCheckpoint(this.context.scoped(options.signal), options);
+    return await createCheckpoint(this.#context.scoped(options.signal), options);
   }
 
   /** Gives a checkpoint a new lifetime from now on; undefined: until it is deleted. @throws LSM_CHECKPOINT_NOT_FOUND */
   async refreshCheckpoint(id: Uuid, lifetimeMs: number | undefined, options: WaitOptions = {}): Promise<Checkpoint> {
-    this.checkOpen();
-    return await refreshCheckpoint(this.context.scoped(options.signal), id, lifetimeMs);
+    this.#checkOpen();
+    return await refreshCheckpoint(this.#context.scoped(options.signal), id, lifetimeMs);
   }
 
   /** Deletes a checkpoint. */
   async deleteCheckpoint(id: Uuid, options: WaitOptions = {}): Promise<void> {
-    this.checkOpen();
-    await deleteCheckpoint(this.context.scoped(options.signal), id);
+    this.#checkOpen();
+    await deleteCheckpoint(this.#context.scoped(options.signal), id);
   }
 
   /** The checkpoints of the store, of that name if one is given. */
   async listCheckpoints(name?: string, options: WaitOptions = {}): Promise<readonly Checkpoint[]> {
-    this.checkOpen();
-    const { value } = await this.context.scoped(options.signal).manifest();
+    this.#checkOpen();
+    const { value } = await this.#context.scoped(options.signal).manifest();
     return value.checkpoints.filter((checkpoint) => name === undefined || checkpoint.name === name);
   }
 
   /** Merges everything into one run. */
   async compact(options: WaitOptions = {}): Promise<void> {
     await this.flush("memtable", options);
-    await this.background.compactAll(options.signal);
+    await this.#background.compactAll(options.signal);
   }
 
   /** Runs garbage collection now. */
   async collectGarbage(minAgeMs?: number, options: WaitOptions = {}): Promise<GcReport> {
-    this.checkOpen();
+    this.#checkOpen();
     if (minAgeMs !== undefined && !(minAgeMs >= 0)) throw new PumiceError("LSM_INVALID", { what: "minAgeMs is no time", minAgeMs });
-    return await this.background.collectGarbage(minAgeMs, options.signal);
+    return await this.#background.collectGarbage(minAgeMs, options.signal);
   }
 
   /** What the store is doing and has done. Cheap. */
   status(): DbStatus {
     const manifest = this.manifest;
     return {
-      closed: this.ending,
+      closed: this.#ending,
       profile: this.profile,
-      writerEpoch: this.epoch,
-      lastSeq: this.lastSeq,
-      durableSeq: this.durableSeq,
-      flushedSeq: this.flushed.seq,
-      lastTick: this.hybrid.last,
-      clock: this.hybrid.skew,
-      memtableBytes: this.memtable.sizeBytes,
-      unflushedBytes: this.unflushedBytes,
-      frozenMemtables: this.frozen.length,
+      writerEpoch: this.#epoch,
+      lastSeq: this.#lastSeq,
+      durableSeq: this.#path.durableSeq,
+      flushedSeq: this.#path.flushed.seq,
+      lastTick: this.#hybrid.last,
+      clock: this.#hybrid.skew,
+      memtableBytes: this.#path.memtableBytes,
+      unflushedBytes: this.#path.unflushedBytes,
+      frozenMemtables: this.#path.frozenCount,
       l0Ssts: manifest.l0.length,
       sortedRuns: manifest.runs.length,
-      walFiles: this.wal?.files ?? 0,
-      replayedRows: this.replayedRows,
-      openReads: this.pins.count,
-      cache: this.context.shared.cache.stats,
-      compactor: this.background.compactorStats,
-      backgroundError: this.background.failure,
-      storeError: this.context.shared.trouble,
-      memtableWriteBytes: this.counts.frozenWriteBytes + this.memtable.sizeBytes,
-      walBytes: this.wal?.bytes ?? 0,
-      walBufferBytes: this.wal?.pendingBytes ?? 0,
-      ...this.counts,
+      walFiles: this.#path.wal?.files ?? 0,
+      replayedRows: this.#replayedRows,
+      openReads: this.#pins.count,
+      cache: this.#context.shared.cache.stats,
+      compactor: this.#background.compactorStats,
+      backgroundError: this.#background.failure,
+      storeError: this.#context.shared.trouble,
+      memtableWriteBytes: this.#counts.frozenWriteBytes + this.#path.memtableBytes,
+      walBytes: this.#path.wal?.bytes ?? 0,
+      walBufferBytes: this.#path.wal?.pendingBytes ?? 0,
+      ...this.#counts,
     };
   }
 
   /** Numbers for monitoring, see docs/lsm.md; `prometheusText` makes text of them. Cheap. */
   metrics(): Metric[] {
-    return [...writerMetrics(this.status(), this.manifest, this.background.gcTotals), ...this.context.shared.metrics()];
+    return [...writerMetrics(this.status(), this.manifest, this.#background.gcTotals), ...this.#context.shared.metrics()];
   }
 
   /** Resolves when what a write without `awaitDurable` wrote, and all before it, survives the loss of this machine. Starts what is needed for it. */
   async awaitDurable(write: Pick<WriteHandle, "seq">, options: WaitOptions = {}): Promise<void> {
-    this.checkOpen();
+    this.#checkOpen();
     options.signal?.throwIfAborted();
-    await this.finish({ seq: Math.min(write.seq, this.lastSeq), createTs: 0 }, options);
+    await this.#finish({ seq: Math.min(write.seq, this.#lastSeq), createTs: 0 }, options);
   }
 
   /** Looks for what others have changed: compactors, checkpoints, a newer writer. It is done every `manifestPollMs` anyway. @throws LSM_FENCED */
   async refresh(options: WaitOptions = {}): Promise<void> {
-    this.checkOpen();
-    await this.context.scoped(options.signal).manifests.refresh();
-    this.checkOpen();
+    this.#checkOpen();
+    await this.#context.scoped(options.signal).manifests.refresh();
+    this.#checkOpen();
   }
 
   /**
@@ -384,26 +364,26 @@ export class Db {
    * may be told as one. What comes back stops that.
    */
   subscribe(listener: (status: DbStatus) => void): () => void {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** Reads indexes and filters of all SSTs into the cache, and with "all" their blocks too, as far as there is room. */
   async warm(what: "index" | "all" = "index", options: WaitOptions = {}): Promise<void> {
-    this.checkOpen();
+    this.#checkOpen();
     checkChoice("what to warm", what, ["index", "all"]);
     options.signal?.throwIfAborted();
-    await warmTables(this.currentView, { what, roomBytes: this.settings.cacheBytes, signal: options.signal });
+    await warmTables(this.#path.view, { what, roomBytes: this.settings.cacheBytes, signal: options.signal });
   }
 
   /** Forgets what the cache has of this store. */
   evict(): void {
-    for (const table of tablesOf(this.currentView)) table.evict();
+    for (const table of tablesOf(this.#path.view)) table.evict();
   }
 
   /** The manifest as this writer knows it. */
   get manifest(): Manifest {
-    const { known } = this.context.manifests;
+    const { known } = this.#context.manifests;
     assert(known !== undefined, "an open store has a manifest");
     return known.value;
   }
@@ -415,14 +395,14 @@ export class Db {
    */
   async close(options: WaitOptions & { readonly flush?: FlushKind | "none" } = {}): Promise<void> {
     options.signal?.throwIfAborted();
-    this.closing ??= this.closeNow(options.flush);
-    const closing = this.closing;
-    const forget = onAbort(options.signal, (reason) => this.fail(new PumiceError("LSM_CLOSED", { what: "closing was given up" }, reason)));
+    this.#closing ??= this.#closeNow(options.flush);
+    const closing = this.#closing;
+    const forget = onAbort(options.signal, (reason) => this.#fail(new PumiceError("LSM_CLOSED", { what: "closing was given up" }, reason)));
     try {
       await closing;
     } catch (error) {
       // Told to who gave up; whoever closes later finds a closed store.
-      if (options.signal?.aborted === true) this.closing = Promise.resolve();
+      if (options.signal?.aborted === true) this.#closing = Promise.resolve();
       options.signal?.throwIfAborted();
       throw error;
     } finally {
@@ -434,262 +414,156 @@ export class Db {
     await this.close();
   }
 
-  private async closeNow(flush: FlushKind | "none" | undefined): Promise<void> {
+  async #closeNow(flush: FlushKind | "none" | undefined): Promise<void> {
     try {
-      if (this.end === undefined) await this.flushForClose(flush);
-      if (this.end === undefined) await this.background.stop();
+      if (this.#end === undefined) await this.#flushForClose(flush);
+      if (this.#end === undefined) await this.#background.stop();
     } finally {
-      this.fail(new PumiceError("LSM_CLOSED"));
-      await this.background.stop();
-      await this.context.shared.release();
+      this.#fail(new PumiceError("LSM_CLOSED"));
+      await this.#background.stop();
+      await this.#context.shared.release();
     }
   }
 
   /** Without a wish of the caller's: the WAL, and then the memtables, unless a full L0 keeps them waiting and nobody makes room. */
-  private async flushForClose(flush: FlushKind | "none" | undefined): Promise<void> {
+  async #flushForClose(flush: FlushKind | "none" | undefined): Promise<void> {
     if (flush === "none") return;
-    if (flush !== undefined || this.wal === undefined) {
+    if (flush !== undefined || this.#path.wal === undefined) {
       await this.flush(flush ?? "memtable");
       return;
     }
     await this.flush("wal");
-    const l0s = this.manifest.l0.length + this.frozen.length + (this.memtable.isEmpty ? 0 : 1);
+    const l0s = this.manifest.l0.length + this.#path.pendingL0s;
     if (this.settings.compactor === undefined && l0s > this.settings.l0SstsMax) return;
     const stuck = new AbortController();
-    this.onStuck = () => stuck.abort();
+    this.#onStuck = () => stuck.abort();
     try {
       await this.flush("memtable", { signal: stuck.signal });
     } catch (error) {
       if (!stuck.signal.aborted) throw error;
     } finally {
-      this.onStuck = undefined;
+      this.#onStuck = undefined;
     }
   }
 
-  private commitOne(kind: 0 | 1, entry: { key: Uint8Array; value: Uint8Array }, ttl: PutOptions["ttl"]): WriteHandle {
-    this.checkWritable();
+  #commitOne(kind: 0 | 1, entry: { key: Uint8Array; value: Uint8Array }, ttl: PutOptions["ttl"]): WriteHandle {
+    this.#checkWritable();
     checkWrite(entry.key, entry.value, ttl);
-    const handle = { seq: this.lastSeq + 1, createTs: this.hybrid.tick() };
+    const handle = { seq: this.#lastSeq + 1, createTs: this.#hybrid.tick() };
     const stamp = { seq: handle.seq, createTs: handle.createTs, defaultTtlMs: this.settings.defaultTtlMs, operator: undefined };
-    this.commitRows([makeRow({ kind, key: entry.key, value: entry.value, ttl }, stamp)], handle);
+    this.#commitRows([makeRow({ kind, key: entry.key, value: entry.value, ttl }, stamp)], handle);
     return handle;
   }
 
   /** The rows' bytes are the caller's: inserting copies them. */
-  private commitRows(rows: readonly Row[], handle: WriteHandle): void {
-    this.lastSeq = handle.seq;
-    for (const row of rows) this.memtable.insert(row);
-    this.wal?.append(handle.seq);
-    this.counts.puts += rows.length;
-    this.counts.batches++;
-    if (!this.conflicts.isIdle) {
-      this.conflicts.note(
+  #commitRows(rows: readonly Row[], handle: WriteHandle): void {
+    this.#lastSeq = handle.seq;
+    this.#path.insert(rows, handle.seq);
+    this.#counts.puts += rows.length;
+    this.#counts.batches++;
+    if (!this.#conflicts.isIdle) {
+      this.#conflicts.note(
         handle.seq,
         rows.map((row) => row.key),
       );
     }
-    this.tracker.record(handle.seq, Math.floor(handle.createTs / 1000));
-    this.background.onWrite();
-    if (this.memtable.sizeBytes >= this.settings.l0SstBytes) {
-      this.freeze();
-      this.flushSoon();
-    }
+    this.#tracker.record(handle.seq, Math.floor(handle.createTs / 1000));
+    this.#background.onWrite();
+    this.#path.freezeIfFull();
   }
 
-  private async finish(handle: WriteHandle, options: WriteOptions | undefined): Promise<WriteHandle> {
+  async #finish(handle: WriteHandle, options: WriteOptions | undefined): Promise<WriteHandle> {
     if (options?.awaitDurable === false) return handle;
-    if (this.wal !== undefined) await this.wal.waitDurable(handle.seq, options?.signal);
-    else {
-      if (handle.seq > this.flushed.seq) {
-        this.freeze();
-        this.flushSoon();
-      }
-      await this.flushed.wait(handle.seq, options?.signal);
-    }
+    await this.#path.waitDurable(handle.seq, options?.signal);
     return handle;
   }
 
-  private get unflushedBytes(): number {
-    return this.frozen.reduce((sum, each) => sum + each.memtable.sizeBytes, 0) + (this.wal?.pendingBytes ?? 0);
-  }
-
-  private get isFull(): boolean {
-    return (
-      this.memtable.sizeBytes + this.unflushedBytes >= this.settings.unflushedBytesMax && (this.frozen.length > 0 || this.wal !== undefined)
-    );
-  }
-
-  /** Waits until there is room for another write. */
-  private async waitForRoom(signal: AbortSignal | undefined): Promise<void> {
-    this.counts.backpressure++;
-    while (this.isFull) {
-      this.checkOpen();
-      this.wal?.flushSoon();
-      if (this.frozen.length === 0) this.freeze();
-      this.flushSoon();
-      const oldest = this.frozen[0];
-      if (oldest === undefined) await this.wal?.flush(signal);
-      else await this.flushed.wait(oldest.memtable.lastSeq, signal);
-    }
-  }
-
-  private freeze(): void {
-    if (this.memtable.isEmpty) return;
-    this.counts.freezes++;
-    this.counts.frozenWriteBytes += this.memtable.sizeBytes;
-    const next = new Memtable();
-    const walId = this.wal?.cutFor(next) ?? this.fenceId;
-    this.frozen.push({ memtable: this.memtable, walId, tracker: this.tracker.encode() });
-    this.memtable = next;
-    this.walFilesAtFreeze = this.wal?.files ?? 0;
-    this.currentView = this.makeView(this.manifest);
-  }
-
-  private flushSoon(): void {
-    if (this.end !== undefined) return;
-    if (this.isFlushing) this.flusher.startUploads(this.frozen);
-    else {
-      this.isFlushing = true;
-      void this.flushFrozen();
-    }
-  }
-
-  private async flushFrozen(): Promise<void> {
-    try {
-      await this.flusher.flushAll(() => this.frozen);
-    } catch (error) {
-      this.fail(error);
-    } finally {
-      // In the same turn as the look that found nothing left: what is frozen later starts anew.
-      this.isFlushing = false;
-    }
-  }
-
-  private newWal(opened: Opened): WalWriter {
-    const settings = sstSettings(this.settings, opened.profile);
-    const hooks = {
-      onDurable: () => {
-        this.tellSoon();
-        if (this.wal === undefined || this.wal.files - this.walFilesAtFreeze < this.settings.walFilesMax) return;
-        this.freeze();
-        this.flushSoon();
-      },
-      onFailure: (error: unknown) => this.fail(error),
-      checkEpoch: async () => {
-        const latest = await this.context.manifests.refresh();
-        if (latest !== undefined) checkEpoch(latest.value, this.epoch);
-      },
-    };
-    return new WalWriter(
-      { context: this.context, settings, hooks },
-      { nextId: opened.fenceId + 1, seq: opened.lastSeq, memtable: opened.memtable },
-    );
-  }
-
-  private flushHooks(): ConstructorParameters<typeof Flusher>[2] {
+  #pathHooks(): ConstructorParameters<typeof WritePath>[0]["hooks"] {
     return {
-      waitWal: async (seq) => await this.wal?.waitDurable(seq),
-      walIdLastSeen: () => this.wal?.durableId ?? this.fenceId,
-      minReadSeq: () => this.pins.least,
-      checkWriter: (manifest) => checkEpoch(manifest, this.epoch),
-      onFlushed: (frozen) => {
-        this.frozen = this.frozen.filter((each) => each !== frozen);
-        this.counts.l0Flushes++;
-        this.counts.l0FlushBytes += frozen.memtable.sizeBytes;
-        // The newest manifest, which may be a later one than that of the flush.
-        this.currentView = this.makeView(this.manifest);
-        this.flushed.advance(frozen.memtable.lastSeq);
-        this.background.notifyCompactor();
-      },
+      checkOpen: () => this.#checkOpen(),
+      isOver: () => this.#end !== undefined,
+      manifest: () => this.manifest,
+      minReadSeq: () => this.#pins.least,
+      onDurable: () => this.#tellSoon(),
+      onFlushed: () => this.#background.notifyCompactor(),
       onStall: () => {
-        this.counts.stalls++;
-        this.background.notifyCompactor();
-        if (this.background.compactionFailure !== undefined) this.onStuck?.();
+        this.#background.notifyCompactor();
+        if (this.#background.compactionFailure !== undefined) this.#onStuck?.();
       },
+      onFailure: (error) => this.#fail(error),
     };
   }
 
-  private onManifest(manifest: Manifest): void {
+  #onManifest(manifest: Manifest): void {
     try {
-      checkEpoch(manifest, this.epoch);
+      checkEpoch(manifest, this.#epoch);
     } catch (error) {
-      this.fail(error);
+      this.#fail(error);
       return;
     }
-    this.currentView = this.makeView(manifest);
-    this.tellSoon();
+    this.#path.useManifest(manifest);
+    this.#tellSoon();
   }
 
   /** Not in the middle of a step: what a listener does, or throws, is no part of it. */
-  private tellSoon(): void {
-    if (this.listeners.size === 0 || this.isTelling) return;
-    this.isTelling = true;
-    void Promise.resolve().then(() => this.tell());
+  #tellSoon(): void {
+    if (this.#listeners.size === 0 || this.#isTelling) return;
+    this.#isTelling = true;
+    void Promise.resolve().then(() => this.#tell());
   }
 
-  private tell(): void {
-    this.isTelling = false;
+  #tell(): void {
+    this.#isTelling = false;
     const status = this.status();
-    for (const listener of this.listeners) listener(status);
-    if (this.end !== undefined) this.listeners.clear();
+    for (const listener of this.#listeners) listener(status);
+    if (this.#end !== undefined) this.#listeners.clear();
   }
 
-  private checkWriter(): void {
-    checkEpoch(this.manifest, this.epoch);
+  #checkWriter(): void {
+    checkEpoch(this.manifest, this.#epoch);
   }
 
-  private makeView(manifest: Manifest): View {
-    const frozen = this.frozen.map((each) => each.memtable).reverse();
-    return { memtables: [this.memtable, ...frozen], ...this.context.currentTree(manifest) };
-  }
-
-  /** Every row up to this survives the loss of this machine. */
-  private get durableSeq(): number {
-    return this.wal?.durableSeq ?? this.flushed.seq;
-  }
-
-  private source(fixedSeq?: number): ReadSource {
+  #source(fixedSeq?: number): ReadSource {
     return {
-      view: () => this.currentView,
+      view: () => this.#path.view,
       rules: () =>
-        this.settings.filtersExpired ? { operator: this.context.shared.operators.read, expireAtMs: this.expiryTime() } : this.currentRules,
+        this.settings.filtersExpired
+          ? { operator: this.#context.shared.operators.read, expireAtMs: this.#expiryTime() }
+          : this.#currentRules,
       maxSeq: (durability) => {
-        const seq = durability === "remote" ? this.durableSeq : this.lastSeq;
+        const seq = durability === "remote" ? this.#path.durableSeq : this.#lastSeq;
         return fixedSeq === undefined ? seq : Math.min(seq, fixedSeq);
       },
-      check: () => this.checkOpen(),
-      pin: (seq) => this.pins.pin(seq),
+      check: () => this.#checkOpen(),
+      pin: (seq) => this.#pins.pin(seq),
       // Another process compacted and collected since this one looked.
-      refresh: async (signal) => void (await this.context.scoped(signal).manifests.refresh()),
+      refresh: async (signal) => void (await this.#context.scoped(signal).manifests.refresh()),
     };
   }
 
-  private expiryTime(): number {
-    return Math.max(this.context.clock.now(), this.hybrid.last);
+  #expiryTime(): number {
+    return Math.max(this.#context.clock.now(), this.#hybrid.last);
   }
 
-  private checkOpen(): void {
-    if (this.end !== undefined) throw this.end;
+  #checkOpen(): void {
+    if (this.#end !== undefined) throw this.#end;
   }
 
-  private checkWritable(): void {
-    if (this.end !== undefined) throw this.end;
-    if (this.closing !== undefined) throw new PumiceError("LSM_CLOSED", { what: "the store is closing" });
-    // Twice the limit is where even callers that cannot wait must.
-    if (this.memtable.sizeBytes + this.unflushedBytes >= 2 * this.settings.unflushedBytesMax)
-      throw new PumiceError("LSM_BUSY", { bytes: this.unflushedBytes });
+  #checkWritable(): void {
+    if (this.#end !== undefined) throw this.#end;
+    if (this.#closing !== undefined) throw new PumiceError("LSM_CLOSED", { what: "the store is closing" });
+    if (this.#path.isOverfull) throw new PumiceError("LSM_BUSY", { bytes: this.#path.unflushedBytes });
   }
 
   /** Ends the store: all who wait, and all who come, get `error`. */
-  private fail(error: unknown): void {
-    if (this.end !== undefined) return;
+  #fail(error: unknown): void {
+    if (this.#end !== undefined) return;
     const told = error instanceof PumiceError && error.kind === "closed" ? error : undefined;
-    this.end = told ?? new PumiceError("LSM_CLOSED", { what: "the store failed" }, error);
-    this.ending = told?.code === "LSM_FENCED" ? "fenced" : told?.code === "LSM_CLOSED" ? "closed" : "failed";
-    this.wal?.fail(this.end);
-    this.flushed.fail(this.end);
-    this.context.shared.abort(this.end);
-    this.background.halt();
-    this.tellSoon();
+    this.#end = told ?? new PumiceError("LSM_CLOSED", { what: "the store failed" }, error);
+    this.#ending = told?.code === "LSM_FENCED" ? "fenced" : told?.code === "LSM_CLOSED" ? "closed" : "failed";
+    this.#path.fail(this.#end);
+    this.#context.shared.abort(this.#end);
+    this.#background.halt();
+    this.#tellSoon();
   }
 }

@@ -55,20 +55,20 @@ const STALL_POLL_MS = 200;
 
 /** See the header of this file. */
 export class Flusher {
-  private readonly context: StoreContext;
-  private readonly settings: SstSettings & { readonly l0SstsMax: number };
-  private readonly hooks: FlushHooks;
-  private readonly ulids: UlidSource;
+  readonly #context: StoreContext;
+  readonly #settings: SstSettings & { readonly l0SstsMax: number };
+  readonly #hooks: FlushHooks;
+  readonly #ulids: UlidSource;
   /** Under way, oldest first. */
-  private uploads: Upload[] = [];
+  #uploads: Upload[] = [];
   /** Settles when the last of them is built. Never rejects. */
-  private built: Promise<void> = Promise.resolve();
+  #built: Promise<void> = Promise.resolve();
 
   constructor(context: StoreContext, settings: SstSettings & { readonly l0SstsMax: number }, hooks: FlushHooks) {
-    this.context = context;
-    this.settings = settings;
-    this.hooks = hooks;
-    this.ulids = new UlidSource(context.random);
+    this.#context = context;
+    this.#settings = settings;
+    this.#hooks = hooks;
+    this.#ulids = new UlidSource(context.random);
   }
 
   /**
@@ -76,36 +76,36 @@ export class Flusher {
    * @throws LSM_FENCED, LSM_MERGE_OPERATOR, the abort's reason
    */
   async flushAll(frozen: () => readonly FrozenMemtable[]): Promise<void> {
-    this.uploads = [];
-    this.built = Promise.resolve();
+    this.#uploads = [];
+    this.#built = Promise.resolve();
     for (;;) {
       this.startUploads(frozen());
-      const oldest = this.uploads[0];
-      if (oldest !== undefined) await this.commit(oldest);
-      else if (frozen().length > 0) await this.waitForRoom();
+      const oldest = this.#uploads[0];
+      if (oldest !== undefined) await this.#commit(oldest);
+      else if (frozen().length > 0) await this.#waitForRoom();
       else return;
     }
   }
 
   /** Starts what may go on beside what is under way; of `frozen`, oldest first, the first ones are. */
   startUploads(frozen: readonly FrozenMemtable[]): void {
-    for (let next = frozen[this.uploads.length]; next !== undefined; next = frozen[this.uploads.length]) {
-      if (this.uploads.length >= UPLOADS_MAX || this.isFull(this.uploads.length)) return;
-      this.uploads.push(this.startUpload(next));
+    for (let next = frozen[this.#uploads.length]; next !== undefined; next = frozen[this.#uploads.length]) {
+      if (this.#uploads.length >= UPLOADS_MAX || this.#isFull(this.#uploads.length)) return;
+      this.#uploads.push(this.#startUpload(next));
     }
   }
 
-  private startUpload(frozen: FrozenMemtable): Upload {
+  #startUpload(frozen: FrozenMemtable): Upload {
     const done = Promise.withResolvers<{ built: BuiltSst; id: Ulid }>();
     // Whoever commits it hears of a failure, in its turn; until then it waits.
     done.promise.catch(() => undefined);
-    this.built = this.built.then(async () => {
+    this.#built = this.#built.then(async () => {
       try {
-        await this.hooks.waitWal(frozen.memtable.lastSeq);
-        const from = { memtable: frozen.memtable, minReadSeq: this.hooks.minReadSeq() };
-        const built = await buildL0(this.context, this.settings, from);
+        await this.#hooks.waitWal(frozen.memtable.lastSeq);
+        const from = { memtable: frozen.memtable, minReadSeq: this.#hooks.minReadSeq() };
+        const built = await buildL0(this.#context, this.#settings, from);
         // Its ULID is given before the next one is built, and so before the next one's.
-        done.resolve(this.upload(built).then((id) => ({ built, id })));
+        done.resolve(this.#upload(built).then((id) => ({ built, id })));
       } catch (error) {
         done.reject(error);
       }
@@ -113,22 +113,22 @@ export class Flusher {
     return { frozen, done: done.promise };
   }
 
-  private async commit(upload: Upload): Promise<void> {
+  async #commit(upload: Upload): Promise<void> {
     const { frozen } = upload;
     const { built, id: firstId } = await upload.done;
     let id = firstId;
     // Had an older one to take another name because its own was taken, this one's would come before it.
-    while (id <= (this.newestId ?? "")) id = await this.upload(built);
+    while (id <= (this.#newestId ?? "")) id = await this.#upload(built);
     const sst: SstRef = { id, viewId: id, formatVersion: SST_VERSION, info: built.info, visibleRange: undefined };
-    await this.context.manifests.update((manifest) => {
-      this.hooks.checkWriter(manifest);
-      return this.withL0(manifest, sst, frozen);
+    await this.#context.manifests.update((manifest) => {
+      this.#hooks.checkWriter(manifest);
+      return this.#withL0(manifest, sst, frozen);
     });
-    this.uploads.shift();
-    this.hooks.onFlushed(frozen);
+    this.#uploads.shift();
+    this.#hooks.onFlushed(frozen);
   }
 
-  private withL0(manifest: Manifest, sst: SstRef, frozen: FrozenMemtable): Manifest {
+  #withL0(manifest: Manifest, sst: SstRef, frozen: FrozenMemtable): Manifest {
     const { memtable } = frozen;
     assert(memtable.lastSeq > manifest.lastL0Seq, "L0s come in order of sequence numbers");
     assert(
@@ -140,63 +140,63 @@ export class Flusher {
       ...manifest,
       l0: [sst, ...manifest.l0],
       replayAfterWalId: frozen.walId,
-      walIdLastSeen: Math.max(manifest.walIdLastSeen, this.hooks.walIdLastSeen()),
+      walIdLastSeen: Math.max(manifest.walIdLastSeen, this.#hooks.walIdLastSeen()),
       lastL0Seq: memtable.lastSeq,
       lastL0ClockTick: Math.max(manifest.lastL0ClockTick, memtable.lastTick),
-      recentSnapshotMinSeq: Math.min(this.hooks.minReadSeq() ?? memtable.lastSeq, memtable.lastSeq),
+      recentSnapshotMinSeq: Math.min(this.#hooks.minReadSeq() ?? memtable.lastSeq, memtable.lastSeq),
       sequenceTracker: frozen.tracker,
     };
   }
 
   /** True if L0 has no room for one more beside so many uploads under way. */
-  private isFull(uploads: number): boolean {
-    return (this.context.manifests.known?.value.l0.length ?? 0) + uploads >= this.settings.l0SstsMax;
+  #isFull(uploads: number): boolean {
+    return (this.#context.manifests.known?.value.l0.length ?? 0) + uploads >= this.#settings.l0SstsMax;
   }
 
-  private async waitForRoom(): Promise<void> {
-    while (this.isFull(0)) {
-      this.hooks.onStall();
-      await this.manifestChange();
-      const version = this.context.manifests.known;
-      if (version !== undefined) this.hooks.checkWriter(version.value);
+  async #waitForRoom(): Promise<void> {
+    while (this.#isFull(0)) {
+      this.#hooks.onStall();
+      await this.#manifestChange();
+      const version = this.#context.manifests.known;
+      if (version !== undefined) this.#hooks.checkWriter(version.value);
     }
   }
 
   /** Resolves when this process has changed the manifest, or a while has passed and the store was asked whether another has. */
-  private async manifestChange(): Promise<void> {
+  async #manifestChange(): Promise<void> {
     const over = new AbortController();
-    const forget = this.context.manifests.onChange(() => over.abort());
+    const forget = this.#context.manifests.onChange(() => over.abort());
     const stop = (): void => over.abort();
-    this.context.signal.addEventListener("abort", stop, { once: true });
+    this.#context.signal.addEventListener("abort", stop, { once: true });
     try {
-      await this.context.clock.sleep(STALL_POLL_MS, { signal: over.signal });
-      await this.context.manifests.refresh();
+      await this.#context.clock.sleep(STALL_POLL_MS, { signal: over.signal });
+      await this.#context.manifests.refresh();
     } catch (error) {
       if (!over.signal.aborted) throw error;
     } finally {
       forget();
-      this.context.signal.removeEventListener("abort", stop);
+      this.#context.signal.removeEventListener("abort", stop);
     }
-    this.context.signal.throwIfAborted();
+    this.#context.signal.throwIfAborted();
   }
 
   /** The highest ULID of all L0s that there are, and of the last that was compacted; other engines' need not be in order. */
-  private get newestId(): Ulid | undefined {
-    const manifest = this.context.manifests.known?.value;
+  get #newestId(): Ulid | undefined {
+    const manifest = this.#context.manifests.known?.value;
     let newest = manifest?.l0LastCompacted;
     for (const { id } of manifest?.l0 ?? []) if (newest === undefined || id > newest) newest = id;
     return newest;
   }
 
   /** Puts the SST under a ULID above all before. */
-  private async upload(built: BuiltSst): Promise<Ulid> {
-    const { newestId } = this;
-    if (newestId !== undefined) this.ulids.observe(newestId);
-    const { id } = await createUnderNewKey(this.context.store, this.context.writePolicy, {
+  async #upload(built: BuiltSst): Promise<Ulid> {
+    const newestId = this.#newestId;
+    if (newestId !== undefined) this.#ulids.observe(newestId);
+    const { id } = await createUnderNewKey(this.#context.store, this.#context.writePolicy, {
       body: built.bytes,
       newKey: () => {
-        const ulid = this.ulids.next(Math.max(0, Math.floor(this.context.clock.now())));
-        return { id: ulid, key: this.context.paths.sst(ulid) };
+        const ulid = this.#ulids.next(Math.max(0, Math.floor(this.#context.clock.now())));
+        return { id: ulid, key: this.#context.paths.sst(ulid) };
       },
     });
     return id;

@@ -24,37 +24,37 @@ interface Held {
 
 /** See the header of this file. */
 export class ReaderHolds {
-  private readonly random: Random;
-  private readonly lifetimeMs: number;
+  readonly #random: Random;
+  readonly #lifetimeMs: number;
   /** Oldest first. */
-  private held: readonly Held[] = [];
+  #held: readonly Held[] = [];
   /** What new reads look at. */
-  private shown: Held | undefined;
+  #shown: Held | undefined;
 
   constructor(random: Random, lifetimeMs: number) {
-    this.random = random;
-    this.lifetimeMs = lifetimeMs;
+    this.#random = random;
+    this.#lifetimeMs = lifetimeMs;
   }
 
   /** The state to read now: that of `latest`, the manifest in force, or one that is held and has the same tree. It is held until another is shown. */
   async hold(context: StoreContext, latest: Manifest): Promise<Manifest> {
     // Whoever collects may have deleted one: by its clock, it was over.
-    this.held = this.held.filter(({ id }) => latest.checkpoints.some((checkpoint) => checkpoint.id === id));
-    const newest = this.held.at(-1);
+    this.#held = this.#held.filter(({ id }) => latest.checkpoints.some((checkpoint) => checkpoint.id === id));
+    const newest = this.#held.at(-1);
     const target = newest !== undefined && sameTree(latest, newest.manifest) ? newest : undefined;
-    const isOld = ({ since }: Held): boolean => msSince(since, context.clock) >= this.lifetimeMs / 2;
-    if (target !== undefined && !this.needed(target).some(isOld)) return target.manifest;
-    return await this.put(context, target);
+    const isOld = ({ since }: Held): boolean => msSince(since, context.clock) >= this.#lifetimeMs / 2;
+    if (target !== undefined && !this.#needed(target).some(isOld)) return target.manifest;
+    return await this.#put(context, target);
   }
 
   /** From now on this state, which `hold` gave, is the one that is read. */
   show(manifest: Manifest): void {
-    this.shown = this.held.findLast((each) => each.manifest === manifest);
+    this.#shown = this.#held.findLast((each) => each.manifest === manifest);
   }
 
   /** Keeps the state that is shown until what comes back is called. Calling that again does nothing. */
   use(): () => void {
-    const { shown } = this;
+    const shown = this.#shown;
     if (shown === undefined) return () => undefined;
     shown.uses++;
     let isUsed = true;
@@ -66,7 +66,7 @@ export class ReaderHolds {
 
   /** Gives all checkpoints back. */
   async letGo(context: StoreContext): Promise<void> {
-    const mine = new Set(this.held.map(({ id }) => id));
+    const mine = new Set(this.#held.map(({ id }) => id));
     if (mine.size === 0) return;
     await context.manifests.update((manifest) => {
       const checkpoints = manifest.checkpoints.filter(({ id }) => !mine.has(id));
@@ -75,23 +75,23 @@ export class ReaderHolds {
   }
 
   /** Reads that begin during a put look at what is shown, so that is needed too. */
-  private needed(target: Held | undefined): readonly Held[] {
-    return this.held.filter((each) => each.uses > 0 || each === this.shown || each === target);
+  #needed(target: Held | undefined): readonly Held[] {
+    return this.#held.filter((each) => each.uses > 0 || each === this.#shown || each === target);
   }
 
   /** Renews what is needed, lets go of the rest, and makes a checkpoint of the manifest in force unless `target` is there. */
-  private async put(context: StoreContext, target: Held | undefined): Promise<Manifest> {
+  async #put(context: StoreContext, target: Held | undefined): Promise<Manifest> {
     const since = momentOf(context.clock);
-    const id = newUuid(this.random);
+    const id = newUuid(this.#random);
     let kept: readonly Held[] = [];
     let isMade = false;
     const version = await context.manifests.update((manifest, baseId) => {
       const has = (wanted: Uuid): boolean => manifest.checkpoints.some((checkpoint) => checkpoint.id === wanted);
-      const made = newCheckpoint(context, { lifetimeMs: this.lifetimeMs }, { id, manifestId: baseId + 1 });
-      kept = this.needed(target).filter((each) => has(each.id));
+      const made = newCheckpoint(context, { lifetimeMs: this.#lifetimeMs }, { id, manifestId: baseId + 1 });
+      kept = this.#needed(target).filter((each) => has(each.id));
       isMade = target === undefined || !has(target.id);
       const isKept = (checkpoint: Checkpoint): boolean => kept.some((each) => each.id === checkpoint.id);
-      const isMine = (checkpoint: Checkpoint): boolean => checkpoint.id === id || this.held.some((each) => each.id === checkpoint.id);
+      const isMine = (checkpoint: Checkpoint): boolean => checkpoint.id === id || this.#held.some((each) => each.id === checkpoint.id);
       const checkpoints = manifest.checkpoints
         .filter((checkpoint) => isKept(checkpoint) || !isMine(checkpoint))
         .map((checkpoint) => (isKept(checkpoint) ? { ...checkpoint, expireTimeS: made.expireTimeS } : checkpoint));
@@ -99,7 +99,7 @@ export class ReaderHolds {
     });
     for (const each of kept) each.since = since;
     const next = isMade || target === undefined ? { id, manifest: version.value, since, uses: 0 } : target;
-    this.held = [...kept.filter((each) => each !== next), next];
+    this.#held = [...kept.filter((each) => each !== next), next];
     return next.manifest;
   }
 }

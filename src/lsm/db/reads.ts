@@ -85,15 +85,15 @@ export interface ReadSource {
 
 /** The read methods. */
 export class Reads {
-  private readonly source: ReadSource;
+  readonly #source: ReadSource;
 
   constructor(source: ReadSource) {
-    this.source = source;
+    this.#source = source;
   }
 
   /** The row, or NOT_CACHED. */
   rowSync(key: Uint8Array, options?: GetOptions): Row | undefined | typeof NOT_CACHED {
-    const { source } = this;
+    const source = this.#source;
     source.check();
     if (!(key instanceof Uint8Array) || key.length === 0 || key.length > 65_535) checkKey(key);
     if (options?.durability !== undefined) checkChoice("durability", options.durability, DURABILITIES);
@@ -111,7 +111,7 @@ export class Reads {
 
   /** The row that a reader sees, or undefined. */
   async row(key: Uint8Array, options: GetOptions | undefined): Promise<Row | undefined> {
-    const { source } = this;
+    const source = this.#source;
     options?.signal?.throwIfAborted();
     const now = this.rowSync(key, options);
     if (now !== NOT_CACHED) return now;
@@ -150,7 +150,7 @@ export class Reads {
 
   /** Opens a scan. */
   scan(options: ScanOptions): Scan {
-    const { source } = this;
+    const source = this.#source;
     source.check();
     checkChoice("order", options.order, ["ascending", "descending"]);
     checkChoice("durability", options.durability, DURABILITIES);

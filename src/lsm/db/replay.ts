@@ -68,17 +68,19 @@ export function checkOrder(rows: readonly Row[], previous: number, object: strin
 
 class OrderCheck {
   last: number;
-  private readonly object: string;
-  private count = 0;
+  readonly #object: string;
+  #count = 0;
 
   constructor(object: string, previous: number) {
-    this.object = object;
+    this.#object = object;
     this.last = previous;
   }
 
   /** @throws LSM_CORRUPT */
   next(seq: number, keyLength: number): void {
-    const { object, last, count } = this;
+    const { last } = this;
+    const object = this.#object;
+    const count = this.#count;
     const isFirst = count === 0;
     if (seq < 1 || seq < last || (isFirst && seq === last)) {
       const expected = `${isFirst ? "above" : "at least"} ${last}`;
@@ -87,6 +89,6 @@ class OrderCheck {
     if (keyLength > KEY_BYTES_MAX)
       throw damaged({ object, what: `key of row ${count} is too long`, expected: KEY_BYTES_MAX, found: keyLength });
     this.last = seq;
-    this.count++;
+    this.#count++;
   }
 }

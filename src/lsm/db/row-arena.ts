@@ -49,15 +49,15 @@ interface Chunk {
 
 /** See the header of this file. */
 export class RowArena {
-  private readonly chunks: Chunk[] = [];
-  private readonly aside: Uint8Array[] = [];
-  private last: RowRef = NO_ROW;
+  readonly #chunks: Chunk[] = [];
+  readonly #aside: Uint8Array[] = [];
+  #last: RowRef = NO_ROW;
   /** The chunk of the record that was begun last. */
-  private current: Chunk = { bytes: EMPTY_BYTES, words: new Uint32Array(0), view: viewOf(EMPTY_BYTES), used: 0 };
+  #current: Chunk = { bytes: EMPTY_BYTES, words: new Uint32Array(0), view: viewOf(EMPTY_BYTES), used: 0 };
 
   /** The newest record; NO_ROW if there is none. */
   get lastRef(): RowRef {
-    return this.last;
+    return this.#last;
   }
 
   /** Copies a row. `older` is the record of its key's next older version. */
@@ -65,11 +65,11 @@ export class RowArena {
     const { key, kind, value, seq, createTs, expireTs } = row;
     const valueLength = kind === TOMBSTONE ? 0 : value.length;
     const flags = kind | (expireTs === undefined ? 0 : FLAG_EXPIRE) | (createTs === undefined ? 0 : FLAG_CREATE);
-    const at = this.begin(older, flags, { key, keyLength: key.length, valueLength });
-    let { bytes, view } = this.current;
+    const at = this.#begin(older, flags, { key, keyLength: key.length, valueLength });
+    let { bytes, view } = this.#current;
     let tailAt = at;
     if (valueLength > PACKED_VALUE_BYTES_MAX) {
-      bytes = this.setAside(at, tailBytes(valueLength, flags));
+      bytes = this.#setAside(at, tailBytes(valueLength, flags));
       view = viewOf(bytes);
       tailAt = 0;
     }
@@ -84,23 +84,23 @@ export class RowArena {
       end += 8;
     }
     if (createTs !== undefined) setTime(view, end, createTs);
-    return this.last;
+    return this.#last;
   }
 
   /** Copies an entry of a block. */
   addEntry(entry: Entry, older: RowRef): RowRef {
     const { bytes, tailAt, tailEnd } = entry;
-    const at = this.begin(older, entry.flags, entry);
-    if (entry.valueLength > PACKED_VALUE_BYTES_MAX) this.setAside(at, tailEnd - tailAt).set(bytes.subarray(tailAt, tailEnd));
-    else this.current.bytes.set(bytes.subarray(tailAt, tailEnd), at);
-    return this.last;
+    const at = this.#begin(older, entry.flags, entry);
+    if (entry.valueLength > PACKED_VALUE_BYTES_MAX) this.#setAside(at, tailEnd - tailAt).set(bytes.subarray(tailAt, tailEnd));
+    else this.#current.bytes.set(bytes.subarray(tailAt, tailEnd), at);
+    return this.#last;
   }
 
   /** The record added after `ref`, the first one after NO_ROW; NO_ROW at the end. */
   following(ref: RowRef): RowRef {
-    if (ref === this.last) return NO_ROW;
+    if (ref === this.#last) return NO_ROW;
     if (ref === NO_ROW) return 1;
-    const { words, used } = this.chunk(ref);
+    const { words, used } = this.#chunk(ref);
     const unit = ref & UNIT_MASK;
     const next = unit + recordUnits(words[unit + 1] as number, words[unit + 2] as number);
     return next < used ? ref - unit + next : ref - unit + UNITS_PER_CHUNK;
@@ -108,7 +108,7 @@ export class RowArena {
 
   /** Makes `entry` that record. */
   read(ref: RowRef, entry: ArenaEntry): void {
-    const { bytes, words } = this.chunk(ref);
+    const { bytes, words } = this.#chunk(ref);
     const unit = ref & UNIT_MASK;
     const head = words[unit + 1] as number;
     const valueLength = words[unit + 2] as number;
@@ -118,7 +118,7 @@ export class RowArena {
     entry.valueLength = valueLength;
     entry.seq = this.seq(ref);
     const isAside = head >= ASIDE_BIT;
-    entry.bytes = isAside ? this.asideOf(ref) : bytes;
+    entry.bytes = isAside ? this.#asideOf(ref) : bytes;
     entry.tailAt = isAside ? 0 : keyAt + (head & 0xffff);
     entry.tailEnd = entry.tailAt + tailBytes(valueLength, entry.flags);
   }
@@ -130,7 +130,7 @@ export class RowArena {
 
   /** The record as a plain object. */
   plain(ref: RowRef, key: Uint8Array | undefined): Row {
-    const { words, bytes, view } = this.chunk(ref);
+    const { words, bytes, view } = this.#chunk(ref);
     const unit = ref & UNIT_MASK;
     const head = words[unit + 1] as number;
     if (head >= ASIDE_BIT) return plainRow(this.row(ref, key));
@@ -152,12 +152,12 @@ export class RowArena {
 
   /** >= 1. */
   seq(ref: RowRef): number {
-    const { words, view } = this.chunk(ref);
+    const { words, view } = this.#chunk(ref);
     const unit = ref & UNIT_MASK;
     const head = words[unit + 1] as number;
     const valueLength = words[unit + 2] as number;
     if (head >= ASIDE_BIT) {
-      const tail = viewOf(this.asideOf(ref));
+      const tail = viewOf(this.#asideOf(ref));
       return tail.getUint32(valueLength) * U32 + tail.getUint32(valueLength + 4);
     }
     const at = unit * UNIT_BYTES + HEADER_BYTES + (head & 0xffff) + valueLength;
@@ -166,17 +166,17 @@ export class RowArena {
 
   /** What it says of its key. */
   kind(ref: RowRef): RowKind {
-    return kindOf(((this.chunk(ref).words[(ref & UNIT_MASK) + 1] as number) >>> 16) & 0xff);
+    return kindOf(((this.#chunk(ref).words[(ref & UNIT_MASK) + 1] as number) >>> 16) & 0xff);
   }
 
   /** The next older version of its key. */
   older(ref: RowRef): RowRef {
-    return this.chunk(ref).words[ref & UNIT_MASK] as number;
+    return this.#chunk(ref).words[ref & UNIT_MASK] as number;
   }
 
   /** A view of the key. */
   key(ref: RowRef): Uint8Array {
-    const { bytes, words } = this.chunk(ref);
+    const { bytes, words } = this.#chunk(ref);
     const unit = ref & UNIT_MASK;
     const keyAt = unit * UNIT_BYTES + HEADER_BYTES;
     return bytes.subarray(keyAt, keyAt + ((words[unit + 1] as number) & 0xffff));
@@ -184,39 +184,39 @@ export class RowArena {
 
   /** A view of the value. */
   value(ref: RowRef): Uint8Array {
-    const { bytes, words } = this.chunk(ref);
+    const { bytes, words } = this.#chunk(ref);
     const unit = ref & UNIT_MASK;
     const head = words[unit + 1] as number;
     const length = words[unit + 2] as number;
     if (length === 0) return EMPTY_BYTES;
-    if (head >= ASIDE_BIT) return this.asideOf(ref).subarray(0, length);
+    if (head >= ASIDE_BIT) return this.#asideOf(ref).subarray(0, length);
     const at = unit * UNIT_BYTES + HEADER_BYTES + (head & 0xffff);
     return bytes.subarray(at, at + length);
   }
 
   /** Length of the key. Unit: bytes. */
   keyLength(ref: RowRef): number {
-    return (this.chunk(ref).words[(ref & UNIT_MASK) + 1] as number) & 0xffff;
+    return (this.#chunk(ref).words[(ref & UNIT_MASK) + 1] as number) & 0xffff;
   }
 
   /** Length of the value. Unit: bytes. */
   valueLength(ref: RowRef): number {
-    return this.chunk(ref).words[(ref & UNIT_MASK) + 2] as number;
+    return this.#chunk(ref).words[(ref & UNIT_MASK) + 2] as number;
   }
 
   /** Milliseconds since 1970; undefined: unknown. */
   createTs(ref: RowRef): number | undefined {
-    return this.time(ref, FLAG_CREATE);
+    return this.#time(ref, FLAG_CREATE);
   }
 
   /** Milliseconds since 1970; undefined: never. */
   expireTs(ref: RowRef): number | undefined {
-    return this.time(ref, FLAG_EXPIRE);
+    return this.#time(ref, FLAG_EXPIRE);
   }
 
   /** How the record's key stands to the first `length` bytes of `key`: negative, 0 or positive. */
   compareKey(ref: RowRef, key: Uint8Array, length: number): number {
-    const { bytes, words } = this.chunk(ref);
+    const { bytes, words } = this.#chunk(ref);
     const unit = ref & UNIT_MASK;
     const at = unit * UNIT_BYTES + HEADER_BYTES;
     const mine = (words[unit + 1] as number) & 0xffff;
@@ -228,18 +228,18 @@ export class RowArena {
     return mine - length;
   }
 
-  private chunk(ref: RowRef): Chunk {
-    return this.chunks[ref >>> CHUNK_BITS] as Chunk;
+  #chunk(ref: RowRef): Chunk {
+    return this.#chunks[ref >>> CHUNK_BITS] as Chunk;
   }
 
   /** Makes the next record up to its tail; where in the current chunk that, or the index that stands for it, begins. */
-  private begin(older: RowRef, flags: number, entry: Pick<Entry, "key" | "keyLength" | "valueLength">): number {
+  #begin(older: RowRef, flags: number, entry: Pick<Entry, "key" | "keyLength" | "valueLength">): number {
     const { key, keyLength, valueLength } = entry;
     assert(keyLength <= KEY_BYTES_MAX, "a key has at most KEY_BYTES_MAX bytes");
     const head = keyLength | (flags << 16) | (valueLength > PACKED_VALUE_BYTES_MAX ? ASIDE_BIT : 0);
     const units = recordUnits(head, valueLength);
-    if (this.current.used + units > this.current.words.length) this.grow(units);
-    const { current } = this;
+    if (this.#current.used + units > this.#current.words.length) this.#grow(units);
+    const current = this.#current;
     const unit = current.used;
     current.used += units;
     current.words[unit] = older;
@@ -247,45 +247,45 @@ export class RowArena {
     current.words[unit + 2] = valueLength;
     const keyAt = unit * UNIT_BYTES + HEADER_BYTES;
     copyInto(current.bytes, keyAt, keyLength === key.length ? key : key.subarray(0, keyLength));
-    this.last = (this.chunks.length - 1) * UNITS_PER_CHUNK + unit;
+    this.#last = (this.#chunks.length - 1) * UNITS_PER_CHUNK + unit;
     return keyAt + keyLength;
   }
 
   /** Begins a chunk that has room for so many units. */
-  private grow(units: number): void {
-    const index = this.chunks.length;
+  #grow(units: number): void {
+    const index = this.#chunks.length;
     assert(index < 0x1_ffff, "a reference is a u32");
     // Unit 0 of the first chunk stays free, so that no record is NO_ROW.
     const used = index === 0 ? 1 : 0;
     const usual = Math.min(CHUNK_BYTES_MAX, CHUNK_BYTES_MIN * 2 ** Math.min(index, 30));
     const buffer = new ArrayBuffer(Math.max(usual, (used + units) * UNIT_BYTES));
-    this.current = { bytes: new Uint8Array(buffer), words: new Uint32Array(buffer), view: new DataView(buffer), used };
-    this.chunks.push(this.current);
+    this.#current = { bytes: new Uint8Array(buffer), words: new Uint32Array(buffer), view: new DataView(buffer), used };
+    this.#chunks.push(this.#current);
   }
 
   /** Memory for the tail of the record just begun, outside the chunks. */
-  private setAside(at: number, tailLength: number): Uint8Array {
+  #setAside(at: number, tailLength: number): Uint8Array {
     const tail = new Uint8Array(tailLength);
-    this.current.view.setUint32(at, this.aside.length);
-    this.aside.push(tail);
+    this.#current.view.setUint32(at, this.#aside.length);
+    this.#aside.push(tail);
     return tail;
   }
 
-  private asideOf(ref: RowRef): Uint8Array {
-    const { words, view } = this.chunk(ref);
+  #asideOf(ref: RowRef): Uint8Array {
+    const { words, view } = this.#chunk(ref);
     const unit = ref & UNIT_MASK;
     const index = view.getUint32(unit * UNIT_BYTES + HEADER_BYTES + ((words[unit + 1] as number) & 0xffff));
-    return this.aside[index] as Uint8Array;
+    return this.#aside[index] as Uint8Array;
   }
 
-  private time(ref: RowRef, flag: number): number | undefined {
-    const { words, view } = this.chunk(ref);
+  #time(ref: RowRef, flag: number): number | undefined {
+    const { words, view } = this.#chunk(ref);
     const unit = ref & UNIT_MASK;
     const head = words[unit + 1] as number;
     const flags = head >>> 16;
     if ((flags & flag) === 0) return undefined;
     const inTail = (words[unit + 2] as number) + SEQ_AND_FLAGS_BYTES + (flag === FLAG_CREATE && (flags & FLAG_EXPIRE) !== 0 ? 8 : 0);
-    if (head >= ASIDE_BIT) return getTime(viewOf(this.asideOf(ref)), inTail);
+    if (head >= ASIDE_BIT) return getTime(viewOf(this.#asideOf(ref)), inTail);
     return getTime(view, unit * UNIT_BYTES + HEADER_BYTES + (head & 0xffff) + inTail);
   }
 }
@@ -318,34 +318,34 @@ export class ArenaEntry implements Entry {
 class ArenaRow implements Row {
   readonly kind: RowKind;
   readonly seq: number;
-  private readonly arena: RowArena;
-  private readonly ref: RowRef;
-  private keyView: Uint8Array | undefined;
-  private valueView: Uint8Array | undefined;
+  readonly #arena: RowArena;
+  readonly #ref: RowRef;
+  #keyView: Uint8Array | undefined;
+  #valueView: Uint8Array | undefined;
 
   constructor(arena: RowArena, ref: RowRef, key: Uint8Array | undefined) {
-    this.arena = arena;
-    this.ref = ref;
+    this.#arena = arena;
+    this.#ref = ref;
     this.kind = arena.kind(ref);
     this.seq = arena.seq(ref);
-    this.keyView = key;
-    this.valueView = undefined;
+    this.#keyView = key;
+    this.#valueView = undefined;
   }
 
   get key(): Uint8Array {
-    return (this.keyView ??= this.arena.key(this.ref));
+    return (this.#keyView ??= this.#arena.key(this.#ref));
   }
 
   get value(): Uint8Array {
-    return (this.valueView ??= this.arena.value(this.ref));
+    return (this.#valueView ??= this.#arena.value(this.#ref));
   }
 
   get createTs(): number | undefined {
-    return this.arena.createTs(this.ref);
+    return this.#arena.createTs(this.#ref);
   }
 
   get expireTs(): number | undefined {
-    return this.arena.expireTs(this.ref);
+    return this.#arena.expireTs(this.#ref);
   }
 }
 

@@ -56,41 +56,41 @@ const ITERATION_BATCH = 256;
  * a loop over it does that): what it would still see is kept for it.
  */
 export class Scan implements AsyncIterable<KeyValue> {
-  private readonly parts: ScanParts;
-  private cursor: RowCursor;
+  readonly #parts: ScanParts;
+  #cursor: RowCursor;
   /** The cursor's row has been taken: the next key begins with `next`. */
-  private isFresh = true;
-  private isDone: boolean;
-  private isReleased = false;
+  #isFresh = true;
+  #isDone: boolean;
+  #isReleased = false;
   /** Newest visible version of the key that is being read. */
-  private newest: Row | undefined;
+  #newest: Row | undefined;
   /** It, and the versions below it up to the first that is no operand, if it is one itself; else NO_ROWS, which is never changed. */
-  private operands: Row[] = NO_ROWS;
-  private lastKey: Uint8Array | undefined;
-  private maxSeq: number;
-  private loading: Promise<void> | undefined;
+  #operands: Row[] = NO_ROWS;
+  #lastKey: Uint8Array | undefined;
+  #maxSeq: number;
+  #loading: Promise<void> | undefined;
 
   constructor(parts: ScanParts) {
-    this.parts = parts;
-    this.isDone = isEmptyRange(parts.range);
-    this.maxSeq = parts.maxSeq();
-    this.cursor = parts.open(parts.range);
-    if (this.isDone) this.dispose();
+    this.#parts = parts;
+    this.#isDone = isEmptyRange(parts.range);
+    this.#maxSeq = parts.maxSeq();
+    this.#cursor = parts.open(parts.range);
+    if (this.#isDone) this.dispose();
   }
 
   /** Up to `count` further rows; fewer only at the end. @throws LSM_CLOSED, LSM_CORRUPT, LSM_MISSING, LSM_MERGE_OPERATOR, STORE_UNAVAILABLE */
   async nextBatch(count: number, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<KeyValue[]> {
     const batch: KeyValue[] = [];
     checkCount(count);
-    this.parts.check();
-    const { signal } = this.parts;
+    this.#parts.check();
+    const { signal } = this.#parts;
     options.signal?.throwIfAborted();
     signal?.throwIfAborted();
-    while (!this.collect(batch, count)) {
+    while (!this.#collect(batch, count)) {
       // One at a time: who gave up and comes again waits for the same.
-      this.loading ??= this.load().finally(() => (this.loading = undefined));
-      await abortable(abortable(this.loading, signal), options.signal);
-      this.parts.check();
+      this.#loading ??= this.#load().finally(() => (this.#loading = undefined));
+      await abortable(abortable(this.#loading, signal), options.signal);
+      this.#parts.check();
     }
     return batch;
   }
@@ -98,9 +98,9 @@ export class Scan implements AsyncIterable<KeyValue> {
   /** As nextBatch, without a promise: gives fewer than `count` also where more would have to be fetched; then `needsLoad` is true. */
   nextBatchSync(count: number): { readonly rows: KeyValue[]; readonly needsLoad: boolean } {
     checkCount(count);
-    this.parts.check();
+    this.#parts.check();
     const rows: KeyValue[] = [];
-    const needsLoad = !this.collect(rows, count);
+    const needsLoad = !this.#collect(rows, count);
     return { rows, needsLoad };
   }
 
@@ -126,15 +126,15 @@ export class Scan implements AsyncIterable<KeyValue> {
 
   /** Goes on at `key`, which lies ahead in the scan's direction and inside its range. @throws LSM_INVALID otherwise */
   seek(key: Uint8Array): void {
-    this.parts.check();
-    const { range, order } = this.parts;
+    this.#parts.check();
+    const { range, order } = this.#parts;
     if (!contains(range, key)) throw new PumiceError("LSM_INVALID", { what: "cannot seek to a key outside the scan's range" });
     const direction = order === "ascending" ? 1 : -1;
-    if (this.lastKey !== undefined && compareBytes(key, this.lastKey) * direction <= 0) {
+    if (this.#lastKey !== undefined && compareBytes(key, this.#lastKey) * direction <= 0) {
       throw new PumiceError("LSM_INVALID", { what: "cannot seek backwards" });
     }
     const rest = order === "ascending" ? { ...range, start: key, startInclusive: true } : { ...range, end: key, endInclusive: true };
-    this.open(rest);
+    this.#open(rest);
   }
 
   async *[Symbol.asyncIterator](): AsyncIterator<KeyValue> {
@@ -151,32 +151,32 @@ export class Scan implements AsyncIterable<KeyValue> {
 
   /** Ends the scan. Idempotent. */
   dispose(): void {
-    this.isDone = true;
-    if (this.isReleased) return;
-    this.isReleased = true;
-    this.parts.release();
+    this.#isDone = true;
+    if (this.#isReleased) return;
+    this.#isReleased = true;
+    this.#parts.release();
   }
 
   /** Loads; begins again behind the last key if compaction and garbage collection took the tables away meanwhile. */
-  private async load(): Promise<void> {
+  async #load(): Promise<void> {
     try {
-      await this.cursor.load();
+      await this.#cursor.load();
     } catch (error) {
-      const { range, order } = this.parts;
-      const { lastKey } = this;
-      if (!isPumiceError(error, "LSM_MISSING") || !(await this.parts.renew(lastKey !== undefined))) throw error;
-      this.maxSeq = this.parts.maxSeq();
-      if (lastKey === undefined) this.open(range);
-      else if (order === "ascending") this.open({ ...range, start: lastKey, startInclusive: false });
-      else this.open({ ...range, end: lastKey, endInclusive: false });
+      const { range, order } = this.#parts;
+      const lastKey = this.#lastKey;
+      if (!isPumiceError(error, "LSM_MISSING") || !(await this.#parts.renew(lastKey !== undefined))) throw error;
+      this.#maxSeq = this.#parts.maxSeq();
+      if (lastKey === undefined) this.#open(range);
+      else if (order === "ascending") this.#open({ ...range, start: lastKey, startInclusive: false });
+      else this.#open({ ...range, end: lastKey, endInclusive: false });
     }
   }
 
-  private open(range: KeyRange): void {
-    this.cursor = this.parts.open(range);
-    this.isFresh = true;
-    this.newest = undefined;
-    this.operands = NO_ROWS;
+  #open(range: KeyRange): void {
+    this.#cursor = this.#parts.open(range);
+    this.#isFresh = true;
+    this.#newest = undefined;
+    this.#operands = NO_ROWS;
   }
 
   [Symbol.dispose](): void {
@@ -184,9 +184,9 @@ export class Scan implements AsyncIterable<KeyValue> {
   }
 
   /** Appends rows until there are `count`. False if the cursor must load first. */
-  private collect(batch: KeyValue[], count: number): boolean {
-    while (batch.length < count && !this.isDone) {
-      const row = this.nextVisible();
+  #collect(batch: KeyValue[], count: number): boolean {
+    while (batch.length < count && !this.#isDone) {
+      const row = this.#nextVisible();
       if (row === "load") return false;
       if (row === "end") {
         this.dispose();
@@ -198,40 +198,40 @@ export class Scan implements AsyncIterable<KeyValue> {
   }
 
   /** The next key's row, undefined if nothing of that key is seen. */
-  private nextVisible(): Row | undefined | "load" | "end" {
-    const { cursor } = this;
-    if (this.isFresh) {
+  #nextVisible(): Row | undefined | "load" | "end" {
+    const cursor = this.#cursor;
+    if (this.#isFresh) {
       if (!cursor.next()) return "load";
-      this.isFresh = false;
+      this.#isFresh = false;
     }
     for (;;) {
       const { row } = cursor;
-      const { newest } = this;
-      if (newest !== undefined && (row === undefined || !isSameKey(newest, row))) return this.resolved(newest);
+      const newest = this.#newest;
+      if (newest !== undefined && (row === undefined || !isSameKey(newest, row))) return this.#resolved(newest);
       if (row === undefined) return "end";
-      if (row.seq <= this.maxSeq || row.seq >= LOCAL_SEQ) this.takeVersion(row);
+      if (row.seq <= this.#maxSeq || row.seq >= LOCAL_SEQ) this.#takeVersion(row);
       if (!cursor.next()) {
-        this.isFresh = true;
+        this.#isFresh = true;
         return "load";
       }
     }
   }
 
   /** Of the versions of a key, those up to the first that is no merge operand count; the others are passed over. */
-  private takeVersion(row: Row): void {
-    if (this.newest === undefined) {
-      this.newest = row;
-      if (row.kind === MERGE) this.operands = [row];
-    } else if (this.operands.at(-1)?.kind === MERGE) this.operands.push(row);
+  #takeVersion(row: Row): void {
+    if (this.#newest === undefined) {
+      this.#newest = row;
+      if (row.kind === MERGE) this.#operands = [row];
+    } else if (this.#operands.at(-1)?.kind === MERGE) this.#operands.push(row);
   }
 
   /** What the versions taken come to; the next key is begun. */
-  private resolved(newest: Row): Row | undefined {
-    const { rules } = this.parts;
-    const result = newest.kind === MERGE ? resolve(this.operands, rules) : visible(newest, rules);
-    this.lastKey = newest.key;
-    this.newest = undefined;
-    this.operands = NO_ROWS;
+  #resolved(newest: Row): Row | undefined {
+    const { rules } = this.#parts;
+    const result = newest.kind === MERGE ? resolve(this.#operands, rules) : visible(newest, rules);
+    this.#lastKey = newest.key;
+    this.#newest = undefined;
+    this.#operands = NO_ROWS;
     return result;
   }
 }

@@ -7,48 +7,48 @@ import type { KeyValue, Scan } from "./scan.ts";
 export class Snapshot {
   /** It sees commits up to this. */
   readonly seq: number;
-  private readonly reads: Reads;
-  private readonly unpin: () => void;
-  private isClosed = false;
+  readonly #reads: Reads;
+  readonly #unpin: () => void;
+  #isClosed = false;
 
   constructor(source: ReadSource, seq: number, unpin: () => void) {
     this.seq = seq;
-    this.unpin = unpin;
-    this.reads = new Reads({
+    this.#unpin = unpin;
+    this.#reads = new Reads({
       ...source,
       check: () => {
         source.check();
-        if (this.isClosed) throw new PumiceError("LSM_CLOSED", { what: "the snapshot is closed" });
+        if (this.#isClosed) throw new PumiceError("LSM_CLOSED", { what: "the snapshot is closed" });
       },
     });
   }
 
   /** The value of `key`, or undefined. */
   async get(key: Uint8Array, options?: GetOptions): Promise<Uint8Array | undefined> {
-    return ownValue(await this.reads.row(key, options));
+    return ownValue(await this.#reads.row(key, options));
   }
 
   /** As get, without a promise, or NOT_CACHED. */
   getSync(key: Uint8Array): Uint8Array | undefined | typeof NOT_CACHED {
-    const row = this.reads.rowSync(key);
+    const row = this.#reads.rowSync(key);
     return row === NOT_CACHED ? row : ownValue(row);
   }
 
   /** Key, value and times. */
   async getRow(key: Uint8Array, options?: GetOptions): Promise<KeyValue | undefined> {
-    return await this.reads.keyValue(key, options);
+    return await this.#reads.keyValue(key, options);
   }
 
   /** Rows of a range. */
   scan(options: ScanOptions = {}): Scan {
-    return this.reads.scan(options);
+    return this.#reads.scan(options);
   }
 
   /** Idempotent. */
   close(): void {
-    if (this.isClosed) return;
-    this.isClosed = true;
-    this.unpin();
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#unpin();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

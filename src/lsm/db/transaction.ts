@@ -56,64 +56,64 @@ function bytesOf(commit: RecentCommit): number {
 /** Notes commits as long as some transaction may conflict with them. */
 export class ConflictLog {
   /** In the order in which they began, and so by ascending sequence number. */
-  private readonly active = new Map<Transaction, number>();
-  private commits: RecentCommit[] = [];
-  private sizeBytes = 0;
+  readonly #active = new Map<Transaction, number>();
+  #commits: RecentCommit[] = [];
+  #sizeBytes = 0;
   /** Commits up to this are not known any more. */
-  private forgottenSeq = 0;
+  #forgottenSeq = 0;
 
   begin(transaction: Transaction, seq: number): void {
-    this.active.set(transaction, seq);
+    this.#active.set(transaction, seq);
   }
 
   end(transaction: Transaction): void {
-    this.active.delete(transaction);
-    const least = this.active.values().next();
-    this.cut(least.done === true ? this.commits.length : this.countUpTo(least.value));
+    this.#active.delete(transaction);
+    const least = this.#active.values().next();
+    this.#cut(least.done === true ? this.#commits.length : this.#countUpTo(least.value));
   }
 
   get isIdle(): boolean {
-    return this.active.size === 0;
+    return this.#active.size === 0;
   }
 
   /** Notes what a commit wrote. */
   note(seq: number, keys: readonly Uint8Array[]): void {
-    if (this.active.size === 0) return;
+    if (this.#active.size === 0) return;
     const commit = { seq, keys: keys.map(keyText) };
-    this.commits.push(commit);
-    this.sizeBytes += bytesOf(commit);
-    while (this.sizeBytes > LOG_BYTES_MAX && this.commits.length > 0) {
+    this.#commits.push(commit);
+    this.#sizeBytes += bytesOf(commit);
+    while (this.#sizeBytes > LOG_BYTES_MAX && this.#commits.length > 0) {
       // Half at a time: a transaction that nobody ends must not make every later write move the whole list.
-      const count = Math.ceil(this.commits.length / 2);
-      this.forgottenSeq = this.commits[count - 1]?.seq ?? this.forgottenSeq;
-      this.cut(count);
+      const count = Math.ceil(this.#commits.length / 2);
+      this.#forgottenSeq = this.#commits[count - 1]?.seq ?? this.#forgottenSeq;
+      this.#cut(count);
     }
   }
 
   /** True if what was committed after `seq` is not known in full. */
   isForgotten(seq: number): boolean {
-    return seq < this.forgottenSeq;
+    return seq < this.#forgottenSeq;
   }
 
   /** The commits after `seq`. */
   since(seq: number): readonly RecentCommit[] {
-    return this.commits.slice(this.countUpTo(seq));
+    return this.#commits.slice(this.#countUpTo(seq));
   }
 
-  private countUpTo(seq: number): number {
+  #countUpTo(seq: number): number {
     let low = 0;
-    let high = this.commits.length;
+    let high = this.#commits.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if ((this.commits[middle] as RecentCommit).seq <= seq) low = middle + 1;
+      if ((this.#commits[middle] as RecentCommit).seq <= seq) low = middle + 1;
       else high = middle;
     }
     return low;
   }
 
-  private cut(count: number): void {
+  #cut(count: number): void {
     if (count === 0) return;
-    for (const commit of this.commits.splice(0, count)) this.sizeBytes -= bytesOf(commit);
+    for (const commit of this.#commits.splice(0, count)) this.#sizeBytes -= bytesOf(commit);
   }
 }
 
@@ -143,151 +143,151 @@ export class Transaction {
   readonly isolation: Isolation;
   /** It sees commits up to this sequence number. */
   readonly seq: number;
-  private readonly host: TransactionHost;
-  private readonly reads: Reads;
-  private readonly batch = new WriteBatch();
-  private readonly local = new Memtable();
-  private readonly readKeys = new Set<string>();
-  private readonly readRanges: KeyRange[] = [];
-  private readonly unmarked = new Set<string>();
-  private readonly unpin: () => void;
-  private isOver = false;
+  readonly #host: TransactionHost;
+  readonly #reads: Reads;
+  readonly #batch = new WriteBatch();
+  readonly #local = new Memtable();
+  readonly #readKeys = new Set<string>();
+  readonly #readRanges: KeyRange[] = [];
+  readonly #unmarked = new Set<string>();
+  readonly #unpin: () => void;
+  #isOver = false;
 
   constructor(host: TransactionHost, isolation: Isolation, seq: number) {
-    this.host = host;
+    this.#host = host;
     this.isolation = isolation;
     this.seq = seq;
-    this.unpin = host.pin(seq);
+    this.#unpin = host.pin(seq);
     const source = host.source(seq);
-    this.reads = new Reads({
+    this.#reads = new Reads({
       ...source,
-      local: this.local,
+      local: this.#local,
       check: () => {
         source.check();
-        this.checkOpen();
+        this.#checkOpen();
       },
-      onRead: (range) => this.noteRead(range),
+      onRead: (range) => this.#noteRead(range),
     });
     host.log.begin(this, seq);
   }
 
   /** The value of `key`, or undefined. */
   async get(key: Uint8Array, options?: GetOptions): Promise<Uint8Array | undefined> {
-    return ownValue(await this.reads.row(key, options));
+    return ownValue(await this.#reads.row(key, options));
   }
 
   /** As get, without a promise, or NOT_CACHED. */
   getSync(key: Uint8Array): Uint8Array | undefined | typeof NOT_CACHED {
-    const row = this.reads.rowSync(key);
+    const row = this.#reads.rowSync(key);
     return row === NOT_CACHED ? row : ownValue(row);
   }
 
   /** Key, value and times. */
   async getRow(key: Uint8Array, options?: GetOptions): Promise<KeyValue | undefined> {
-    return await this.reads.keyValue(key, options);
+    return await this.#reads.keyValue(key, options);
   }
 
   /** Rows of a range, the transaction's own writes among them. */
   scan(options: ScanOptions = {}): Scan {
-    return this.reads.scan(options);
+    return this.#reads.scan(options);
   }
 
   put(key: Uint8Array, value: Uint8Array, options?: PutOptions): void {
-    this.write((batch) => batch.put(key.slice(), value.slice(), options));
+    this.#write((batch) => batch.put(key.slice(), value.slice(), options));
   }
 
   delete(key: Uint8Array): void {
-    this.write((batch) => batch.delete(key.slice()));
+    this.#write((batch) => batch.delete(key.slice()));
   }
 
   merge(key: Uint8Array, operand: Uint8Array, options?: PutOptions): void {
-    this.write((batch) => batch.merge(key.slice(), operand.slice(), options));
+    this.#write((batch) => batch.merge(key.slice(), operand.slice(), options));
   }
 
   /** Counts the keys as read. */
   markRead(keys: readonly Uint8Array[]): void {
-    this.checkOpen();
-    for (const key of keys) this.readKeys.add(keyText(key));
+    this.#checkOpen();
+    for (const key of keys) this.#readKeys.add(keyText(key));
   }
 
   /** Lets writes of these keys conflict with nobody's. */
   unmarkWrite(keys: readonly Uint8Array[]): void {
-    this.checkOpen();
-    for (const key of keys) this.unmarked.add(keyText(key));
+    this.#checkOpen();
+    for (const key of keys) this.#unmarked.add(keyText(key));
   }
 
   /** Makes the writes visible, all at once; undefined if there are none. @throws LSM_CONFLICT: nothing was written; begin again */
   async commit(options?: WriteOptions): Promise<WriteHandle | undefined> {
-    this.checkOpen();
+    this.#checkOpen();
     try {
       options?.signal?.throwIfAborted();
-      for (let room = this.host.room(options?.signal); room !== undefined; room = this.host.room(options?.signal)) {
+      for (let room = this.#host.room(options?.signal); room !== undefined; room = this.#host.room(options?.signal)) {
         await room;
         // It may have been committed or rolled back meanwhile.
-        this.checkOpen();
+        this.#checkOpen();
       }
-      this.checkConflicts();
-      if (this.batch.size === 0) return undefined;
-      const handle = this.host.commit(this.batch);
-      this.end();
-      return await this.host.finish(handle, options);
+      this.#checkConflicts();
+      if (this.#batch.size === 0) return undefined;
+      const handle = this.#host.commit(this.#batch);
+      this.#end();
+      return await this.#host.finish(handle, options);
     } finally {
-      this.end();
+      this.#end();
     }
   }
 
   /** Forgets the writes. Idempotent. */
   rollback(): void {
-    this.end();
+    this.#end();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.rollback();
   }
 
-  private write(add: (batch: WriteBatch) => WriteBatch): void {
-    this.checkOpen();
-    const before = this.batch.size;
-    add(this.batch);
+  #write(add: (batch: WriteBatch) => WriteBatch): void {
+    this.#checkOpen();
+    const before = this.#batch.size;
+    add(this.#batch);
     const single = new WriteBatch();
-    const entry = this.batch.entries[before];
+    const entry = this.#batch.entries[before];
     if (entry === undefined) return;
     if (entry.kind === 1) single.delete(entry.key);
     else if (entry.kind === 8) single.merge(entry.key, entry.value);
     else single.put(entry.key, entry.value);
     const stamp = { seq: LOCAL_SEQ + before, createTs: 0, defaultTtlMs: undefined, operator: undefined };
-    for (const row of single.rows(stamp)) this.local.insert(row);
+    for (const row of single.rows(stamp)) this.#local.insert(row);
   }
 
-  private noteRead(what: KeyRange | Uint8Array): void {
+  #noteRead(what: KeyRange | Uint8Array): void {
     if (this.isolation !== "serializable") return;
-    if (what instanceof Uint8Array) this.readKeys.add(keyText(what));
-    else this.readRanges.push(what);
+    if (what instanceof Uint8Array) this.#readKeys.add(keyText(what));
+    else this.#readRanges.push(what);
   }
 
-  private checkConflicts(): void {
-    const written = new Set(this.batch.entries.map((entry) => keyText(entry.key)));
-    for (const text of this.unmarked) written.delete(text);
-    const ranges = this.readRanges.map(textRange);
-    const { log } = this.host;
-    if (log.isForgotten(this.seq) && written.size + this.readKeys.size + ranges.length > 0)
+  #checkConflicts(): void {
+    const written = new Set(this.#batch.entries.map((entry) => keyText(entry.key)));
+    for (const text of this.#unmarked) written.delete(text);
+    const ranges = this.#readRanges.map(textRange);
+    const { log } = this.#host;
+    if (log.isForgotten(this.seq) && written.size + this.#readKeys.size + ranges.length > 0)
       throw new PumiceError("LSM_CONFLICT", { what: "too much was written since the transaction began", startedSeq: this.seq });
     for (const commit of log.since(this.seq)) {
       for (const text of commit.keys) {
-        const isConflict = written.has(text) || this.readKeys.has(text) || ranges.some((isIn) => isIn(text));
+        const isConflict = written.has(text) || this.#readKeys.has(text) || ranges.some((isIn) => isIn(text));
         if (isConflict) throw new PumiceError("LSM_CONFLICT", { startedSeq: this.seq, conflictingSeq: commit.seq });
       }
     }
   }
 
-  private checkOpen(): void {
-    if (this.isOver) throw new PumiceError("LSM_CLOSED", { what: "the transaction is over" });
+  #checkOpen(): void {
+    if (this.#isOver) throw new PumiceError("LSM_CLOSED", { what: "the transaction is over" });
   }
 
-  private end(): void {
-    if (this.isOver) return;
-    this.isOver = true;
-    this.host.log.end(this);
-    this.unpin();
+  #end(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#host.log.end(this);
+    this.#unpin();
   }
 }

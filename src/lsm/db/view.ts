@@ -62,7 +62,7 @@ class Search {
   readonly found: Row[];
   /** Below all that was found. */
   maxSeq: number;
-  private hashed: Hash64 | undefined = undefined;
+  #hashed: Hash64 | undefined = undefined;
 
   constructor(lookup: Lookup, found: Row[], loaded: Loaded | undefined) {
     this.key = lookup.key;
@@ -74,7 +74,7 @@ class Search {
 
   /** Only tables that may have the key by their bounds ask for it. */
   get hash(): Hash64 {
-    return (this.hashed ??= sipHash13(this.key));
+    return (this.#hashed ??= sipHash13(this.key));
   }
 }
 

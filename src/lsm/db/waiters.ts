@@ -9,33 +9,33 @@ interface Waiter {
 
 /** See the header of this file. */
 export class SeqWaiters {
-  private waiters: Waiter[] = [];
-  private reached: number;
-  private failure: { readonly error: unknown } | undefined;
+  #waiters: Waiter[] = [];
+  #reached: number;
+  #failure: { readonly error: unknown } | undefined;
 
   constructor(reached: number) {
-    this.reached = reached;
+    this.#reached = reached;
   }
 
   /** The highest sequence number that was reached. */
   get seq(): number {
-    return this.reached;
+    return this.#reached;
   }
 
   get isEmpty(): boolean {
-    return this.waiters.length === 0;
+    return this.#waiters.length === 0;
   }
 
   /** Resolves when `seq` is reached. Rejects when `fail` is called before, or with the signal's reason. */
   async wait(seq: number, signal?: AbortSignal): Promise<void> {
-    if (seq <= this.reached) return;
-    if (this.failure !== undefined) throw this.failure.error;
+    if (seq <= this.#reached) return;
+    if (this.#failure !== undefined) throw this.#failure.error;
     signal?.throwIfAborted();
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const waiter: Waiter = { seq, resolve, reject };
-    this.waiters.push(waiter);
+    this.#waiters.push(waiter);
     const forget = onAbort(signal, (reason) => {
-      this.waiters = this.waiters.filter((each) => each !== waiter);
+      this.#waiters = this.#waiters.filter((each) => each !== waiter);
       reject(reason);
     });
     await promise.finally(forget);
@@ -43,19 +43,19 @@ export class SeqWaiters {
 
   /** Lets those go whose sequence number is reached. */
   advance(seq: number): void {
-    if (seq <= this.reached) return;
-    this.reached = seq;
-    if (this.waiters.length === 0) return;
-    const done = this.waiters.filter((waiter) => waiter.seq <= seq);
-    this.waiters = this.waiters.filter((waiter) => waiter.seq > seq);
+    if (seq <= this.#reached) return;
+    this.#reached = seq;
+    if (this.#waiters.length === 0) return;
+    const done = this.#waiters.filter((waiter) => waiter.seq <= seq);
+    this.#waiters = this.#waiters.filter((waiter) => waiter.seq > seq);
     for (const waiter of done) waiter.resolve();
   }
 
   /** Rejects all who wait now or later for what is not reached. */
   fail(error: unknown): void {
-    this.failure ??= { error };
-    const waiters = this.waiters;
-    this.waiters = [];
+    this.#failure ??= { error };
+    const waiters = this.#waiters;
+    this.#waiters = [];
     for (const waiter of waiters) waiter.reject(error);
   }
 }

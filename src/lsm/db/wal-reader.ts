@@ -41,15 +41,15 @@ export interface FollowOptions {
 
 /** See the header of this file. */
 export class WalReader {
-  private readonly context: StoreContext;
+  readonly #context: StoreContext;
 
   constructor(root: string, components: LsmComponents) {
-    this.context = StoreContext.of(root, components, LSM_DEFAULTS);
+    this.#context = StoreContext.of(root, components, LSM_DEFAULTS);
   }
 
   /** Objects with ids [start, end), ascending. */
   async list(start = 0, end = Infinity, options: WaitOptions = {}): Promise<WalFile[]> {
-    const { readPolicy, walStore, paths, signal } = this.context.scoped(options.signal);
+    const { readPolicy, walStore, paths, signal } = this.#context.scoped(options.signal);
     return await withRetry(readPolicy, async () => {
       const files: WalFile[] = [];
       const startAfter = start > 0 ? paths.wal(start - 1) : undefined;
@@ -63,10 +63,10 @@ export class WalReader {
 
   /** Rows of an object, in order; undefined if it is not there. @throws LSM_CORRUPT */
   async read(id: number, options: WaitOptions = {}): Promise<Row[] | undefined> {
-    const { readPolicy, walStore, paths, signal } = this.context.scoped(options.signal);
+    const { readPolicy, walStore, paths, signal } = this.#context.scoped(options.signal);
     const key = paths.wal(id);
     const bytes = await withRetry(readPolicy, async () => await walStore.get(key, { signal }));
-    return bytes === undefined ? undefined : readWal(bytes, key, this.context.sealer);
+    return bytes === undefined ? undefined : readWal(bytes, key, this.#context.sealer);
   }
 
   /** All changes from a token on, for ever if `pollMs` is given. @throws LSM_MISSING if the object to go on with was collected */
@@ -79,11 +79,11 @@ export class WalReader {
         const later = await this.list(walId + 1, Infinity, options);
         // The object may have come between the two looks.
         if (later.length > 0 && (await this.read(walId, options)) === undefined) {
-          throw new PumiceError("LSM_MISSING", { object: this.context.paths.wal(walId), what: "the WAL was collected beyond this point" });
+          throw new PumiceError("LSM_MISSING", { object: this.#context.paths.wal(walId), what: "the WAL was collected beyond this point" });
         }
         if (later.length > 0) continue;
         if (options.pollMs === undefined) return;
-        await this.context.clock.sleep(options.pollMs, { signal: options.signal });
+        await this.#context.clock.sleep(options.pollMs, { signal: options.signal });
         continue;
       }
       for (let i = skip; i < rows.length; i++) yield { row: rows[i] as Row, token: { walId, rows: i + 1 } };

@@ -46,25 +46,25 @@ const OBJECT_BYTES_MAX = 4_194_304;
 
 /** See the header of this file. */
 export class WalWriter {
-  private readonly context: StoreContext;
-  private readonly settings: SstSettings;
-  private readonly hooks: WalHooks;
-  private readonly durable: SeqWaiters;
-  private memtable: Memtable;
+  readonly #context: StoreContext;
+  readonly #settings: SstSettings;
+  readonly #hooks: WalHooks;
+  readonly #durable: SeqWaiters;
+  #memtable: Memtable;
   /** What was inserted up to this mark lies in objects, put or in the queue. */
-  private mark: RowRef;
+  #mark: RowRef;
   /** Size of the memtable at the mark. */
-  private markBytes: number;
-  private lastSeq: number;
-  private queue: PendingFile[] = [];
+  #markBytes: number;
+  #lastSeq: number;
+  #queue: PendingFile[] = [];
   /** Objects are put one at a time: the next is built where the last was. */
-  private memory: Uint8Array = EMPTY_BYTES;
-  private nextId: number;
-  private putId: number;
-  private running: Promise<void> | undefined;
+  #memory: Uint8Array = EMPTY_BYTES;
+  #nextId: number;
+  #putId: number;
+  #isRunning = false;
   /** What was appended during a put is to follow it, although nobody waits for it. */
-  private isWanted = false;
-  private epochCheckedAt: Moment;
+  #isWanted = false;
+  #epochCheckedAt: Moment;
   /** Objects put so far. */
   files = 0;
   /** Their bytes. */
@@ -74,129 +74,132 @@ export class WalWriter {
     parts: { context: StoreContext; settings: SstSettings; hooks: WalHooks },
     start: { nextId: number; seq: number; memtable: Memtable },
   ) {
-    this.context = parts.context;
-    this.settings = parts.settings;
-    this.hooks = parts.hooks;
-    this.nextId = start.nextId;
-    this.putId = start.nextId - 1;
-    this.lastSeq = start.seq;
-    this.memtable = start.memtable;
-    this.mark = start.memtable.mark;
-    this.markBytes = start.memtable.sizeBytes;
-    this.durable = new SeqWaiters(start.seq);
-    this.epochCheckedAt = momentOf(parts.context.clock);
+    this.#context = parts.context;
+    this.#settings = parts.settings;
+    this.#hooks = parts.hooks;
+    this.#nextId = start.nextId;
+    this.#putId = start.nextId - 1;
+    this.#lastSeq = start.seq;
+    this.#memtable = start.memtable;
+    this.#mark = start.memtable.mark;
+    this.#markBytes = start.memtable.sizeBytes;
+    this.#durable = new SeqWaiters(start.seq);
+    this.#epochCheckedAt = momentOf(parts.context.clock);
   }
 
   /** Every row up to this is in the store. */
   get durableSeq(): number {
-    return this.durable.seq;
+    return this.#durable.seq;
   }
 
   /** The newest object that is in the store. */
   get durableId(): number {
-    return this.putId;
+    return this.#putId;
   }
 
   /** Bytes not yet in the store, estimated. */
   get pendingBytes(): number {
-    return this.queue.reduce((sum, file) => sum + file.sizeBytes, this.currentBytes);
+    return this.#queue.reduce((sum, file) => sum + file.sizeBytes, this.#currentBytes);
   }
 
-  private get currentBytes(): number {
-    return this.memtable.sizeBytes - this.markBytes;
+  get #currentBytes(): number {
+    return this.#memtable.sizeBytes - this.#markBytes;
   }
 
   /** A batch with that sequence number is in the memtable, whole. */
   append(seq: number): void {
-    this.lastSeq = seq;
-    if (this.currentBytes < OBJECT_BYTES_MAX) return;
+    this.#lastSeq = seq;
+    if (this.#currentBytes < OBJECT_BYTES_MAX) return;
     this.cut();
     this.flushSoon();
   }
 
   /** Closes the current object; gives the id of the newest object that holds, or will hold, everything appended so far. */
   cut(): number {
-    const { memtable, mark: from } = this;
+    const memtable = this.#memtable;
+    const from = this.#mark;
     const to = memtable.mark;
     if (to !== from) {
-      this.queue.push({ id: this.nextId++, memtable, from, to, sizeBytes: this.currentBytes, lastSeq: this.lastSeq });
-      this.mark = to;
-      this.markBytes = memtable.sizeBytes;
+      this.#queue.push({ id: this.#nextId++, memtable, from, to, sizeBytes: this.#currentBytes, lastSeq: this.#lastSeq });
+      this.#mark = to;
+      this.#markBytes = memtable.sizeBytes;
     }
-    return this.nextId - 1;
+    return this.#nextId - 1;
   }
 
   /** As cut; what comes later is inserted into `next`, which is empty. */
   cutFor(next: Memtable): number {
     const id = this.cut();
-    this.memtable = next;
-    this.mark = next.mark;
-    this.markBytes = next.sizeBytes;
+    this.#memtable = next;
+    this.#mark = next.mark;
+    this.#markBytes = next.sizeBytes;
     return id;
   }
 
   /** Starts putting what there is, if that is not under way. */
   flushSoon(): void {
-    this.isWanted = true;
-    this.running ??= this.run();
+    this.#isWanted = true;
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    void this.#run();
   }
 
   /** Resolves when `seq` is durable; starts what is needed for it. */
   async waitDurable(seq: number, signal?: AbortSignal): Promise<void> {
-    if (seq <= this.durable.seq) return;
+    if (seq <= this.#durable.seq) return;
     this.flushSoon();
-    await this.durable.wait(seq, signal);
+    await this.#durable.wait(seq, signal);
   }
 
   /** Puts all that was appended before the call. */
   async flush(signal?: AbortSignal): Promise<void> {
-    await this.waitDurable(this.lastSeq, signal);
+    await this.waitDurable(this.#lastSeq, signal);
   }
 
   /** Rejects all who wait. */
   fail(error: unknown): void {
-    this.durable.fail(error);
+    this.#durable.fail(error);
   }
 
-  private async run(): Promise<void> {
+  async #run(): Promise<void> {
     try {
       // Writes of the same turn of the event loop share an object.
       await Promise.resolve();
       for (;;) {
-        if (this.queue.length === 0) {
+        if (this.#queue.length === 0) {
           this.cut();
-          this.isWanted = false;
+          this.#isWanted = false;
         }
-        const file = this.queue[0];
+        const file = this.#queue[0];
         if (file === undefined) return;
-        await this.put(file);
-        this.queue.shift();
-        this.putId = file.id;
+        await this.#put(file);
+        this.#queue.shift();
+        this.#putId = file.id;
         this.files++;
-        this.hooks.onDurable(file.lastSeq, file.id);
-        this.durable.advance(file.lastSeq);
-        if (this.durable.isEmpty && this.queue.length === 0 && !this.isWanted) return;
+        this.#hooks.onDurable(file.lastSeq, file.id);
+        this.#durable.advance(file.lastSeq);
+        if (this.#durable.isEmpty && this.#queue.length === 0 && !this.#isWanted) return;
       }
     } catch (error) {
-      this.hooks.onFailure(error);
+      this.#hooks.onFailure(error);
     } finally {
-      this.running = undefined;
+      this.#isRunning = false;
     }
   }
 
-  private async put(file: PendingFile): Promise<void> {
+  async #put(file: PendingFile): Promise<void> {
     const needed = expectedBytes(file.sizeBytes);
-    if (this.memory.length < needed) this.memory = new Uint8Array(needed);
-    const writer = new SstWriter("wal", { ...this.settings, memory: this.memory }, this.context.sealer);
+    if (this.#memory.length < needed) this.#memory = new Uint8Array(needed);
+    const writer = new SstWriter("wal", { ...this.#settings, memory: this.#memory }, this.#context.sealer);
     file.memtable.eachBetween(file.from, file.to, (entry) => writer.addEntry(entry));
-    const object = { key: this.context.paths.wal(file.id), body: writer.finish().bytes };
-    const outcome = await createObject(this.context.walStore, this.context.writePolicy, object);
+    const object = { key: this.#context.paths.wal(file.id), body: writer.finish().bytes };
+    const outcome = await createObject(this.#context.walStore, this.#context.writePolicy, object);
     this.bytes += object.body.length;
     if (outcome === "taken") throw new PumiceError("LSM_FENCED", { what: "WAL object is another writer's", object: object.key });
-    if (this.memory.length > OBJECT_BYTES_MAX * 2) this.memory = EMPTY_BYTES;
-    if (msSince(this.epochCheckedAt, this.context.clock) < EPOCH_TRUST_MS) return;
-    const now = momentOf(this.context.clock);
-    await this.hooks.checkEpoch();
-    this.epochCheckedAt = now;
+    if (this.#memory.length > OBJECT_BYTES_MAX * 2) this.#memory = EMPTY_BYTES;
+    if (msSince(this.#epochCheckedAt, this.#context.clock) < EPOCH_TRUST_MS) return;
+    const now = momentOf(this.#context.clock);
+    await this.#hooks.checkEpoch();
+    this.#epochCheckedAt = now;
   }
 }

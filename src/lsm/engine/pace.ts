@@ -6,32 +6,32 @@ const CHECK_EVERY = 256;
 
 /** Call `due()` often; when it says so, await `rest()`. */
 export class Pace {
-  private readonly clock: Clock;
-  private readonly signal: AbortSignal | undefined;
-  private readonly pieceMs: number;
-  private calls = 0;
-  private since: number;
+  readonly #clock: Clock;
+  readonly #signal: AbortSignal | undefined;
+  readonly #pieceMs: number;
+  #calls = 0;
+  #since: number;
 
   constructor(clock: Clock, signal?: AbortSignal, pieceMs: number = PIECE_MS) {
-    this.clock = clock;
-    this.signal = signal;
-    this.pieceMs = pieceMs;
-    this.since = clock.monotonic();
+    this.#clock = clock;
+    this.#signal = signal;
+    this.#pieceMs = pieceMs;
+    this.#since = clock.monotonic();
   }
 
   /** True if it is time to let others in. */
   due(): boolean {
-    this.calls++;
-    return this.calls % CHECK_EVERY === 0 && this.isOver();
+    this.#calls++;
+    return this.#calls % CHECK_EVERY === 0 && this.isOver();
   }
 
   /** The same for those who ask seldom. */
   isOver(): boolean {
-    return this.clock.monotonic() - this.since >= this.pieceMs;
+    return this.#clock.monotonic() - this.#since >= this.#pieceMs;
   }
 
   async rest(): Promise<void> {
-    await this.clock.sleep(0, { signal: this.signal });
-    this.since = this.clock.monotonic();
+    await this.#clock.sleep(0, { signal: this.#signal });
+    this.#since = this.#clock.monotonic();
   }
 }

@@ -49,47 +49,48 @@ function kindOf(flags: number, origin: BlockOrigin): RowKind {
 
 class BlockV2 implements Block {
   readonly sizeBytes: number;
-  private readonly bytes: Uint8Array;
-  private readonly view: DataView;
-  private readonly origin: BlockOrigin;
-  private readonly restarts: Uint32Array;
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  readonly #origin: BlockOrigin;
+  readonly #restarts: Uint32Array;
   /** End of the entries. */
-  private readonly end: number;
+  readonly #end: number;
   /** Cursor of the entry being parsed. Valid only inside one call. */
-  private at = 0;
+  #at = 0;
 
   constructor(bytes: Uint8Array, origin: BlockOrigin) {
-    this.bytes = bytes;
-    this.view = viewOf(bytes);
-    this.origin = origin;
+    this.#bytes = bytes;
+    this.#view = viewOf(bytes);
+    this.#origin = origin;
     if (bytes.length < 2) throw broken(origin, "block is too short");
-    const count = this.view.getUint16(bytes.length - 2);
-    this.end = bytes.length - 2 - count * 2;
-    if (count === 0 || this.end <= 0) throw broken(origin, "block has a bad restart count");
-    this.restarts = new Uint32Array(count);
+    const count = this.#view.getUint16(bytes.length - 2);
+    this.#end = bytes.length - 2 - count * 2;
+    if (count === 0 || this.#end <= 0) throw broken(origin, "block has a bad restart count");
+    this.#restarts = new Uint32Array(count);
     for (let i = 0; i < count; i++) {
-      const restart = this.view.getUint16(this.end + i * 2);
-      if (restart >= this.end) throw broken(origin, "block restart lies outside it");
-      this.restarts[i] = restart;
+      const restart = this.#view.getUint16(this.#end + i * 2);
+      if (restart >= this.#end) throw broken(origin, "block restart lies outside it");
+      this.#restarts[i] = restart;
     }
-    if (this.restarts[0] !== 0) throw broken(origin, "block does not begin with a restart");
+    if (this.#restarts[0] !== 0) throw broken(origin, "block does not begin with a restart");
     this.sizeBytes = bytes.length + 200;
   }
 
   lookup(key: Uint8Array, maxSeq: number, found: Row[]): LookupEnd {
-    const { bytes, end } = this;
-    this.at = this.restartBefore(key);
+    const bytes = this.#bytes;
+    const end = this.#end;
+    this.#at = this.#restartBefore(key);
     /** How many bytes of `key` the previous entry's key matches; while it is smaller than `key`, they differ right after. */
     let matched = 0;
-    while (this.at < end) {
-      const shared = this.varint();
-      const unshared = this.varint();
-      const valueLength = this.varint();
-      const keyAt = this.at;
+    while (this.#at < end) {
+      const shared = this.#varint();
+      const unshared = this.#varint();
+      const valueLength = this.#varint();
+      const keyAt = this.#at;
       const flagsAt = keyAt + unshared + valueLength + 8;
-      if (flagsAt >= end) throw broken(this.origin, "row runs beyond its block");
+      if (flagsAt >= end) throw broken(this.#origin, "row runs beyond its block");
       const flags = bytes[flagsAt] as number;
-      this.at = flagsAt + 1 + ((flags & FLAG_EXPIRE) === 0 ? 0 : 8) + ((flags & FLAG_CREATE) === 0 ? 0 : 8);
+      this.#at = flagsAt + 1 + ((flags & FLAG_EXPIRE) === 0 ? 0 : 8) + ((flags & FLAG_CREATE) === 0 ? 0 : 8);
       // A restart shares nothing, whatever its key is.
       if (shared === 0) matched = 0;
       // More shared than matched: this key differs from `key` where the previous one did, so it is smaller too.
@@ -106,9 +107,9 @@ class BlockV2 implements Block {
       }
       if (shared + unshared > key.length) return "past";
       if (shared + unshared < key.length) continue;
-      const seq = this.view.getUint32(flagsAt - 8) * U32 + this.view.getUint32(flagsAt - 4);
+      const seq = this.#view.getUint32(flagsAt - 8) * U32 + this.#view.getUint32(flagsAt - 4);
       if (seq > maxSeq) continue;
-      const row = this.row(key, flagsAt, valueLength);
+      const row = this.#row(key, flagsAt, valueLength);
       found.push(row);
       if (row.kind !== MERGE) return "found";
     }
@@ -117,18 +118,19 @@ class BlockV2 implements Block {
 
   rows(): Row[] {
     const rows: Row[] = [];
-    const { bytes, end } = this;
+    const bytes = this.#bytes;
+    const end = this.#end;
     let previous: Uint8Array = EMPTY_BYTES;
     let packed: Uint8Array = EMPTY_BYTES;
     let packedBytes = 0;
-    this.at = 0;
-    while (this.at < end) {
-      const shared = this.varint();
-      const unshared = this.varint();
-      const valueLength = this.varint();
-      const keyAt = this.at;
+    this.#at = 0;
+    while (this.#at < end) {
+      const shared = this.#varint();
+      const unshared = this.#varint();
+      const valueLength = this.#varint();
+      const keyAt = this.#at;
       const flagsAt = keyAt + unshared + valueLength + 8;
-      if (flagsAt >= end || shared > previous.length) throw broken(this.origin, "row runs beyond its block");
+      if (flagsAt >= end || shared > previous.length) throw broken(this.#origin, "row runs beyond its block");
       let key: Uint8Array;
       if (shared === 0) key = bytes.subarray(keyAt, keyAt + unshared);
       else if (unshared === 0 && shared === previous.length) key = previous;
@@ -144,53 +146,54 @@ class BlockV2 implements Block {
         key = packed.subarray(packedBytes, packedBytes + length);
         packedBytes += length;
       }
-      const row = this.row(key, flagsAt, valueLength);
+      const row = this.#row(key, flagsAt, valueLength);
       rows.push(row);
-      this.at = flagsAt + 1 + (row.expireTs === undefined ? 0 : 8) + (row.createTs === undefined ? 0 : 8);
+      this.#at = flagsAt + 1 + (row.expireTs === undefined ? 0 : 8) + (row.createTs === undefined ? 0 : 8);
       previous = key;
     }
-    if (this.at !== end) throw broken(this.origin, "rows do not fill their block");
+    if (this.#at !== end) throw broken(this.#origin, "rows do not fill their block");
     return rows;
   }
 
   /** The row whose flags are at `flagsAt`. */
-  private row(key: Uint8Array, flagsAt: number, valueLength: number): Row {
-    const flags = this.bytes[flagsAt] as number;
-    const kind = kindOf(flags, this.origin);
+  #row(key: Uint8Array, flagsAt: number, valueLength: number): Row {
+    const flags = this.#bytes[flagsAt] as number;
+    const kind = kindOf(flags, this.#origin);
     let at = flagsAt + 1;
     let expireTs: number | undefined;
     let createTs: number | undefined;
     const timesEnd = at + ((flags & FLAG_EXPIRE) === 0 ? 0 : 8) + ((flags & FLAG_CREATE) === 0 ? 0 : 8);
-    if (timesEnd > this.end) throw broken(this.origin, "row runs beyond its block");
+    if (timesEnd > this.#end) throw broken(this.#origin, "row runs beyond its block");
     if ((flags & FLAG_EXPIRE) !== 0) {
-      expireTs = getTime(this.view, at);
+      expireTs = getTime(this.#view, at);
       at += 8;
     }
-    if ((flags & FLAG_CREATE) !== 0) createTs = getTime(this.view, at);
-    const seq = this.view.getUint32(flagsAt - 8) * U32 + this.view.getUint32(flagsAt - 4);
-    const value = kind === TOMBSTONE ? EMPTY_BYTES : this.bytes.subarray(flagsAt - 8 - valueLength, flagsAt - 8);
+    if ((flags & FLAG_CREATE) !== 0) createTs = getTime(this.#view, at);
+    const seq = this.#view.getUint32(flagsAt - 8) * U32 + this.#view.getUint32(flagsAt - 4);
+    const value = kind === TOMBSTONE ? EMPTY_BYTES : this.#bytes.subarray(flagsAt - 8 - valueLength, flagsAt - 8);
     return { key, kind, value, seq, createTs, expireTs };
   }
 
   /** Offset of the last restart whose key is smaller than `key`, or of the first. */
-  private restartBefore(key: Uint8Array): number {
+  #restartBefore(key: Uint8Array): number {
     let low = 0;
-    let high = this.restarts.length;
+    let high = this.#restarts.length;
     while (high - low > 1) {
       const middle = (low + high) >>> 1;
-      if (this.compareRestart(this.restarts[middle] as number, key) < 0) low = middle;
+      if (this.#compareRestart(this.#restarts[middle] as number, key) < 0) low = middle;
       else high = middle;
     }
-    return this.restarts[low] as number;
+    return this.#restarts[low] as number;
   }
 
   /** Compares the full key at a restart with `key`. */
-  private compareRestart(restart: number, key: Uint8Array): number {
-    this.at = restart;
-    if (this.varint() !== 0) throw broken(this.origin, "restart shares a prefix");
-    const length = this.varint();
-    this.varint();
-    const { bytes, at } = this;
+  #compareRestart(restart: number, key: Uint8Array): number {
+    this.#at = restart;
+    if (this.#varint() !== 0) throw broken(this.#origin, "restart shares a prefix");
+    const length = this.#varint();
+    this.#varint();
+    const bytes = this.#bytes;
+    const at = this.#at;
     const limit = Math.min(length, key.length);
     for (let i = 0; i < limit; i++) {
       const difference = (bytes[at + i] as number) - (key[i] as number);
@@ -199,45 +202,45 @@ class BlockV2 implements Block {
     return length - key.length;
   }
 
-  private varint(): number {
-    const first = this.bytes[this.at++] as number;
+  #varint(): number {
+    const first = this.#bytes[this.#at++] as number;
     if (first < 0x80) return first;
     let value = first & 0x7f;
     let scale = 0x80;
     for (let i = 0; i < 4; i++) {
-      const byte = this.bytes[this.at++] as number;
+      const byte = this.#bytes[this.#at++] as number;
       value += (byte & 0x7f) * scale;
       if (byte < 0x80) return value;
       scale *= 0x80;
     }
-    throw broken(this.origin, "varint is too long");
+    throw broken(this.#origin, "varint is too long");
   }
 }
 
 /** A block decoded into rows at once. */
 class RowsBlock implements Block {
   readonly sizeBytes: number;
-  private readonly decoded: Row[];
+  readonly #decoded: Row[];
 
   constructor(decoded: Row[], bytes: number) {
-    this.decoded = decoded;
+    this.#decoded = decoded;
     this.sizeBytes = bytes + decoded.length * 150;
   }
 
   rows(): Row[] {
-    return this.decoded.slice();
+    return this.#decoded.slice();
   }
 
   lookup(key: Uint8Array, maxSeq: number, found: Row[]): LookupEnd {
     let low = 0;
-    let high = this.decoded.length;
+    let high = this.#decoded.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (compareBytes((this.decoded[middle] as Row).key, key) < 0) low = middle + 1;
+      if (compareBytes((this.#decoded[middle] as Row).key, key) < 0) low = middle + 1;
       else high = middle;
     }
-    for (; low < this.decoded.length; low++) {
-      const row = this.decoded[low] as Row;
+    for (; low < this.#decoded.length; low++) {
+      const row = this.#decoded[low] as Row;
       if (compareBytes(row.key, key) !== 0) return "past";
       if (row.seq > maxSeq) continue;
       found.push(row);

@@ -27,39 +27,39 @@ interface EntryHead {
 
 /** Builds one block after the other in one buffer. */
 export class BlockWriter {
-  private readonly blockSizeBytes: number;
-  private buffer: Uint8Array;
-  private view: DataView;
+  readonly #blockSizeBytes: number;
+  #buffer: Uint8Array;
+  #view: DataView;
   /** Bytes of the buffer that are the writer's. */
-  private room: number;
-  private length = 0;
-  private restarts: number[] = [];
-  private entries = 0;
+  #room: number;
+  #length = 0;
+  #restarts: number[] = [];
+  #entries = 0;
   /** The key of the last entry is its first `keyLength` bytes. */
-  private keyBuffer: Uint8Array = new Uint8Array(64);
-  private keyLength = 0;
+  #keyBuffer: Uint8Array = new Uint8Array(64);
+  #keyLength = 0;
 
   /** With a `buffer`, blocks are made at its beginning, as long as they are not larger than they should be: entries that lie in it too are cheaper to copy. */
   constructor(blockSizeBytes: number, buffer?: Uint8Array) {
-    this.blockSizeBytes = blockSizeBytes;
-    this.room = blockRoomBytes(blockSizeBytes);
-    this.buffer = buffer ?? new Uint8Array(this.room);
-    this.view = viewOf(this.buffer);
+    this.#blockSizeBytes = blockSizeBytes;
+    this.#room = blockRoomBytes(blockSizeBytes);
+    this.#buffer = buffer ?? new Uint8Array(this.#room);
+    this.#view = viewOf(this.#buffer);
   }
 
   get isEmpty(): boolean {
-    return this.entries === 0;
+    return this.#entries === 0;
   }
 
   /** A view of the last entry's key, of this block or of the one before; changes with the next entry. */
   get lastKey(): Uint8Array {
-    return this.keyBuffer.subarray(0, this.keyLength);
+    return this.#keyBuffer.subarray(0, this.#keyLength);
   }
 
   /** How many bytes a key, the first `length` of `key`, shares with the last entry's. */
   sharedWithLast(key: Uint8Array, length: number): number {
-    const { keyBuffer } = this;
-    const end = Math.min(this.keyLength, length);
+    const keyBuffer = this.#keyBuffer;
+    const end = Math.min(this.#keyLength, length);
     let i = 0;
     while (i < end && keyBuffer[i] === key[i]) i++;
     return i;
@@ -67,8 +67,8 @@ export class BlockWriter {
 
   /** How the key of the last entry, of which `shared` bytes are those of `key`, compares with it: negative, 0 or positive. */
   compareLast(key: Uint8Array, length: number, shared: number): number {
-    if (shared === length || shared === this.keyLength) return this.keyLength - length;
-    return (this.keyBuffer[shared] as number) - (key[shared] as number);
+    if (shared === length || shared === this.#keyLength) return this.#keyLength - length;
+    return (this.#keyBuffer[shared] as number) - (key[shared] as number);
   }
 
   /**
@@ -79,77 +79,79 @@ export class BlockWriter {
     const valueLength = row.kind === TOMBSTONE ? 0 : row.value.length;
     const times = (row.expireTs === undefined ? 0 : 8) + (row.createTs === undefined ? 0 : 8);
     const entryLength = valueLength + SEQ_AND_FLAGS_BYTES + times;
-    if (!this.begin({ key: row.key, keyLength: row.key.length, valueLength }, shared, entryLength)) return false;
-    this.writeTail(row, valueLength);
+    if (!this.#begin({ key: row.key, keyLength: row.key.length, valueLength }, shared, entryLength)) return false;
+    this.#writeTail(row, valueLength);
     return true;
   }
 
   /** The same with an entry. It is no tombstone with a value. */
   addEntry(entry: Entry, shared: number): boolean {
     const { tailAt, tailEnd } = entry;
-    if (!this.begin(entry, shared, tailEnd - tailAt)) return false;
-    if (entry.bytes === this.buffer) this.buffer.copyWithin(this.length, tailAt, tailEnd);
-    else this.buffer.set(entry.bytes.subarray(tailAt, tailEnd), this.length);
-    this.length += tailEnd - tailAt;
+    if (!this.#begin(entry, shared, tailEnd - tailAt)) return false;
+    if (entry.bytes === this.#buffer) this.#buffer.copyWithin(this.#length, tailAt, tailEnd);
+    else this.#buffer.set(entry.bytes.subarray(tailAt, tailEnd), this.#length);
+    this.#length += tailEnd - tailAt;
     return true;
   }
 
   /** The block's bytes, valid until the next row is added; the writer is empty again. */
   finish(): Uint8Array {
-    assert(this.entries > 0, "a block has at least one entry");
-    const length = this.length + this.restarts.length * 2 + 2;
-    this.reserve(length - this.length);
-    let at = this.length;
-    for (const restart of this.restarts) {
+    assert(this.#entries > 0, "a block has at least one entry");
+    const length = this.#length + this.#restarts.length * 2 + 2;
+    this.#reserve(length - this.#length);
+    let at = this.#length;
+    for (const restart of this.#restarts) {
       assert(restart <= 0xffff, "a restart offset is a u16");
-      this.view.setUint16(at, restart);
+      this.#view.setUint16(at, restart);
       at += 2;
     }
-    this.view.setUint16(at, this.restarts.length);
-    this.clear();
-    return this.buffer.subarray(0, length);
+    this.#view.setUint16(at, this.#restarts.length);
+    this.#clear();
+    return this.#buffer.subarray(0, length);
   }
 
   /** The entries alone, without restarts, in memory of their own; the writer is empty again. */
   finishEntries(): Uint8Array {
-    const entries = this.buffer.slice(0, this.length);
-    this.clear();
+    const entries = this.#buffer.slice(0, this.#length);
+    this.#clear();
     return entries;
   }
 
-  private clear(): void {
-    this.length = 0;
-    this.restarts = [];
-    this.entries = 0;
+  #clear(): void {
+    this.#length = 0;
+    this.#restarts = [];
+    this.#entries = 0;
   }
 
   /** Writes an entry up to its tail, for which there is room then. False if the entry does not fit. */
-  private begin(entry: EntryHead, sharedWithLast: number, tailLength: number): boolean {
+  #begin(entry: EntryHead, sharedWithLast: number, tailLength: number): boolean {
     const { key, keyLength, valueLength } = entry;
-    const isRestart = this.entries % RESTART_INTERVAL === 0;
+    const isRestart = this.#entries % RESTART_INTERVAL === 0;
     const shared = isRestart ? 0 : sharedWithLast;
     const unshared = keyLength - shared;
     const entryBytes = varintLength(shared) + varintLength(unshared) + varintLength(valueLength) + unshared + tailLength;
-    const trailer = 2 * this.restarts.length + 2 + (isRestart ? 2 : 0);
-    if (this.entries > 0 && this.length + trailer + entryBytes > this.blockSizeBytes) return false;
-    this.reserve(entryBytes);
-    if (isRestart) this.restarts.push(this.length);
-    this.writeVarint(shared);
-    this.writeVarint(unshared);
-    this.writeVarint(valueLength);
-    this.writeKey(key, shared, keyLength);
-    this.entries++;
+    const trailer = 2 * this.#restarts.length + 2 + (isRestart ? 2 : 0);
+    if (this.#entries > 0 && this.#length + trailer + entryBytes > this.#blockSizeBytes) return false;
+    this.#reserve(entryBytes);
+    if (isRestart) this.#restarts.push(this.#length);
+    this.#writeVarint(shared);
+    this.#writeVarint(unshared);
+    this.#writeVarint(valueLength);
+    this.#writeKey(key, shared, keyLength);
+    this.#entries++;
     return true;
   }
 
   /** Writes bytes [shared, keyLength) of the key, and remembers it. */
-  private writeKey(key: Uint8Array, shared: number, keyLength: number): void {
-    if (keyLength > this.keyBuffer.length) {
-      const grown = new Uint8Array(Math.max(keyLength, this.keyBuffer.length * 2));
-      grown.set(this.keyBuffer);
-      this.keyBuffer = grown;
+  #writeKey(key: Uint8Array, shared: number, keyLength: number): void {
+    if (keyLength > this.#keyBuffer.length) {
+      const grown = new Uint8Array(Math.max(keyLength, this.#keyBuffer.length * 2));
+      grown.set(this.#keyBuffer);
+      this.#keyBuffer = grown;
     }
-    const { buffer, length, keyBuffer } = this;
+    const buffer = this.#buffer;
+    const length = this.#length;
+    const keyBuffer = this.#keyBuffer;
     const unshared = keyLength - shared;
     // A call into the runtime costs more than copying a few bytes here.
     if (unshared <= 32) {
@@ -163,51 +165,52 @@ export class BlockWriter {
       buffer.set(suffix, length);
       keyBuffer.set(suffix, shared);
     }
-    this.keyLength = keyLength;
-    this.length += unshared;
+    this.#keyLength = keyLength;
+    this.#length += unshared;
   }
 
-  private writeTail(row: Row, valueLength: number): void {
-    if (valueLength > 0) this.writeBytes(row.value);
+  #writeTail(row: Row, valueLength: number): void {
+    if (valueLength > 0) this.#writeBytes(row.value);
     const flags = row.kind | (row.expireTs === undefined ? 0 : FLAG_EXPIRE) | (row.createTs === undefined ? 0 : FLAG_CREATE);
-    this.view.setUint32(this.length, Math.floor(row.seq / U32));
-    this.view.setUint32(this.length + 4, row.seq % U32);
-    this.buffer[this.length + 8] = flags;
-    this.length += SEQ_AND_FLAGS_BYTES;
+    this.#view.setUint32(this.#length, Math.floor(row.seq / U32));
+    this.#view.setUint32(this.#length + 4, row.seq % U32);
+    this.#buffer[this.#length + 8] = flags;
+    this.#length += SEQ_AND_FLAGS_BYTES;
     if (row.expireTs !== undefined) {
-      setTime(this.view, this.length, row.expireTs);
-      this.length += 8;
+      setTime(this.#view, this.#length, row.expireTs);
+      this.#length += 8;
     }
     if (row.createTs !== undefined) {
-      setTime(this.view, this.length, row.createTs);
-      this.length += 8;
+      setTime(this.#view, this.#length, row.createTs);
+      this.#length += 8;
     }
   }
 
-  private writeBytes(bytes: Uint8Array): void {
+  #writeBytes(bytes: Uint8Array): void {
     const count = bytes.length;
-    const { buffer, length } = this;
+    const buffer = this.#buffer;
+    const length = this.#length;
     if (count <= 32) for (let i = 0; i < count; i++) buffer[length + i] = bytes[i] as number;
     else buffer.set(bytes, length);
-    this.length += count;
+    this.#length += count;
   }
 
-  private writeVarint(value: number): void {
+  #writeVarint(value: number): void {
     let rest = value;
     while (rest >= 0x80) {
-      this.buffer[this.length++] = (rest % 0x80) | 0x80;
+      this.#buffer[this.#length++] = (rest % 0x80) | 0x80;
       rest = Math.floor(rest / 0x80);
     }
-    this.buffer[this.length++] = rest;
+    this.#buffer[this.#length++] = rest;
   }
 
-  private reserve(bytes: number): void {
-    if (this.length + bytes <= this.room) return;
-    const grown = new Uint8Array(Math.max(this.room * 2, this.length + bytes));
-    grown.set(this.buffer.subarray(0, this.length));
-    this.buffer = grown;
-    this.view = viewOf(grown);
-    this.room = grown.length;
+  #reserve(bytes: number): void {
+    if (this.#length + bytes <= this.#room) return;
+    const grown = new Uint8Array(Math.max(this.#room * 2, this.#length + bytes));
+    grown.set(this.#buffer.subarray(0, this.#length));
+    this.#buffer = grown;
+    this.#view = viewOf(grown);
+    this.#room = grown.length;
   }
 }
 

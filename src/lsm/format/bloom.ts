@@ -27,35 +27,35 @@ const FIRST_HASHES = 256;
 
 /** Builds a legacy filter; `finish` gives its bytes. */
 export class BloomBuilder {
-  private readonly bitsPerKey: number;
-  private readonly hasher = new SipHasher();
+  readonly #bitsPerKey: number;
+  readonly #hasher = new SipHasher();
   /** Pairs (high, low), one for each row. */
-  private hashes = new Uint32Array(FIRST_HASHES * 2);
-  private length = 0;
+  #hashes = new Uint32Array(FIRST_HASHES * 2);
+  #length = 0;
 
   constructor(bitsPerKey: number) {
-    this.bitsPerKey = bitsPerKey;
+    this.#bitsPerKey = bitsPerKey;
   }
 
   /** Adds a row by its key, the first `keyLength` bytes of `key`. */
   add(key: Uint8Array, keyLength: number): void {
-    this.hasher.hash(key, keyLength);
-    this.push(this.hasher.high, this.hasher.low);
+    this.#hasher.hash(key, keyLength);
+    this.#push(this.#hasher.high, this.#hasher.low);
   }
 
   /** Adds a row with the key of the row before. */
   repeat(): void {
-    this.push(this.hashes[this.length - 2] as number, this.hashes[this.length - 1] as number);
+    this.#push(this.#hashes[this.#length - 2] as number, this.#hashes[this.#length - 1] as number);
   }
 
   finish(): Uint8Array {
-    const rows = this.length / 2;
-    const probes = Math.trunc(Math.fround(Math.fround(this.bitsPerKey) * Math.fround(PROBES_PER_BIT)));
-    const bytes = new Uint8Array(2 + Math.ceil((rows * this.bitsPerKey) / 8));
+    const rows = this.#length / 2;
+    const probes = Math.trunc(Math.fround(Math.fround(this.#bitsPerKey) * Math.fround(PROBES_PER_BIT)));
+    const bytes = new Uint8Array(2 + Math.ceil((rows * this.#bitsPerKey) / 8));
     viewOf(bytes).setUint16(0, probes);
     const bits = (bytes.length - 2) * 8;
-    const { hashes } = this;
-    for (let i = 0; i < this.length; i += 2) {
+    const hashes = this.#hashes;
+    for (let i = 0; i < this.#length; i += 2) {
       let h = (hashes[i + 1] as number) % bits;
       let d = (hashes[i] as number) % bits;
       for (let probe = 0; probe < probes; probe++) {
@@ -71,14 +71,14 @@ export class BloomBuilder {
     return bytes;
   }
 
-  private push(high: number, low: number): void {
-    if (this.length === this.hashes.length) {
-      const grown = new Uint32Array(this.length * 2);
-      grown.set(this.hashes);
-      this.hashes = grown;
+  #push(high: number, low: number): void {
+    if (this.#length === this.#hashes.length) {
+      const grown = new Uint32Array(this.#length * 2);
+      grown.set(this.#hashes);
+      this.#hashes = grown;
     }
-    this.hashes[this.length++] = high;
-    this.hashes[this.length++] = low;
+    this.#hashes[this.#length++] = high;
+    this.#hashes[this.#length++] = low;
   }
 }
 
@@ -141,17 +141,18 @@ export function readCompositeFilter(bytes: Uint8Array, object: string): Filter |
 
 class BloomFilter implements Filter {
   readonly sizeBytes: number;
-  private readonly bits: Uint8Array;
-  private readonly probes: number;
+  readonly #bits: Uint8Array;
+  readonly #probes: number;
 
   constructor(bits: Uint8Array, probes: number) {
-    this.bits = bits;
-    this.probes = probes;
+    this.#bits = bits;
+    this.#probes = probes;
     this.sizeBytes = bits.length + 100;
   }
 
   mightContain(hash: Hash64): boolean {
-    const { bits, probes } = this;
+    const bits = this.#bits;
+    const probes = this.#probes;
     const count = bits.length * 8;
     if (count === 0) return true;
     let h = hash.low % count;

@@ -37,10 +37,10 @@ export const CRC_BYTES = 4;
 /** Seals and unseals: stored = transform(compress(raw)) | CRC-32 u32 BE of what is before it. */
 export class Sealer {
   readonly crc32: Crc32;
-  private readonly parts: SealParts;
+  readonly #parts: SealParts;
 
   constructor(parts: SealParts) {
-    this.parts = parts;
+    this.#parts = parts;
     this.crc32 = parts.crc32;
   }
 
@@ -51,8 +51,8 @@ export class Sealer {
 
   /** What is stored of `raw`, without its checksum; `raw` itself if there is neither codec nor transformer. @throws LSM_UNSUPPORTED */
   encode(raw: Uint8Array, compression: Compression): Uint8Array {
-    const compressed = compression === "none" ? raw : this.codec(compression, "").compress(raw);
-    return this.parts.transformer === undefined ? compressed : this.parts.transformer.encode(compressed);
+    const compressed = compression === "none" ? raw : this.#codec(compression, "").compress(raw);
+    return this.#parts.transformer === undefined ? compressed : this.#parts.transformer.encode(compressed);
   }
 
   /** The raw bytes; a view into `stored` if there is neither codec nor transformer. @throws LSM_CORRUPT, LSM_UNSUPPORTED */
@@ -63,19 +63,19 @@ export class Sealer {
   /** The same of what is before the checksum, which was verified. @throws LSM_CORRUPT, LSM_UNSUPPORTED */
   decode(body: Uint8Array, compression: Compression, place: SealedPlace): Uint8Array {
     try {
-      const compressed = this.parts.transformer === undefined ? body : this.parts.transformer.decode(body);
-      return compression === "none" ? compressed : this.codec(compression, place.object).decompress(compressed, SECTION_BYTES_MAX);
+      const compressed = this.#parts.transformer === undefined ? body : this.#parts.transformer.decode(body);
+      return compression === "none" ? compressed : this.#codec(compression, place.object).decompress(compressed, SECTION_BYTES_MAX);
     } catch (error) {
       if (error instanceof PumiceError) throw error;
       throw new PumiceError("LSM_CORRUPT", { ...place, what: "section does not decompress", codec: compression }, error);
     }
   }
 
-  private codec(compression: Compression, object: string): Codec {
+  #codec(compression: Compression, object: string): Codec {
     assert(compression !== "none", "no codec is needed");
     if (compression === "lz4") return lz4;
     if (compression === "snappy") return snappy;
-    const codec = this.parts.hostCodecs?.[compression];
+    const codec = this.#parts.hostCodecs?.[compression];
     if (codec === undefined)
       throw new PumiceError("LSM_UNSUPPORTED", { what: "codec is not given by the host", codec: compression, object });
     return codec;

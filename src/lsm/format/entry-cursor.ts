@@ -38,10 +38,10 @@ export class EntryCursor implements Entry {
   tailEnd = 0;
   valueLength = 0;
   flags = 0;
-  private origin: BlockOrigin = { object: "", offset: 0 };
+  #origin: BlockOrigin = { object: "", offset: 0 };
   /** The next entry, and the end of all. */
-  private at = 0;
-  private end = 0;
+  #at = 0;
+  #end = 0;
 
   /** Begins the block in bytes [start, end). @throws LSM_CORRUPT */
   openBlock(bytes: Uint8Array, place: { readonly start: number; readonly end: number }, origin: BlockOrigin): void {
@@ -56,39 +56,40 @@ export class EntryCursor implements Entry {
   /** Begins the entries in bytes [start, end), which have no restarts after them. */
   openEntries(bytes: Uint8Array, place: { readonly start: number; readonly end: number }, origin: BlockOrigin): void {
     this.bytes = bytes;
-    this.origin = origin;
-    this.at = place.start;
-    this.end = place.end;
+    this.#origin = origin;
+    this.#at = place.start;
+    this.#end = place.end;
     this.keyLength = 0;
   }
 
   /** Moves to the next entry; false at the end. @throws LSM_CORRUPT */
   next(): boolean {
-    if (this.at >= this.end) {
-      if (this.at !== this.end) throw damaged({ ...this.origin, what: "rows do not fill their block" });
+    if (this.#at >= this.#end) {
+      if (this.#at !== this.#end) throw damaged({ ...this.#origin, what: "rows do not fill their block" });
       return false;
     }
-    const shared = this.varint();
-    const unshared = this.varint();
-    const valueLength = this.varint();
-    const { bytes, at } = this;
+    const shared = this.#varint();
+    const unshared = this.#varint();
+    const valueLength = this.#varint();
+    const { bytes } = this;
+    const at = this.#at;
     const tailAt = at + unshared;
     const flagsAt = tailAt + valueLength + 8;
-    if (flagsAt >= this.end || shared > this.keyLength) throw damaged({ ...this.origin, what: "row runs beyond its block" });
+    if (flagsAt >= this.#end || shared > this.keyLength) throw damaged({ ...this.#origin, what: "row runs beyond its block" });
     const keyLength = shared + unshared;
-    if (keyLength > this.key.length) this.growKey(keyLength);
+    if (keyLength > this.key.length) this.#growKey(keyLength);
     const { key } = this;
     for (let i = 0; i < unshared; i++) key[shared + i] = bytes[at + i] as number;
     const flags = bytes[flagsAt] as number;
-    if (flags > FLAGS_KNOWN || (flags & KIND_FLAGS) === KIND_FLAGS) throw damaged({ ...this.origin, what: "row has unknown flags" });
+    if (flags > FLAGS_KNOWN || (flags & KIND_FLAGS) === KIND_FLAGS) throw damaged({ ...this.#origin, what: "row has unknown flags" });
     const tailEnd = flagsAt + 1 + ((flags & FLAG_EXPIRE) === 0 ? 0 : 8) + ((flags & FLAG_CREATE) === 0 ? 0 : 8);
-    if (tailEnd > this.end) throw damaged({ ...this.origin, what: "row runs beyond its block" });
+    if (tailEnd > this.#end) throw damaged({ ...this.#origin, what: "row runs beyond its block" });
     this.keyLength = keyLength;
     this.tailAt = tailAt;
     this.tailEnd = tailEnd;
     this.valueLength = valueLength;
     this.flags = flags;
-    this.at = tailEnd;
+    this.#at = tailEnd;
     return true;
   }
 
@@ -121,25 +122,25 @@ export class EntryCursor implements Entry {
     };
   }
 
-  private growKey(length: number): void {
+  #growKey(length: number): void {
     const grown = new Uint8Array(Math.max(length, this.key.length * 2));
     grown.set(this.key);
     this.key = grown;
   }
 
-  private varint(): number {
-    const first = this.bytes[this.at++] as number;
+  #varint(): number {
+    const first = this.bytes[this.#at++] as number;
     if (first < 0x80) return first;
     let value = first & 0x7f;
     let scale = 0x80;
     for (let i = 0; i < 4; i++) {
       // Beyond the end of the bytes there is no number: the check of the tail's end says so.
-      const byte = this.bytes[this.at++] as number;
+      const byte = this.bytes[this.#at++] as number;
       value += (byte & 0x7f) * scale;
       if (byte < 0x80) return value;
       scale *= 0x80;
     }
-    throw damaged({ ...this.origin, what: "varint is too long" });
+    throw damaged({ ...this.#origin, what: "varint is too long" });
   }
 }
 

@@ -78,18 +78,18 @@ export function newUuid(random: Random): Uuid {
  * Gives ULIDs that never go back, even if the clock does: garbage collection trusts that a newer SST has a ULID that is not smaller.
  */
 export class UlidSource {
-  private readonly random: Random;
-  private last = 0n;
+  readonly #random: Random;
+  #last = 0n;
 
   constructor(random: Random) {
-    this.random = random;
+    this.#random = random;
   }
 
   /** Never gives a ULID at or before `ulid` from now on. */
   observe(ulid: Ulid): void {
     const { high, low } = ulidToHalves(ulid);
     const value = (high << 64n) | low;
-    if (value > this.last) this.last = value;
+    if (value > this.#last) this.#last = value;
   }
 
   /**
@@ -98,9 +98,9 @@ export class UlidSource {
    */
   next(nowMs: number): Ulid {
     assert(Number.isSafeInteger(nowMs) && nowMs >= 0, "ULID time is a safe integer");
-    const randomPart = (BigInt(this.random.below(0x10000)) << 64n) | BigInt.asUintN(64, this.random.u64());
+    const randomPart = (BigInt(this.#random.below(0x10000)) << 64n) | BigInt.asUintN(64, this.#random.u64());
     const fresh = (BigInt(nowMs) << RANDOM_BITS) | randomPart;
-    this.last = fresh > this.last ? fresh : this.last + 1n + BigInt.asUintN(64, this.random.u64());
-    return ulidFromHalves({ high: this.last >> 64n, low: this.last & MASK_64 });
+    this.#last = fresh > this.#last ? fresh : this.#last + 1n + BigInt.asUintN(64, this.#random.u64());
+    return ulidFromHalves({ high: this.#last >> 64n, low: this.#last & MASK_64 });
   }
 }

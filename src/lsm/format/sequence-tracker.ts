@@ -33,27 +33,27 @@ const CLASSES = [
 
 /** Takes points in order and keeps them sparse: one a minute, and every other one when it is full. */
 export class SequenceTracker {
-  private points: TrackedPoint[];
-  private intervalS = INTERVAL_S;
+  #points: TrackedPoint[];
+  #intervalS = INTERVAL_S;
 
   constructor(points: readonly TrackedPoint[]) {
-    this.points = points.slice();
+    this.#points = points.slice();
   }
 
   /** Notes the point unless one was noted less than an interval before, or the clock went back. */
   record(seq: number, timeS: number): void {
-    const last = this.points.at(-1);
-    if (last !== undefined && (timeS < last.timeS + this.intervalS || seq <= last.seq)) return;
+    const last = this.#points.at(-1);
+    if (last !== undefined && (timeS < last.timeS + this.#intervalS || seq <= last.seq)) return;
     // A change of delta beyond 32 bits cannot be written; such a point is left out rather than written wrong.
     if (last !== undefined && seq - last.seq > 0x3fff_ffff) return;
-    this.points.push({ seq, timeS });
-    if (this.points.length <= CAPACITY) return;
-    this.points = this.points.filter((_, i) => i % 2 === 0);
-    this.intervalS *= 2;
+    this.#points.push({ seq, timeS });
+    if (this.#points.length <= CAPACITY) return;
+    this.#points = this.#points.filter((_, i) => i % 2 === 0);
+    this.#intervalS *= 2;
   }
 
   encode(): Uint8Array {
-    return encodeTracker(this.points);
+    return encodeTracker(this.#points);
   }
 }
 
@@ -121,51 +121,52 @@ function readChange(reader: BitReader): number {
 }
 
 class BitWriter {
-  private readonly bytes: number[] = [];
-  private used = 0;
+  readonly #bytes: number[] = [];
+  #used = 0;
 
   write(value: number, bits: number): void {
     for (let bit = bits - 1; bit >= 0; bit--) {
-      if (this.used % 8 === 0) this.bytes.push(0);
+      if (this.#used % 8 === 0) this.#bytes.push(0);
       const one = Math.floor(value / 2 ** bit) % 2;
-      const last = this.bytes.length - 1;
-      this.bytes[last] = (this.bytes[last] as number) | (one << (7 - (this.used % 8)));
-      this.used++;
+      const last = this.#bytes.length - 1;
+      this.#bytes[last] = (this.#bytes[last] as number) | (one << (7 - (this.#used % 8)));
+      this.#used++;
     }
   }
 
   finish(): Uint8Array {
-    return Uint8Array.from(this.bytes);
+    return Uint8Array.from(this.#bytes);
   }
 }
 
 class BitReader {
-  private readonly bytes: Uint8Array;
-  private readonly object: string;
-  private bit: number;
+  readonly #bytes: Uint8Array;
+  readonly #object: string;
+  #bit: number;
 
   constructor(bytes: Uint8Array, startByte: number, object: string) {
-    this.bytes = bytes;
-    this.object = object;
-    this.bit = startByte * 8;
+    this.#bytes = bytes;
+    this.#object = object;
+    this.#bit = startByte * 8;
   }
 
   read(bits: number): number {
-    if (this.bit + bits > this.bytes.length * 8) throw damaged({ object: this.object, what: "sequence tracker is cut short" });
+    if (this.#bit + bits > this.#bytes.length * 8) throw damaged({ object: this.#object, what: "sequence tracker is cut short" });
     let value = 0;
-    for (let i = 0; i < bits; i++, this.bit++) value = value * 2 + (((this.bytes[this.bit >>> 3] as number) >>> (7 - (this.bit & 7))) & 1);
+    for (let i = 0; i < bits; i++, this.#bit++)
+      value = value * 2 + (((this.#bytes[this.#bit >>> 3] as number) >>> (7 - (this.#bit & 7))) & 1);
     return value;
   }
 
   /** An i64 at a byte border. */
   time(): number {
-    const at = this.bit / 8;
-    if (at + 8 > this.bytes.length) throw damaged({ object: this.object, what: "sequence tracker is cut short" });
-    this.bit += 64;
-    return getTime(viewOf(this.bytes), at);
+    const at = this.#bit / 8;
+    if (at + 8 > this.#bytes.length) throw damaged({ object: this.#object, what: "sequence tracker is cut short" });
+    this.#bit += 64;
+    return getTime(viewOf(this.#bytes), at);
   }
 
   alignToByte(): void {
-    this.bit = Math.ceil(this.bit / 8) * 8;
+    this.#bit = Math.ceil(this.#bit / 8) * 8;
   }
 }

@@ -86,21 +86,21 @@ function compress(raw: Uint8Array): Uint8Array {
 /** Reads elements off `stored`, from `at`. */
 class Input {
   at = 0;
-  private readonly stored: Uint8Array;
+  readonly #stored: Uint8Array;
 
   constructor(stored: Uint8Array) {
-    this.stored = stored;
+    this.#stored = stored;
   }
 
   get isAtEnd(): boolean {
-    return this.at >= this.stored.length;
+    return this.at >= this.#stored.length;
   }
 
   /** Little-endian integer of `width` bytes. */
   integer(width: number): number {
-    assert(this.at + width <= this.stored.length, "snappy element is cut short");
+    assert(this.at + width <= this.#stored.length, "snappy element is cut short");
     let value = 0;
-    for (let i = 0; i < width; i++) value += (this.stored[this.at++] as number) * 2 ** (8 * i);
+    for (let i = 0; i < width; i++) value += (this.#stored[this.at++] as number) * 2 ** (8 * i);
     return value;
   }
 
@@ -115,9 +115,9 @@ class Input {
   }
 
   take(length: number): Uint8Array {
-    assert(this.at + length <= this.stored.length, "snappy literal is cut short");
+    assert(this.at + length <= this.#stored.length, "snappy literal is cut short");
     this.at += length;
-    return this.stored.subarray(this.at - length, this.at);
+    return this.#stored.subarray(this.at - length, this.at);
   }
 }
 

@@ -56,205 +56,205 @@ const FIRST_PIECE_BYTES = 4096;
 
 /** Takes rows in order and gives the file, whole or in pieces. */
 export class SstWriter {
-  private readonly sealer: Sealer;
-  private readonly settings: SstSettings;
-  private readonly isWal: boolean;
-  private readonly block: BlockWriter;
+  readonly #sealer: Sealer;
+  readonly #settings: SstSettings;
+  readonly #isWal: boolean;
+  readonly #block: BlockWriter;
   /** Finished bytes: full pieces, and the one that grows. */
-  private pieces: Uint8Array[] = [];
-  private piece: Uint8Array;
-  private pieceLength = 0;
-  private readonly pieceBytes: number;
-  private readonly index: IndexEntry[] = [];
-  private readonly blockCounts: BlockCounts[] = [];
-  private readonly bloom: BloomBuilder;
-  private counts: BlockCounts = { puts: 0, deletes: 0, merges: 0 };
-  private readonly totals = { puts: 0, deletes: 0, merges: 0, rawKeyBytes: 0, rawValueBytes: 0 };
-  private offset = 0;
-  private rows = 0;
+  #pieces: Uint8Array[] = [];
+  #piece: Uint8Array;
+  #pieceLength = 0;
+  readonly #pieceBytes: number;
+  readonly #index: IndexEntry[] = [];
+  readonly #blockCounts: BlockCounts[] = [];
+  readonly #bloom: BloomBuilder;
+  #counts: BlockCounts = { puts: 0, deletes: 0, merges: 0 };
+  readonly #totals = { puts: 0, deletes: 0, merges: 0, rawKeyBytes: 0, rawValueBytes: 0 };
+  #offset = 0;
+  #rows = 0;
   /** Compacted: the first key. WAL: the first sequence number. */
-  private firstEntry: Uint8Array | undefined;
-  private lastSeq = 0;
-  private blockFirstKey: Uint8Array = EMPTY_BYTES;
+  #firstEntry: Uint8Array | undefined;
+  #lastSeq = 0;
+  #blockFirstKey: Uint8Array = EMPTY_BYTES;
 
   constructor(kind: "compacted" | "wal", settings: SstSettings & WriterMemory, sealer: Sealer) {
-    this.isWal = kind === "wal";
-    this.settings = settings;
-    this.pieceBytes = settings.pieceBytes ?? PIECE_BYTES;
-    this.piece = settings.memory ?? EMPTY_BYTES;
-    this.sealer = sealer;
-    this.block = new BlockWriter(settings.blockSizeBytes, settings.blockMemory);
-    this.bloom = new BloomBuilder(settings.filterBitsPerKey);
+    this.#isWal = kind === "wal";
+    this.#settings = settings;
+    this.#pieceBytes = settings.pieceBytes ?? PIECE_BYTES;
+    this.#piece = settings.memory ?? EMPTY_BYTES;
+    this.#sealer = sealer;
+    this.#block = new BlockWriter(settings.blockSizeBytes, settings.blockMemory);
+    this.#bloom = new BloomBuilder(settings.filterBitsPerKey);
   }
 
   /** Size of the finished blocks, a lower bound of the file's size. */
   get writtenBytes(): number {
-    return this.offset;
+    return this.#offset;
   }
 
   get isEmpty(): boolean {
-    return this.rows === 0;
+    return this.#rows === 0;
   }
 
   /** True if there is something to `take`. */
   get hasPieces(): boolean {
-    return this.pieces.length > 0;
+    return this.#pieces.length > 0;
   }
 
   /** Appends a row. @throws AssertionError if it is out of order. */
   add(row: Row): void {
     const { key, kind, seq } = row;
-    const shared = this.place(key, key.length, seq);
-    if (this.block.isEmpty || !this.block.add(row, shared)) {
-      this.beginBlock(key, seq);
-      this.block.add(row, 0);
+    const shared = this.#place(key, key.length, seq);
+    if (this.#block.isEmpty || !this.#block.add(row, shared)) {
+      this.#beginBlock(key, seq);
+      this.#block.add(row, 0);
     }
-    this.totals.rawValueBytes += row.value.length;
-    this.count(kind);
+    this.#totals.rawValueBytes += row.value.length;
+    this.#count(kind);
   }
 
   /** The same with an entry. It is no tombstone with a value. */
   addEntry(entry: Entry): void {
     const { key, keyLength, seq } = entry;
-    const shared = this.place(key, keyLength, seq);
-    if (this.block.isEmpty || !this.block.addEntry(entry, shared)) {
-      this.beginBlock(key.subarray(0, keyLength), seq);
-      this.block.addEntry(entry, 0);
+    const shared = this.#place(key, keyLength, seq);
+    if (this.#block.isEmpty || !this.#block.addEntry(entry, shared)) {
+      this.#beginBlock(key.subarray(0, keyLength), seq);
+      this.#block.addEntry(entry, 0);
     }
-    this.totals.rawValueBytes += entry.valueLength;
-    this.count(entry.kind);
+    this.#totals.rawValueBytes += entry.valueLength;
+    this.#count(entry.kind);
   }
 
   /** The finished bytes since the last call that make whole pieces: what an upload can go on with. */
   take(): Uint8Array[] {
-    const { pieces } = this;
-    this.pieces = [];
+    const pieces = this.#pieces;
+    this.#pieces = [];
     return pieces;
   }
 
   /** The file. The writer is of no further use, and nothing was taken from it. */
   finish(): BuiltSst {
     const { info, pieces } = this.finishPieces();
-    return { bytes: pieces.length === 1 ? (pieces[0] as Uint8Array) : concat(pieces), info, rows: this.rows };
+    return { bytes: pieces.length === 1 ? (pieces[0] as Uint8Array) : concat(pieces), info, rows: this.#rows };
   }
 
   /** The rest of the file, after what was taken. The writer is of no further use. */
   finishPieces(): { readonly pieces: readonly Uint8Array[]; readonly info: SstInfo } {
-    if (!this.block.isEmpty) this.finishBlock();
-    const { compression } = this.settings;
-    const filterOffset = this.offset;
+    if (!this.#block.isEmpty) this.#finishBlock();
+    const { compression } = this.#settings;
+    const filterOffset = this.#offset;
     let filterLength = 0;
-    if (!this.isWal && this.rows >= this.settings.minFilterKeys && this.rows > 0) {
-      const legacy = this.bloom.finish();
-      filterLength = this.seal(this.settings.filterFormat === "legacy" ? legacy : encodeComposite(legacy));
+    if (!this.#isWal && this.#rows >= this.#settings.minFilterKeys && this.#rows > 0) {
+      const legacy = this.#bloom.finish();
+      filterLength = this.#seal(this.#settings.filterFormat === "legacy" ? legacy : encodeComposite(legacy));
     }
-    const indexOffset = this.offset;
-    const indexLength = this.seal(encodeIndex(this.index));
-    const statsOffset = this.isWal ? 0 : this.offset;
-    const statsLength = this.isWal ? 0 : this.seal(encodeStats({ ...this.totals, blocks: this.blockCounts }));
+    const indexOffset = this.#offset;
+    const indexLength = this.#seal(encodeIndex(this.#index));
+    const statsOffset = this.#isWal ? 0 : this.#offset;
+    const statsLength = this.#isWal ? 0 : this.#seal(encodeStats({ ...this.#totals, blocks: this.#blockCounts }));
     const info: SstInfo = {
-      firstEntry: this.firstEntry,
-      lastEntry: this.isWal || this.rows === 0 ? undefined : this.block.lastKey.slice(),
+      firstEntry: this.#firstEntry,
+      lastEntry: this.#isWal || this.#rows === 0 ? undefined : this.#block.lastKey.slice(),
       indexOffset,
       indexLength,
       filterOffset,
       filterLength,
       compression,
-      isWal: this.isWal,
+      isWal: this.#isWal,
       statsOffset,
       statsLength,
-      filterFormat: filterLength > 0 ? this.settings.filterFormat : "legacy",
+      filterFormat: filterLength > 0 ? this.#settings.filterFormat : "legacy",
     };
-    this.append(encodeFooter(info, this.offset, this.sealer));
-    this.pieces.push(this.piece.subarray(0, this.pieceLength));
+    this.#append(encodeFooter(info, this.#offset, this.#sealer));
+    this.#pieces.push(this.#piece.subarray(0, this.#pieceLength));
     return { pieces: this.take(), info };
   }
 
   /** Takes a row into account, as far as its place goes; gives how much its key shares with the one before. */
-  private place(key: Uint8Array, keyLength: number, seq: number): number {
-    const shared = this.block.sharedWithLast(key, keyLength);
-    if (this.rows === 0) this.firstEntry = this.isWal ? seqKey(seq) : key.slice(0, keyLength);
-    if (!this.isWal) {
-      const order = this.rows === 0 ? -1 : this.block.compareLast(key, keyLength, shared);
-      assert(order < 0 || (order === 0 && this.lastSeq > seq), "rows of an SST ascend");
-      if (order === 0) this.bloom.repeat();
-      else this.bloom.add(key, keyLength);
+  #place(key: Uint8Array, keyLength: number, seq: number): number {
+    const shared = this.#block.sharedWithLast(key, keyLength);
+    if (this.#rows === 0) this.#firstEntry = this.#isWal ? seqKey(seq) : key.slice(0, keyLength);
+    if (!this.#isWal) {
+      const order = this.#rows === 0 ? -1 : this.#block.compareLast(key, keyLength, shared);
+      assert(order < 0 || (order === 0 && this.#lastSeq > seq), "rows of an SST ascend");
+      if (order === 0) this.#bloom.repeat();
+      else this.#bloom.add(key, keyLength);
     }
-    this.rows++;
-    this.lastSeq = seq;
-    this.totals.rawKeyBytes += keyLength;
+    this.#rows++;
+    this.#lastSeq = seq;
+    this.#totals.rawKeyBytes += keyLength;
     return shared;
   }
 
-  private count(kind: Row["kind"]): void {
+  #count(kind: Row["kind"]): void {
     const field = kind === TOMBSTONE ? "deletes" : kind === MERGE ? "merges" : "puts";
-    this.totals[field]++;
-    this.counts[field]++;
+    this.#totals[field]++;
+    this.#counts[field]++;
   }
 
-  private beginBlock(key: Uint8Array, seq: number): void {
-    if (!this.block.isEmpty) this.finishBlock();
-    const isFirst = this.index.length === 0;
-    this.blockFirstKey = this.isWal ? seqKey(seq) : isFirst ? EMPTY_BYTES : separator(this.block.lastKey, key);
+  #beginBlock(key: Uint8Array, seq: number): void {
+    if (!this.#block.isEmpty) this.#finishBlock();
+    const isFirst = this.#index.length === 0;
+    this.#blockFirstKey = this.#isWal ? seqKey(seq) : isFirst ? EMPTY_BYTES : separator(this.#block.lastKey, key);
   }
 
-  private finishBlock(): void {
-    this.index.push({ offset: this.offset, firstKey: this.blockFirstKey });
-    this.seal(this.block.finish());
-    this.blockCounts.push(this.counts);
-    this.counts = { puts: 0, deletes: 0, merges: 0 };
+  #finishBlock(): void {
+    this.#index.push({ offset: this.#offset, firstKey: this.#blockFirstKey });
+    this.#seal(this.#block.finish());
+    this.#blockCounts.push(this.#counts);
+    this.#counts = { puts: 0, deletes: 0, merges: 0 };
   }
 
   /** Appends a section with its seal; the bytes that it takes. */
-  private seal(raw: Uint8Array): number {
-    const body = this.sealer.encode(raw, this.settings.compression);
-    const crc = this.sealer.crc32(body, 0);
+  #seal(raw: Uint8Array): number {
+    const body = this.#sealer.encode(raw, this.#settings.compression);
+    const crc = this.#sealer.crc32(body, 0);
     const length = body.length + CRC_BYTES;
-    if (length >= this.pieceBytes && this.pieceLength + length > this.piece.length) return this.append(body) + this.append(u32(crc));
-    this.reserve(length);
-    const { piece } = this;
-    piece.set(body, this.pieceLength);
-    this.pieceLength += length;
-    piece[this.pieceLength - 4] = crc >>> 24;
-    piece[this.pieceLength - 3] = crc >>> 16;
-    piece[this.pieceLength - 2] = crc >>> 8;
-    piece[this.pieceLength - 1] = crc;
-    this.offset += length;
+    if (length >= this.#pieceBytes && this.#pieceLength + length > this.#piece.length) return this.#append(body) + this.#append(u32(crc));
+    this.#reserve(length);
+    const piece = this.#piece;
+    piece.set(body, this.#pieceLength);
+    this.#pieceLength += length;
+    piece[this.#pieceLength - 4] = crc >>> 24;
+    piece[this.#pieceLength - 3] = crc >>> 16;
+    piece[this.#pieceLength - 2] = crc >>> 8;
+    piece[this.#pieceLength - 1] = crc;
+    this.#offset += length;
     return length;
   }
 
-  private append(bytes: Uint8Array): number {
-    if (bytes.length >= this.pieceBytes && this.pieceLength + bytes.length > this.piece.length) {
-      this.closePiece();
+  #append(bytes: Uint8Array): number {
+    if (bytes.length >= this.#pieceBytes && this.#pieceLength + bytes.length > this.#piece.length) {
+      this.#closePiece();
       // A copy: uncompressed, these are the block writer's own bytes, and the next block is built where they lie.
-      this.pieces.push(bytes.slice());
+      this.#pieces.push(bytes.slice());
     } else {
-      this.reserve(bytes.length);
-      this.piece.set(bytes, this.pieceLength);
-      this.pieceLength += bytes.length;
+      this.#reserve(bytes.length);
+      this.#piece.set(bytes, this.#pieceLength);
+      this.#pieceLength += bytes.length;
     }
-    this.offset += bytes.length;
+    this.#offset += bytes.length;
     return bytes.length;
   }
 
   /** Makes room for `bytes` in the piece that grows. */
-  private reserve(bytes: number): void {
-    const needed = this.pieceLength + bytes;
-    if (needed <= this.piece.length) return;
-    if (needed > this.pieceBytes) {
-      this.closePiece();
-      this.piece = new Uint8Array(this.pieceBytes);
+  #reserve(bytes: number): void {
+    const needed = this.#pieceLength + bytes;
+    if (needed <= this.#piece.length) return;
+    if (needed > this.#pieceBytes) {
+      this.#closePiece();
+      this.#piece = new Uint8Array(this.#pieceBytes);
       return;
     }
-    const grown = new Uint8Array(Math.min(this.pieceBytes, Math.max(FIRST_PIECE_BYTES, needed, this.piece.length * 2)));
-    grown.set(this.piece.subarray(0, this.pieceLength));
-    this.piece = grown;
+    const grown = new Uint8Array(Math.min(this.#pieceBytes, Math.max(FIRST_PIECE_BYTES, needed, this.#piece.length * 2)));
+    grown.set(this.#piece.subarray(0, this.#pieceLength));
+    this.#piece = grown;
   }
 
-  private closePiece(): void {
-    if (this.pieceLength > 0) this.pieces.push(this.piece.subarray(0, this.pieceLength));
-    this.piece = EMPTY_BYTES;
-    this.pieceLength = 0;
+  #closePiece(): void {
+    if (this.#pieceLength > 0) this.#pieces.push(this.#piece.subarray(0, this.#pieceLength));
+    this.#piece = EMPTY_BYTES;
+    this.#pieceLength = 0;
   }
 }
 

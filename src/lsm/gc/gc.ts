@@ -37,65 +37,65 @@ function newestL0Time(tree: LsmTree): number {
 }
 
 class Collector {
-  private readonly context: StoreContext;
-  private readonly minAgeMs: number;
-  private readonly profile: Profile;
-  private nowMs = 0;
+  readonly #context: StoreContext;
+  readonly #minAgeMs: number;
+  readonly #profile: Profile;
+  #nowMs = 0;
 
   constructor(context: StoreContext, minAgeMs: number, profile: Profile) {
-    this.context = context;
-    this.minAgeMs = minAgeMs;
-    this.profile = profile;
+    this.#context = context;
+    this.#minAgeMs = minAgeMs;
+    this.#profile = profile;
   }
 
   async run(): Promise<GcReport> {
-    await this.context.manifests.refresh();
-    await this.lookAtClock();
-    const checkpoints = await this.expireCheckpoints();
-    const oldestJobMs = await this.oldestJobTime();
-    const latest = await this.context.manifest();
+    await this.#context.manifests.refresh();
+    await this.#lookAtClock();
+    const checkpoints = await this.#expireCheckpoints();
+    const oldestJobMs = await this.#oldestJobTime();
+    const latest = await this.#context.manifest();
     const kept = new Map<number, Manifest>([[latest.id, latest.value]]);
     for (const checkpoint of latest.value.checkpoints) {
-      const version = kept.has(checkpoint.manifestId) ? undefined : await this.context.manifests.read(checkpoint.manifestId);
+      const version = kept.has(checkpoint.manifestId) ? undefined : await this.#context.manifests.read(checkpoint.manifestId);
       if (version !== undefined) kept.set(version.id, version.value);
     }
-    const detached = await detachParents(this.context, [...kept.values()]);
+    const detached = await detachParents(this.#context, [...kept.values()]);
     const keptIds = new Set([latest.id, ...latest.value.checkpoints.map((checkpoint) => checkpoint.manifestId)]);
     return {
       checkpoints,
       detached,
-      ssts: await this.deleteSsts(latest.value, kept, oldestJobMs),
-      wals: await this.deleteWals(latest.value, kept),
-      manifests: await this.deleteManifests(this.context.manifests.known?.id ?? latest.id, keptIds),
-      compactions: await this.deleteCompactions(),
+      ssts: await this.#deleteSsts(latest.value, kept, oldestJobMs),
+      wals: await this.#deleteWals(latest.value, kept),
+      manifests: await this.#deleteManifests(this.#context.manifests.known?.id ?? latest.id, keptIds),
+      compactions: await this.#deleteCompactions(),
     };
   }
 
-  private isOld(lastModifiedMs: number): boolean {
-    return lastModifiedMs < this.nowMs - this.minAgeMs;
+  #isOld(lastModifiedMs: number): boolean {
+    return lastModifiedMs < this.#nowMs - this.#minAgeMs;
   }
 
   /** Rule 5. */
-  private async lookAtClock(): Promise<void> {
-    const newestMs = (await this.context.manifests.list()).reduce((newest, { lastModifiedMs }) => Math.max(newest, lastModifiedMs), 0);
-    this.nowMs = Math.min(this.context.clock.now(), newestMs);
+  async #lookAtClock(): Promise<void> {
+    const newestMs = (await this.#context.manifests.list()).reduce((newest, { lastModifiedMs }) => Math.max(newest, lastModifiedMs), 0);
+    this.#nowMs = Math.min(this.#context.clock.now(), newestMs);
   }
 
-  private async expireCheckpoints(): Promise<number> {
-    const manifest = this.context.manifests.known?.value;
+  async #expireCheckpoints(): Promise<number> {
+    const manifest = this.#context.manifests.known?.value;
     const isOver = (checkpoint: Checkpoint, nowMs: number): boolean =>
       checkpoint.expireTimeS !== 0 && checkpoint.expireTimeS * 1000 <= nowMs;
-    const localMs = this.context.clock.now();
+    const localMs = this.#context.clock.now();
     const over = manifest?.checkpoints.filter((checkpoint) => isOver(checkpoint, localMs)) ?? [];
     if (over.length === 0) return 0;
-    if (!over.every((checkpoint) => isOver(checkpoint, this.nowMs))) {
+    if (!over.every((checkpoint) => isOver(checkpoint, this.#nowMs))) {
       // The store was idle since, or the clock here is wrong: a put makes the store tell its time.
-      await this.context.manifests.update((latest) => ({ ...latest }));
-      await this.lookAtClock();
+      await this.#context.manifests.update((latest) => ({ ...latest }));
+      await this.#lookAtClock();
     }
     let expired = 0;
-    await this.context.manifests.update((latest) => {
-      const alive = latest.checkpoints.filter((checkpoint) => !isOver(checkpoint, this.nowMs));
+    await this.#context.manifests.update((latest) => {
+      const alive = latest.checkpoints.filter((checkpoint) => !isOver(checkpoint, this.#nowMs));
       expired = latest.checkpoints.length - alive.length;
       return expired === 0 ? undefined : { ...latest, checkpoints: alive };
     });
@@ -103,85 +103,86 @@ class Collector {
   }
 
   /** Time of the oldest compaction under way: what is younger may be its output. */
-  private async oldestJobTime(): Promise<number> {
-    const content = (await compactionsOf(this.context, this.profile).refresh())?.value;
+  async #oldestJobTime(): Promise<number> {
+    const content = (await compactionsOf(this.#context, this.#profile).refresh())?.value;
     return Math.min(Infinity, ...(content?.compactions ?? []).filter(isActive).map((compaction) => ulidTimeMs(compaction.id)));
   }
 
-  private async deleteSsts(latest: Manifest, kept: ReadonlyMap<number, Manifest>, oldestJobMs: number): Promise<number> {
+  async #deleteSsts(latest: Manifest, kept: ReadonlyMap<number, Manifest>, oldestJobMs: number): Promise<number> {
     const used = new Set([...kept.values()].flatMap(allSsts).map((sst) => sst.id));
     // One writer makes the L0s of all segments, so they have one order of time.
     const newestL0Ms = Math.max(0, ...treesOf(latest).map(newestL0Time));
-    const limitMs = Math.min(this.nowMs - this.minAgeMs, oldestJobMs, newestL0Ms);
-    const doomed = await this.listed(this.context.store, this.context.paths.ssts, (meta) => {
-      const name = meta.key.slice(this.context.paths.ssts.length);
+    const limitMs = Math.min(this.#nowMs - this.#minAgeMs, oldestJobMs, newestL0Ms);
+    const doomed = await this.#listed(this.#context.store, this.#context.paths.ssts, (meta) => {
+      const name = meta.key.slice(this.#context.paths.ssts.length);
       const id = name.endsWith(".sst") ? name.slice(0, -4) : "";
-      return isUlid(id) && !used.has(id) && ulidTimeMs(id) < limitMs && this.isOld(meta.lastModifiedMs);
+      return isUlid(id) && !used.has(id) && ulidTimeMs(id) < limitMs && this.#isOld(meta.lastModifiedMs);
     });
-    return await this.deleteKeys(
-      this.context.store,
+    return await this.#deleteKeys(
+      this.#context.store,
       doomed.map(({ key }) => key),
     );
   }
 
-  private async deleteWals(latest: Manifest, kept: ReadonlyMap<number, Manifest>): Promise<number> {
+  async #deleteWals(latest: Manifest, kept: ReadonlyMap<number, Manifest>): Promise<number> {
     const protectedRanges = [...kept.values()].filter((manifest) => manifest !== latest);
-    const { wals } = this.context.paths;
-    const doomed = await this.listed(this.context.walStore, wals, (meta) => {
+    const { wals } = this.#context.paths;
+    const doomed = await this.#listed(this.#context.walStore, wals, (meta) => {
       const id = idOf(meta.key, ".sst");
-      if (id === undefined || id >= latest.replayAfterWalId || !this.isOld(meta.lastModifiedMs)) return false;
+      if (id === undefined || id >= latest.replayAfterWalId || !this.#isOld(meta.lastModifiedMs)) return false;
       return !protectedRanges.some((manifest) => id > manifest.replayAfterWalId && id <= manifest.walIdLastSeen);
     });
     const data: string[] = [];
-    for (const meta of doomed) if (!(await this.isFence(meta))) data.push(meta.key);
-    return await this.deleteKeys(this.context.walStore, data);
+    for (const meta of doomed) if (!(await this.#isFence(meta))) data.push(meta.key);
+    return await this.#deleteKeys(this.#context.walStore, data);
   }
 
   /** A fence is small; what is small is looked at. */
-  private async isFence(meta: ObjectMeta): Promise<boolean> {
+  async #isFence(meta: ObjectMeta): Promise<boolean> {
     if (meta.sizeBytes > FENCE_BYTES_MAX) return false;
     const bytes = await withRetry(
-      this.context.readPolicy,
-      async () => await this.context.walStore.get(meta.key, { signal: this.context.signal }),
+      this.#context.readPolicy,
+      async () => await this.#context.walStore.get(meta.key, { signal: this.#context.signal }),
     );
-    return bytes !== undefined && readWal(bytes, meta.key, this.context.sealer).length === 0;
+    return bytes !== undefined && readWal(bytes, meta.key, this.#context.sealer).length === 0;
   }
 
-  private async deleteManifests(latestId: number, keptIds: ReadonlySet<number>): Promise<number> {
-    const listed = await this.context.manifests.list();
-    const doomed = listed.filter(({ id, lastModifiedMs }) => id < latestId && !keptIds.has(id) && this.isOld(lastModifiedMs));
+  async #deleteManifests(latestId: number, keptIds: ReadonlySet<number>): Promise<number> {
+    const listed = await this.#context.manifests.list();
+    const doomed = listed.filter(({ id, lastModifiedMs }) => id < latestId && !keptIds.has(id) && this.#isOld(lastModifiedMs));
     const last = doomed.at(-1);
     if (last === undefined) return 0;
-    if (this.profile === "0.14") await this.context.manifests.advanceBoundary(last.id);
-    return await this.deleteKeys(
-      this.context.store,
+    if (this.#profile === "0.14") await this.#context.manifests.advanceBoundary(last.id);
+    return await this.#deleteKeys(
+      this.#context.store,
       doomed.map(({ key }) => key),
     );
   }
 
-  private async deleteCompactions(): Promise<number> {
-    const file = compactionsOf(this.context, this.profile);
+  async #deleteCompactions(): Promise<number> {
+    const file = compactionsOf(this.#context, this.#profile);
     const listed = await file.list();
-    const doomed = listed.slice(0, -1).filter(({ lastModifiedMs }) => this.isOld(lastModifiedMs));
+    const doomed = listed.slice(0, -1).filter(({ lastModifiedMs }) => this.#isOld(lastModifiedMs));
     const last = doomed.at(-1);
     if (last === undefined) return 0;
-    if (this.profile === "0.14") await file.advanceBoundary(last.id);
-    return await this.deleteKeys(
-      this.context.store,
+    if (this.#profile === "0.14") await file.advanceBoundary(last.id);
+    return await this.#deleteKeys(
+      this.#context.store,
       doomed.map(({ key }) => key),
     );
   }
 
-  private async listed(store: ObjectStore, prefix: string, isWanted: (meta: ObjectMeta) => boolean): Promise<ObjectMeta[]> {
-    return await withRetry(this.context.readPolicy, async () => {
+  async #listed(store: ObjectStore, prefix: string, isWanted: (meta: ObjectMeta) => boolean): Promise<ObjectMeta[]> {
+    return await withRetry(this.#context.readPolicy, async () => {
       const wanted: ObjectMeta[] = [];
-      for await (const meta of store.list(prefix, { signal: this.context.signal })) if (isWanted(meta)) wanted.push(meta);
+      for await (const meta of store.list(prefix, { signal: this.#context.signal })) if (isWanted(meta)) wanted.push(meta);
       return wanted;
     });
   }
 
-  private async deleteKeys(store: ObjectStore, keys: readonly string[]): Promise<number> {
-    for (const key of keys) await withRetry(this.context.readPolicy, async () => await store.delete(key, { signal: this.context.signal }));
+  async #deleteKeys(store: ObjectStore, keys: readonly string[]): Promise<number> {
+    for (const key of keys)
+      await withRetry(this.#context.readPolicy, async () => await store.delete(key, { signal: this.#context.signal }));
     return keys.length;
   }
 }

@@ -22,42 +22,42 @@ export interface CacheStats {
 
 /** The cache: only the accounting. May be shared by several stores in a process. */
 export class BlockCache {
-  private readonly capacityBytes: number;
-  private readonly parts = new Set<CachedPart>();
-  private sizeBytes = 0;
-  private evictions = 0;
+  readonly #capacityBytes: number;
+  readonly #parts = new Set<CachedPart>();
+  #sizeBytes = 0;
+  #evictions = 0;
   /** Counted by holders. */
   hits = 0;
   misses = 0;
 
   constructor(capacityBytes: number) {
-    this.capacityBytes = capacityBytes;
+    this.#capacityBytes = capacityBytes;
   }
 
   /** Takes the part into account, and drops others until all fits. */
   add(part: CachedPart): void {
-    this.parts.add(part);
-    this.sizeBytes += part.sizeBytes;
-    for (const candidate of this.parts) {
-      if (this.sizeBytes <= this.capacityBytes) return;
-      this.parts.delete(candidate);
+    this.#parts.add(part);
+    this.#sizeBytes += part.sizeBytes;
+    for (const candidate of this.#parts) {
+      if (this.#sizeBytes <= this.#capacityBytes) return;
+      this.#parts.delete(candidate);
       if (candidate.wasUsed) {
         candidate.wasUsed = false;
-        this.parts.add(candidate);
+        this.#parts.add(candidate);
         continue;
       }
-      this.sizeBytes -= candidate.sizeBytes;
-      this.evictions++;
+      this.#sizeBytes -= candidate.sizeBytes;
+      this.#evictions++;
       candidate.drop();
     }
   }
 
   /** Forgets the part, if it is still there. */
   remove(part: CachedPart): void {
-    if (this.parts.delete(part)) this.sizeBytes -= part.sizeBytes;
+    if (this.#parts.delete(part)) this.#sizeBytes -= part.sizeBytes;
   }
 
   get stats(): CacheStats {
-    return { sizeBytes: this.sizeBytes, parts: this.parts.size, hits: this.hits, misses: this.misses, evictions: this.evictions };
+    return { sizeBytes: this.#sizeBytes, parts: this.#parts.size, hits: this.hits, misses: this.misses, evictions: this.#evictions };
   }
 }

@@ -46,12 +46,12 @@ interface Memory<T> {
 
 /** The sequence, with its last version remembered. Updates of one instance, and of what `scoped` made of it, are made one after the other. */
 export class Sequence<T> {
-  private readonly parts: SequenceParts<T>;
-  private readonly memory: Memory<T>;
+  readonly #parts: SequenceParts<T>;
+  readonly #memory: Memory<T>;
 
   constructor(parts: SequenceParts<T>, memory?: Memory<T>) {
-    this.parts = parts;
-    this.memory = memory ?? {
+    this.#parts = parts;
+    this.#memory = memory ?? {
       latest: undefined,
       refreshedAt: { wallMs: -Infinity, steadyMs: -Infinity },
       queue: Promise.resolve(),
@@ -63,85 +63,85 @@ export class Sequence<T> {
 
   /** The same sequence for one call: its waits end with `signal` too. */
   scoped(signal: AbortSignal | undefined): Sequence<T> {
-    return signal === undefined ? this : new Sequence({ ...this.parts, policy: withSignal(this.parts.policy, signal) }, this.memory);
+    return signal === undefined ? this : new Sequence({ ...this.#parts, policy: withSignal(this.#parts.policy, signal) }, this.#memory);
   }
 
   /** Whether boundary objects are looked at. Set once one was seen, or by the profile that writes them. */
   get honoursBoundary(): boolean {
-    return this.memory.honoursBoundary;
+    return this.#memory.honoursBoundary;
   }
 
   set honoursBoundary(isHonoured: boolean) {
-    this.memory.honoursBoundary = isHonoured;
+    this.#memory.honoursBoundary = isHonoured;
   }
 
   /** Takes over what another sequence of the store has found out of boundaries: collection that writes one writes all. */
   followBoundaryOf<U>(other: Sequence<U>): void {
-    this.memory.honoursBoundary = other.memory.honoursBoundary;
-    this.memory.hasSoughtBoundary = other.memory.hasSoughtBoundary;
+    this.#memory.honoursBoundary = other.#memory.honoursBoundary;
+    this.#memory.hasSoughtBoundary = other.#memory.hasSoughtBoundary;
   }
 
-  private get latest(): Versioned<T> | undefined {
-    return this.memory.latest;
+  get #latest(): Versioned<T> | undefined {
+    return this.#memory.latest;
   }
 
   /** The last version that this instance has seen. */
   get known(): Versioned<T> | undefined {
-    return this.latest;
+    return this.#latest;
   }
 
   /** Calls `listener` with each version that is newer than those seen before. Returns how to stop it. */
   onChange(listener: (version: Versioned<T>) => void): () => void {
-    this.memory.listeners.add(listener);
-    return () => this.memory.listeners.delete(listener);
+    this.#memory.listeners.add(listener);
+    return () => this.#memory.listeners.delete(listener);
   }
 
   /** The version in force, or undefined if there is none. @throws STORE_UNAVAILABLE, LSM_CORRUPT, LSM_UNSUPPORTED */
   async refresh(attempt = 0): Promise<Versioned<T> | undefined> {
-    const started = momentOf(this.parts.policy.clock);
-    const after = this.latest === undefined ? undefined : this.parts.key(this.latest.id);
-    let newest = this.latest?.id ?? 0;
-    await withRetry(this.parts.policy, async () => {
-      for await (const meta of this.parts.store.list(this.parts.prefix, { startAfter: after, signal: this.parts.policy.signal })) {
-        newest = Math.max(newest, idOf(meta.key, this.parts.suffix) ?? 0);
+    const started = momentOf(this.#parts.policy.clock);
+    const after = this.#latest === undefined ? undefined : this.#parts.key(this.#latest.id);
+    let newest = this.#latest?.id ?? 0;
+    await withRetry(this.#parts.policy, async () => {
+      for await (const meta of this.#parts.store.list(this.#parts.prefix, { startAfter: after, signal: this.#parts.policy.signal })) {
+        newest = Math.max(newest, idOf(meta.key, this.#parts.suffix) ?? 0);
       }
     });
-    if (newest > (this.latest?.id ?? 0)) {
+    if (newest > (this.#latest?.id ?? 0)) {
       const found = await this.read(newest);
       // Deleted between listing and reading: then a newer one is there, and the next listing shows it.
-      if (found === undefined) return await this.refreshAgain(attempt);
-      this.remember(found);
+      if (found === undefined) return await this.#refreshAgain(attempt);
+      this.#remember(found);
     }
     // A listing may be behind; what it does not show is found by its name.
-    for (let found = await this.successor(); found !== undefined; found = await this.successor()) this.remember(found);
-    this.memory.refreshedAt = started;
-    return this.latest;
+    for (let found = await this.#successor(); found !== undefined; found = await this.#successor()) this.#remember(found);
+    this.#memory.refreshedAt = started;
+    return this.#latest;
   }
 
-  private async refreshAgain(attempt: number): Promise<Versioned<T> | undefined> {
+  async #refreshAgain(attempt: number): Promise<Versioned<T> | undefined> {
     if (attempt >= CONFLICTS_MAX)
-      throw new PumiceError("LSM_MISSING", { object: this.parts.prefix, what: "listed versions cannot be read" });
+      throw new PumiceError("LSM_MISSING", { object: this.#parts.prefix, what: "listed versions cannot be read" });
     return await this.refresh(attempt + 1);
   }
 
-  private async successor(): Promise<Versioned<T> | undefined> {
-    return await this.read((this.latest?.id ?? 0) + 1);
+  async #successor(): Promise<Versioned<T> | undefined> {
+    return await this.read((this.#latest?.id ?? 0) + 1);
   }
 
   /** The version of that id, or undefined if there is none. @throws STORE_UNAVAILABLE, LSM_CORRUPT, LSM_UNSUPPORTED */
   async read(id: number): Promise<Versioned<T> | undefined> {
-    if (this.latest?.id === id) return this.latest;
-    const key = this.parts.key(id);
-    const bytes = await withRetry(this.parts.policy, async () => await this.parts.store.get(key, { signal: this.parts.policy.signal }));
-    return bytes === undefined ? undefined : { id, value: this.parts.decode(bytes, key) };
+    if (this.#latest?.id === id) return this.#latest;
+    const key = this.#parts.key(id);
+    const bytes = await withRetry(this.#parts.policy, async () => await this.#parts.store.get(key, { signal: this.#parts.policy.signal }));
+    return bytes === undefined ? undefined : { id, value: this.#parts.decode(bytes, key) };
   }
 
   /** Ids of all versions that are stored, ascending, with the store's time of each. */
   async list(): Promise<{ id: number; key: string; lastModifiedMs: number }[]> {
-    return await withRetry(this.parts.policy, async () => {
+    return await withRetry(this.#parts.policy, async () => {
       const all: { id: number; key: string; lastModifiedMs: number }[] = [];
-      for await (const meta of this.parts.store.list(this.parts.prefix, { signal: this.parts.policy.signal })) {
-        const id = idOf(meta.key, this.parts.suffix);
+      for await (const meta of this.#parts.store.list(this.#parts.prefix, { signal: this.#parts.policy.signal })) {
+        const id = idOf(meta.key, this.#parts.suffix);
         if (id !== undefined) all.push({ id, key: meta.key, lastModifiedMs: meta.lastModifiedMs });
       }
       return all.sort((left, right) => left.id - right.id);
@@ -150,8 +150,8 @@ export class Sequence<T> {
 
   /** Makes the first version. False if there is one already. */
   async create(value: T): Promise<boolean> {
-    assert(this.latest === undefined, "a sequence is created when it has no version");
-    return (await this.put(1, value)) !== "taken";
+    assert(this.#latest === undefined, "a sequence is created when it has no version");
+    return (await this.#put(1, value)) !== "taken";
   }
 
   /**
@@ -161,81 +161,81 @@ export class Sequence<T> {
    * @throws LSM_CONTENTION, STORE_UNAVAILABLE, and what `change` throws
    */
   async update(change: (value: T, id: number) => T | undefined, options: { isClaim?: boolean } = {}): Promise<Versioned<T>> {
-    const { signal } = this.parts.policy;
-    const turn = this.memory.queue.then(async () => {
+    const { signal } = this.#parts.policy;
+    const turn = this.#memory.queue.then(async () => {
       signal?.throwIfAborted();
-      return await this.updateNow(change, options.isClaim === true);
+      return await this.#updateNow(change, options.isClaim === true);
     });
-    this.memory.queue = turn.catch(() => undefined);
+    this.#memory.queue = turn.catch(() => undefined);
     // Not even its turn is waited for once the caller has given up.
     return await abortable(turn, signal);
   }
 
-  private async updateNow(change: (value: T, id: number) => T | undefined, isClaim: boolean): Promise<Versioned<T>> {
-    if (this.isStale) await this.refresh();
+  async #updateNow(change: (value: T, id: number) => T | undefined, isClaim: boolean): Promise<Versioned<T>> {
+    if (this.#isStale) await this.refresh();
     for (let attempt = 0; attempt < CONFLICTS_MAX; attempt++) {
-      const base = this.latest ?? (await this.refresh());
+      const base = this.#latest ?? (await this.refresh());
       assert(base !== undefined, "an update has a version to begin from");
       const value = change(base.value, base.id);
       if (value === undefined) return base;
       const next = { id: base.id + 1, value };
-      const outcome = await this.put(next.id, value);
+      const outcome = await this.#put(next.id, value);
       if (outcome === "created" || (outcome === "same" && !isClaim)) {
-        this.remember(next);
+        this.#remember(next);
         return next;
       }
       await this.refresh();
     }
-    throw new PumiceError("LSM_CONTENTION", { object: this.parts.prefix, attempts: CONFLICTS_MAX });
+    throw new PumiceError("LSM_CONTENTION", { object: this.#parts.prefix, attempts: CONFLICTS_MAX });
   }
 
   /** The boundary: ids up to it may have been deleted. 0 if there is none. */
   async boundary(): Promise<number> {
     const bytes = await withRetry(
-      this.parts.policy,
-      async () => await this.parts.store.get(this.parts.boundaryKey, { signal: this.parts.policy.signal }),
+      this.#parts.policy,
+      async () => await this.#parts.store.get(this.#parts.boundaryKey, { signal: this.#parts.policy.signal }),
     );
-    this.memory.hasSoughtBoundary = true;
+    this.#memory.hasSoughtBoundary = true;
     if (bytes === undefined) return 0;
     this.honoursBoundary = true;
     const id = Number(fromUtf8(bytes));
-    if (!Number.isSafeInteger(id)) throw new PumiceError("LSM_CORRUPT", { object: this.parts.boundaryKey, what: "boundary is no number" });
+    if (!Number.isSafeInteger(id)) throw new PumiceError("LSM_CORRUPT", { object: this.#parts.boundaryKey, what: "boundary is no number" });
     return id;
   }
 
   /** Moves the boundary up to `id`; never down. @throws STORE_UNAVAILABLE */
   async advanceBoundary(id: number): Promise<void> {
     const body = new TextEncoder().encode(String(id));
-    const { signal } = this.parts.policy;
-    await withRetry(this.parts.policy, async () => {
-      const meta = await this.parts.store.head(this.parts.boundaryKey, { signal });
+    const { signal } = this.#parts.policy;
+    await withRetry(this.#parts.policy, async () => {
+      const meta = await this.#parts.store.head(this.#parts.boundaryKey, { signal });
       if (meta !== undefined && (await this.boundary()) >= id) return;
       const condition = meta === undefined ? ({ kind: "absent" } as const) : ({ kind: "match", etag: meta.etag } as const);
-      const result = await this.parts.store.putIf(this.parts.boundaryKey, body, condition, { signal });
-      if (!result.ok) throw new PumiceError("STORE_UNAVAILABLE", { what: "boundary moved meanwhile", object: this.parts.boundaryKey });
+      const result = await this.#parts.store.putIf(this.#parts.boundaryKey, body, condition, { signal });
+      if (!result.ok) throw new PumiceError("STORE_UNAVAILABLE", { what: "boundary moved meanwhile", object: this.#parts.boundaryKey });
     });
     this.honoursBoundary = true;
   }
 
-  private async put(id: number, value: T): Promise<CreateOutcome> {
-    const object = { key: this.parts.key(id), body: this.parts.encode(value) };
-    const outcome = await createObject(this.parts.store, this.parts.policy, object);
+  async #put(id: number, value: T): Promise<CreateOutcome> {
+    const object = { key: this.#parts.key(id), body: this.#parts.encode(value) };
+    const outcome = await createObject(this.#parts.store, this.#parts.policy, object);
     if (outcome === "taken") return outcome;
-    if (this.isStale && (await this.isOverrun(id))) return "taken";
+    if (this.#isStale && (await this.#isOverrun(id))) return "taken";
     // If there is a boundary it counts, whoever put it there: the first put looks.
-    if (!this.honoursBoundary && this.memory.hasSoughtBoundary) return outcome;
+    if (!this.honoursBoundary && this.#memory.hasSoughtBoundary) return outcome;
     return id <= (await this.boundary()) ? "taken" : outcome;
   }
 
-  private get isStale(): boolean {
-    return msSince(this.memory.refreshedAt, this.parts.policy.clock) > STALE_AFTER_MS;
+  get #isStale(): boolean {
+    return msSince(this.#memory.refreshedAt, this.#parts.policy.clock) > STALE_AFTER_MS;
   }
 
   /**
    * True if the version was put where an older one had been deleted: this process stood still between its look and its put. Then one with
    * a higher id is older than it, by the store's own time; whatever was built on it would be younger.
    */
-  private async isOverrun(id: number): Promise<boolean> {
+  async #isOverrun(id: number): Promise<boolean> {
     const listed = await this.list();
     const ours = listed.find((each) => each.id === id);
     return listed.some((each) => each.id > id && each.lastModifiedMs < (ours?.lastModifiedMs ?? Infinity));
@@ -243,14 +243,14 @@ export class Sequence<T> {
 
   /** Knows no version any more, as at the beginning: all were deleted. */
   forget(): void {
-    this.memory.latest = undefined;
-    this.memory.refreshedAt = { wallMs: -Infinity, steadyMs: -Infinity };
+    this.#memory.latest = undefined;
+    this.#memory.refreshedAt = { wallMs: -Infinity, steadyMs: -Infinity };
   }
 
-  private remember(version: Versioned<T>): void {
-    if (this.latest !== undefined && version.id <= this.latest.id) return;
-    this.memory.latest = version;
-    this.memory.refreshedAt = momentOf(this.parts.policy.clock);
-    for (const listener of this.memory.listeners) listener(version);
+  #remember(version: Versioned<T>): void {
+    if (this.#latest !== undefined && version.id <= this.#latest.id) return;
+    this.#memory.latest = version;
+    this.#memory.refreshedAt = momentOf(this.#parts.policy.clock);
+    for (const listener of this.#memory.listeners) listener(version);
   }
 }

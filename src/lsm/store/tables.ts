@@ -88,16 +88,16 @@ export class Table {
   readonly object: string;
   /** No visible key is below this; undefined if there is no row. Views of one SST in one run differ in it. */
   readonly firstKey: Uint8Array | undefined;
-  private readonly parts: TableParts;
-  private meta: CachedMeta | undefined;
-  private readonly blocks: (CachedBlock | undefined)[] = [];
-  private readonly inFlight = new Map<string, Promise<unknown>>();
+  readonly #parts: TableParts;
+  #meta: CachedMeta | undefined;
+  readonly #blocks: (CachedBlock | undefined)[] = [];
+  readonly #inFlight = new Map<string, Promise<unknown>>();
 
   constructor(ref: SstRef, object: string, parts: TableParts) {
     this.ref = ref;
     this.object = object;
     this.firstKey = firstVisible(ref);
-    this.parts = parts;
+    this.#parts = parts;
   }
 
   /** True if the table may hold `key`, by its bounds alone. */
@@ -117,28 +117,23 @@ export class Table {
     if (!this.covers(key)) return false;
     const meta = this.metaNow(loaded);
     if (meta === undefined) return this.loadMeta;
-    if (meta.filter === undefined) return this.search(meta, question, found, loaded);
-    const { counts } = this.parts;
+    if (meta.filter === undefined) return this.#search(meta, question, found, loaded);
+    const { counts } = this.#parts;
     if (!meta.filter.mightContain(question.hash)) {
       counts.filterNegative++;
       return false;
     }
     const before = found.length;
-    const result = this.search(meta, question, found, loaded);
+    const result = this.#search(meta, question, found, loaded);
     if (found.length > before) counts.filterPositive++;
     else if (result === false) counts.filterFalsePositive++;
     return result;
   }
 
-  private search(
-    meta: TableMeta,
-    { key, maxSeq }: { key: Uint8Array; maxSeq: number },
-    found: Row[],
-    loaded: Loaded | undefined,
-  ): boolean | Load {
+  #search(meta: TableMeta, { key, maxSeq }: { key: Uint8Array; maxSeq: number }, found: Row[], loaded: Loaded | undefined): boolean | Load {
     for (let i = meta.keys.firstBlock(key); i < meta.index.length; i++) {
       const block = this.blockNow(i, loaded);
-      if (block === undefined) return this.loadOf(i);
+      if (block === undefined) return this.#loadOf(i);
       const end = block.lookup(key, maxSeq, found);
       if (end !== "end") return end === "found";
       const next = meta.index[i + 1];
@@ -148,28 +143,28 @@ export class Table {
   }
 
   /** Made here, so that a lookup that needs none makes nothing for it. */
-  private loadOf(index: number): Load {
+  #loadOf(index: number): Load {
     return async (loaded) => await this.loadBlocks({ from: index, to: index + 1, isCached: true }, loaded);
   }
 
   /** Index and filter, if they are here. */
   metaNow(loaded: Loaded | undefined): TableMeta | undefined {
-    if (this.meta !== undefined) {
-      this.meta.wasUsed = true;
-      this.parts.cache.hits++;
-      this.parts.counts.metaHits++;
-      return this.meta.meta;
+    if (this.#meta !== undefined) {
+      this.#meta.wasUsed = true;
+      this.#parts.cache.hits++;
+      this.#parts.counts.metaHits++;
+      return this.#meta.meta;
     }
     return loaded?.metas.get(this);
   }
 
   /** A block, if it is here. */
   blockNow(index: number, loaded: Loaded | undefined): Block | undefined {
-    const cached = this.blocks[index];
+    const cached = this.#blocks[index];
     if (cached !== undefined) {
       cached.wasUsed = true;
-      this.parts.cache.hits++;
-      this.parts.counts.blockHits++;
+      this.#parts.cache.hits++;
+      this.#parts.counts.blockHits++;
       return cached.block;
     }
     return loaded?.blocks.get(this)?.get(index);
@@ -177,13 +172,13 @@ export class Table {
 
   /** Loads index and filter. */
   readonly loadMeta: Load = async (loaded) => {
-    const meta = await this.once("meta", async () => await this.readMeta());
+    const meta = await this.#once("meta", async () => await this.#readMeta());
     loaded.metas.set(this, meta);
   };
 
   /** Loads blocks [from, to) with one read. They are cached if `isCached`. */
   async loadBlocks(wanted: { from: number; to: number; isCached: boolean }, loaded: Loaded): Promise<void> {
-    const blocks = await this.once(`${wanted.from}-${wanted.to}-${wanted.isCached}`, async () => await this.readBlocks(wanted, loaded));
+    const blocks = await this.#once(`${wanted.from}-${wanted.to}-${wanted.isCached}`, async () => await this.#readBlocks(wanted, loaded));
     let mine = loaded.blocks.get(this);
     if (mine === undefined) loaded.blocks.set(this, (mine = new Map<number, Block>()));
     for (const [index, block] of blocks) mine.set(index, block);
@@ -191,24 +186,24 @@ export class Table {
 
   /** The index, for who reads the whole table once: not cached, and without the filter. @throws LSM_CORRUPT, LSM_MISSING */
   async readIndex(): Promise<readonly IndexEntry[]> {
-    if (this.meta !== undefined) return this.meta.meta.index;
+    if (this.#meta !== undefined) return this.#meta.meta.index;
     const { info } = this.ref;
-    return await this.checked(async (isFresh) => {
-      const stored = await this.section({ start: info.indexOffset, length: info.indexLength, isFresh });
+    return await this.#checked(async (isFresh) => {
+      const stored = await this.#section({ start: info.indexOffset, length: info.indexLength, isFresh });
       const place = { object: this.object, offset: info.indexOffset };
-      return decodeIndex(this.parts.sealer.unseal(stored, info.compression, place), this.object);
+      return decodeIndex(this.#parts.sealer.unseal(stored, info.compression, place), this.object);
     });
   }
 
   /** Blocks [from, to) of that index as they are stored, their checksums verified. @throws LSM_CORRUPT, LSM_MISSING */
   async readStored(index: readonly IndexEntry[], from: number, to: number): Promise<Uint8Array> {
     const start = blockOffset(index, from, this.ref);
-    return await this.checked(async (isFresh) => {
-      const bytes = await this.section({ start, length: blockOffset(index, to, this.ref) - start, isFresh });
+    return await this.#checked(async (isFresh) => {
+      const bytes = await this.#section({ start, length: blockOffset(index, to, this.ref) - start, isFresh });
       for (let i = from; i < to; i++) {
         const offset = blockOffset(index, i, this.ref);
         const stored = bytes.subarray(offset - start, blockOffset(index, i + 1, this.ref) - start);
-        checkCrc(stored, this.parts.sealer.crc32, { object: this.object, offset });
+        checkCrc(stored, this.#parts.sealer.crc32, { object: this.object, offset });
       }
       return bytes;
     });
@@ -217,42 +212,42 @@ export class Table {
   /** The raw bytes of a block stored at `offset` whose checksum was verified; a view if there is neither codec nor transformer. @throws LSM_CORRUPT */
   decode(stored: Uint8Array, offset: number): Uint8Array {
     const body = stored.subarray(0, stored.length - CRC_BYTES);
-    return this.parts.sealer.decode(body, this.ref.info.compression, { object: this.object, offset });
+    return this.#parts.sealer.decode(body, this.ref.info.compression, { object: this.object, offset });
   }
 
   /** Statistics, undefined if the SST has none. @throws LSM_CORRUPT, LSM_MISSING */
   async stats(): Promise<SstStats | undefined> {
     const { info } = this.ref;
     if (info.statsLength === 0) return undefined;
-    return await this.checked(async (isFresh) => {
-      const raw = await this.section({ start: info.statsOffset, length: info.statsLength, isFresh });
-      return decodeStats(this.parts.sealer.unseal(raw, info.compression, { object: this.object, offset: info.statsOffset }), this.object);
+    return await this.#checked(async (isFresh) => {
+      const raw = await this.#section({ start: info.statsOffset, length: info.statsLength, isFresh });
+      return decodeStats(this.#parts.sealer.unseal(raw, info.compression, { object: this.object, offset: info.statsOffset }), this.object);
     });
   }
 
   /** Forgets all cached parts. */
   evict(): void {
-    if (this.meta !== undefined) this.parts.cache.remove(this.meta);
-    this.meta = undefined;
-    for (const block of this.blocks) if (block !== undefined) this.parts.cache.remove(block);
-    this.blocks.length = 0;
+    if (this.#meta !== undefined) this.#parts.cache.remove(this.#meta);
+    this.#meta = undefined;
+    for (const block of this.#blocks) if (block !== undefined) this.#parts.cache.remove(block);
+    this.#blocks.length = 0;
   }
 
   /** Joins callers that want the same at the same time. */
-  private async once<T>(what: string, read: () => Promise<T>): Promise<T> {
-    const running = this.inFlight.get(what);
+  async #once<T>(what: string, read: () => Promise<T>): Promise<T> {
+    const running = this.#inFlight.get(what);
     if (running !== undefined) return (await running) as T;
     const promise = read();
-    this.inFlight.set(what, promise);
+    this.#inFlight.set(what, promise);
     try {
       return await promise;
     } finally {
-      this.inFlight.delete(what);
+      this.#inFlight.delete(what);
     }
   }
 
   /** What does not add up is read once more, past any cache: the fault may be the cache's, or the way's. */
-  private async checked<T>(read: (isFresh: boolean) => Promise<T>): Promise<T> {
+  async #checked<T>(read: (isFresh: boolean) => Promise<T>): Promise<T> {
     try {
       return await read(false);
     } catch (error) {
@@ -261,25 +256,25 @@ export class Table {
     }
   }
 
-  private async readMeta(): Promise<TableMeta> {
-    if (this.meta !== undefined) return this.meta.meta;
-    this.parts.cache.misses++;
-    this.parts.counts.metaMisses++;
-    return await this.checked(async (isFresh) => await this.fetchMeta(isFresh));
+  async #readMeta(): Promise<TableMeta> {
+    if (this.#meta !== undefined) return this.#meta.meta;
+    this.#parts.cache.misses++;
+    this.#parts.counts.metaMisses++;
+    return await this.#checked(async (isFresh) => await this.#fetchMeta(isFresh));
   }
 
-  private async fetchMeta(isFresh: boolean): Promise<TableMeta> {
+  async #fetchMeta(isFresh: boolean): Promise<TableMeta> {
     const { info } = this.ref;
     const start = info.filterLength > 0 ? info.filterOffset : info.indexOffset;
-    const bytes = await this.section({ start, length: info.indexOffset + info.indexLength - start, isFresh });
+    const bytes = await this.#section({ start, length: info.indexOffset + info.indexLength - start, isFresh });
     const indexPlace = { object: this.object, offset: info.indexOffset };
     const index = decodeIndex(
-      this.parts.sealer.unseal(bytes.subarray(info.indexOffset - start), info.compression, indexPlace),
+      this.#parts.sealer.unseal(bytes.subarray(info.indexOffset - start), info.compression, indexPlace),
       this.object,
     );
     let filter: Filter | undefined;
     if (info.filterLength > 0) {
-      const raw = this.parts.sealer.unseal(bytes.subarray(0, info.filterLength), info.compression, { object: this.object, offset: start });
+      const raw = this.#parts.sealer.unseal(bytes.subarray(0, info.filterLength), info.compression, { object: this.object, offset: start });
       filter = info.filterFormat === "legacy" ? readUnsureFilter(raw, this.object) : readCompositeFilter(raw, this.object);
     }
     const meta: TableMeta = { index, keys: new IndexKeys(index), filter };
@@ -289,60 +284,60 @@ export class Table {
       sizeBytes,
       wasUsed: true,
       drop: () => {
-        if (this.meta === part) this.meta = undefined;
+        if (this.#meta === part) this.#meta = undefined;
       },
     };
-    this.meta = part;
-    this.parts.cache.add(part);
+    this.#meta = part;
+    this.#parts.cache.add(part);
     return meta;
   }
 
-  private async readBlocks(wanted: { from: number; to: number; isCached: boolean }, loaded: Loaded): Promise<Map<number, Block>> {
+  async #readBlocks(wanted: { from: number; to: number; isCached: boolean }, loaded: Loaded): Promise<Map<number, Block>> {
     if (this.metaNow(loaded) === undefined) await this.loadMeta(loaded);
     const index = this.metaNow(loaded)?.index ?? [];
-    this.parts.cache.misses++;
-    this.parts.counts.blockMisses++;
-    return await this.checked(async (isFresh) => await this.fetchBlocks(wanted, index, isFresh));
+    this.#parts.cache.misses++;
+    this.#parts.counts.blockMisses++;
+    return await this.#checked(async (isFresh) => await this.#fetchBlocks(wanted, index, isFresh));
   }
 
-  private async fetchBlocks(
+  async #fetchBlocks(
     wanted: { from: number; to: number; isCached: boolean },
     index: readonly IndexEntry[],
     isFresh: boolean,
   ): Promise<Map<number, Block>> {
     const start = blockOffset(index, wanted.from, this.ref);
-    const bytes = await this.section({ start, length: blockOffset(index, wanted.to, this.ref) - start, isFresh });
+    const bytes = await this.#section({ start, length: blockOffset(index, wanted.to, this.ref) - start, isFresh });
     const blocks = new Map<number, Block>();
     for (let i = wanted.from; i < wanted.to; i++) {
       const origin = { object: this.object, offset: blockOffset(index, i, this.ref) };
       const stored = bytes.subarray(origin.offset - start, blockOffset(index, i + 1, this.ref) - start);
-      const raw = this.parts.sealer.unseal(stored, this.ref.info.compression, origin);
+      const raw = this.#parts.sealer.unseal(stored, this.ref.info.compression, origin);
       // A block that is a view of a longer read would keep all of it alive in the cache.
       const own = wanted.isCached && wanted.to - wanted.from > 1 && raw.buffer === bytes.buffer ? raw.slice() : raw;
       const block = readBlock(own, this.ref.formatVersion, origin);
       blocks.set(i, block);
-      if (wanted.isCached && this.blocks[i] === undefined) this.cacheBlock(i, block);
+      if (wanted.isCached && this.#blocks[i] === undefined) this.#cacheBlock(i, block);
     }
     return blocks;
   }
 
-  private cacheBlock(index: number, block: Block): void {
+  #cacheBlock(index: number, block: Block): void {
     const part: CachedBlock = {
       block,
       sizeBytes: block.sizeBytes,
       wasUsed: false,
       drop: () => {
-        if (this.blocks[index] === part) this.blocks[index] = undefined;
+        if (this.#blocks[index] === part) this.#blocks[index] = undefined;
       },
     };
-    this.blocks[index] = part;
-    this.parts.cache.add(part);
+    this.#blocks[index] = part;
+    this.#parts.cache.add(part);
   }
 
-  private async section(place: Section): Promise<Uint8Array> {
+  async #section(place: Section): Promise<Uint8Array> {
     const { start, length } = place;
-    const { store, policy } = this.parts;
-    const bytes = await withRetry(policy, async () => await this.readSection(store, place));
+    const { store, policy } = this.#parts;
+    const bytes = await withRetry(policy, async () => await this.#readSection(store, place));
     if (bytes === undefined) throw new PumiceError("LSM_MISSING", { object: this.object });
     if (bytes.length !== length) {
       throw damaged({
@@ -356,9 +351,9 @@ export class Table {
     return bytes;
   }
 
-  private async readSection(store: ObjectStore, { start, length, isFresh }: Section): Promise<Uint8Array | undefined> {
+  async #readSection(store: ObjectStore, { start, length, isFresh }: Section): Promise<Uint8Array | undefined> {
     try {
-      return await store.getRange(this.object, { start, end: start + length }, { signal: this.parts.policy.signal, isFresh });
+      return await store.getRange(this.object, { start, end: start + length }, { signal: this.#parts.policy.signal, isFresh });
     } catch (error) {
       if (!(error instanceof PumiceError) || error.code !== "STORE_RANGE") throw error;
       throw new PumiceError("LSM_CORRUPT", { object: this.object, what: "object is shorter than the manifest says", offset: start }, error);
@@ -373,36 +368,37 @@ export function blockOffset(index: readonly IndexEntry[], i: number, ref: SstRef
 
 /** The keys of an index, for searching. */
 export class IndexKeys {
-  private readonly index: readonly IndexEntry[];
-  private readonly common: CommonPrefix;
-  private readonly numbers: Float64Array;
+  readonly #index: readonly IndexEntry[];
+  readonly #common: CommonPrefix;
+  readonly #numbers: Float64Array;
 
   constructor(index: readonly IndexEntry[]) {
-    this.index = index;
+    this.#index = index;
     const sample = index[1]?.firstKey ?? EMPTY_BYTES;
     const last = index.at(-1)?.firstKey ?? sample;
     // Keys ascend: what the first and the last begin with, all begin with.
     const length = sharedLength(sample, last, sample.length);
-    this.common = { sample, length };
-    this.numbers = Float64Array.from(index, (entry, i) => (i === 0 ? 0 : prefixNumber(entry.firstKey, length)));
+    this.#common = { sample, length };
+    this.#numbers = Float64Array.from(index, (entry, i) => (i === 0 ? 0 : prefixNumber(entry.firstKey, length)));
   }
 
   /** The first block that may hold `key`: versions of it may begin in the block before the one whose first key it is. */
   firstBlock(key: Uint8Array): number {
-    return Math.max(0, this.countBelow(key, false) - 1);
+    return Math.max(0, this.#countBelow(key, false) - 1);
   }
 
   /** The last block that may hold a key up to `key`. */
   lastBlock(key: Uint8Array): number {
-    return Math.max(0, this.countBelow(key, true) - 1);
+    return Math.max(0, this.#countBelow(key, true) - 1);
   }
 
   /** How many first keys are below `key`, or up to it if `isInclusive`. */
-  private countBelow(key: Uint8Array, isInclusive: boolean): number {
-    const { index, numbers } = this;
-    const side = comparePrefix(key, this.common);
+  #countBelow(key: Uint8Array, isInclusive: boolean): number {
+    const index = this.#index;
+    const numbers = this.#numbers;
+    const side = comparePrefix(key, this.#common);
     if (side !== 0) return side < 0 ? Math.min(1, index.length) : index.length;
-    const number = prefixNumber(key, this.common.length);
+    const number = prefixNumber(key, this.#common.length);
     let low = 1;
     let high = index.length;
     while (low < high) {

@@ -48,74 +48,74 @@ export class Guests {
   /** True if the clocks of this life are far apart. Set by the life. */
   isSkewed = false;
   readonly counts = { readers: 0, walRows: 0, admins: 0, clones: 0 };
-  private readonly home: GuestHome;
-  private readonly tasks: Promise<void>[] = [];
+  readonly #home: GuestHome;
+  readonly #tasks: Promise<void>[] = [];
   /** Where the reader of the WAL stands: by its token, and by the row that it saw last. */
-  private walToken: WalToken | undefined;
-  private walSeen: { readonly seq: number; readonly key: string } | undefined;
-  private isFollowing = false;
-  private cloneNumber = 0;
+  #walToken: WalToken | undefined;
+  #walSeen: { readonly seq: number; readonly key: string } | undefined;
+  #isFollowing = false;
+  #cloneNumber = 0;
 
   constructor(home: GuestHome) {
-    this.home = home;
+    this.#home = home;
   }
 
   /** Waits for all who are there. */
   async settled(): Promise<void> {
-    await Promise.all(this.tasks);
+    await Promise.all(this.#tasks);
   }
 
   /** Opens a reader that looks at the store for a while. */
   read(mode: ReaderMode): void {
-    const excuses = mode === "managed" ? this.skewed([...AWAY]) : [...AWAY, ...COLLECTED];
-    this.spawn(`reader-${typeof mode === "string" ? mode : "checkpoint"}`, this.reader(mode), excuses);
+    const excuses = mode === "managed" ? this.#skewed([...AWAY]) : [...AWAY, ...COLLECTED];
+    this.#spawn(`reader-${typeof mode === "string" ? mode : "checkpoint"}`, this.#reader(mode), excuses);
   }
 
   /** Reads on in the WAL, by the token. */
   followWal(): void {
-    if (this.isFollowing) return;
-    this.isFollowing = true;
-    this.spawn(
+    if (this.#isFollowing) return;
+    this.#isFollowing = true;
+    this.#spawn(
       "wal",
-      this.walReader().finally(() => (this.isFollowing = false)),
+      this.#walReader().finally(() => (this.#isFollowing = false)),
       AWAY,
     );
   }
 
   /** Compacts or collects, in a process of its own that may die of it. */
   administer(kind: "everything" | "tiered" | "collect"): void {
-    this.spawn(`admin-${kind}`, this.admin(kind), [...AWAY, "LSM_FENCED"]);
+    this.#spawn(`admin-${kind}`, this.#admin(kind), [...AWAY, "LSM_FENCED"]);
   }
 
   /** Makes a clone, dying on the way and beginning again. */
   clone(checkpoint: string | undefined, leastSeq: number): void {
     // The clone's checkpoint has a lifetime, by clocks that may be a year apart; a given one may have been deleted.
-    this.spawn("clone", this.makeClone(checkpoint, leastSeq), [...AWAY, ...COLLECTED]);
+    this.#spawn("clone", this.#makeClone(checkpoint, leastSeq), [...AWAY, ...COLLECTED]);
   }
 
-  private spawn(what: string, task: Promise<void>, excuses: readonly PumiceError["code"][]): void {
-    this.tasks.push(this.home.world.beside(what, task, excuses));
+  #spawn(what: string, task: Promise<void>, excuses: readonly PumiceError["code"][]): void {
+    this.#tasks.push(this.#home.world.beside(what, task, excuses));
   }
 
   /** Lifetimes of checkpoints mean nothing between clocks that are far apart. */
-  private skewed(excuses: PumiceError["code"][]): readonly PumiceError["code"][] {
+  #skewed(excuses: PumiceError["code"][]): readonly PumiceError["code"][] {
     return this.isSkewed ? [...excuses, ...COLLECTED] : excuses;
   }
 
-  private newProcess(crashesIn?: number): { line: CrashableStore; components: LsmComponents; clock: ProcessClock } {
-    const { world } = this.home;
+  #newProcess(crashesIn?: number): { line: CrashableStore; components: LsmComponents; clock: ProcessClock } {
+    const { world } = this.#home;
     const clock = new ProcessClock(world.time);
     clock.offsetMs = this.isSkewed ? world.drawOffset() : 0;
     const point =
       crashesIn === undefined ? undefined : ({ at: 1 + world.below(crashesIn), when: world.chance(50) ? "before" : "after" } as const);
-    const line = new CrashableStore(this.home.connect(), point);
+    const line = new CrashableStore(this.#home.connect(), point);
     return { line, clock, components: world.components(line.store, clock) };
   }
 
-  private async reader(mode: ReaderMode): Promise<void> {
-    const { world, model } = this.home;
+  async #reader(mode: ReaderMode): Promise<void> {
+    const { world, model } = this.#home;
     this.counts.readers++;
-    const { components, clock, line } = this.newProcess();
+    const { components, clock, line } = this.#newProcess();
     const filtersExpired = world.chance(40);
     const settings = { mode, pollMs: 200 + world.below(2000), checkpointLifetimeMs: 20_000, filtersExpired, cacheBytes: 50_000 };
     const reader = await DbReader.open(ROOT, components, { ...settings, skipsWal: world.chance(20) });
@@ -145,15 +145,15 @@ export class Guests {
     else await reader.close();
   }
 
-  private async walReader(): Promise<void> {
-    const { world, model } = this.home;
-    const { components } = this.newProcess();
+  async #walReader(): Promise<void> {
+    const { world, model } = this.#home;
+    const { components } = this.#newProcess();
     try {
-      for await (const { row, token } of new WalReader(ROOT, components).follow({ after: this.walToken })) {
-        this.walToken = token;
+      for await (const { row, token } of new WalReader(ROOT, components).follow({ after: this.#walToken })) {
+        this.#walToken = token;
         this.counts.walRows++;
         const seen = { seq: row.seq, key: toHex(row.key) };
-        const from = this.walSeen ?? { seq: row.seq, key: "" };
+        const from = this.#walSeen ?? { seq: row.seq, key: "" };
         const rows = model.walRows(from.seq, row.seq);
         const next = rows.find((each) => each.seq > from.seq || toHex(each.key) > from.key);
         const isNext =
@@ -165,22 +165,22 @@ export class Guests {
             equalBytes(next.value, row.value) &&
             next.expireTs === row.expireTs);
         world.check(isNext ? undefined : `row ${JSON.stringify(seen)} after ${JSON.stringify(from)}`, "the WAL's reader");
-        this.walSeen = seen;
+        this.#walSeen = seen;
         // It stops anywhere, and goes on from there later.
         if (world.chance(2)) return;
       }
     } catch (error) {
       if (!isPumiceError(error, "LSM_MISSING")) throw error;
       // Collected beyond the token: it begins with what there is.
-      this.walToken = undefined;
-      this.walSeen = undefined;
+      this.#walToken = undefined;
+      this.#walSeen = undefined;
     }
   }
 
-  private async admin(kind: "everything" | "tiered" | "collect"): Promise<void> {
-    const { world, profile } = this.home;
+  async #admin(kind: "everything" | "tiered" | "collect"): Promise<void> {
+    const { world, profile } = this.#home;
     this.counts.admins++;
-    const { line, components } = this.newProcess(world.chance(50) ? 60 : undefined);
+    const { line, components } = this.#newProcess(world.chance(50) ? 60 : undefined);
     const options: LsmOptions = {
       blockSizeBytes: 1024,
       compactor: { minSources: 2, maxSstBytes: 200 + world.below(4000), checkpointLifetimeMs: world.chance(50) ? 0 : 5000 },
@@ -192,25 +192,25 @@ export class Guests {
     work.catch(() => undefined);
   }
 
-  private async makeClone(checkpoint: string | undefined, leastSeq: number): Promise<void> {
-    const { world } = this.home;
-    const root = `clone-${this.cloneNumber++}`;
+  async #makeClone(checkpoint: string | undefined, leastSeq: number): Promise<void> {
+    const { world } = this.#home;
+    const root = `clone-${this.#cloneNumber++}`;
     for (let attempt = 0; ; attempt++) {
-      const { line, components } = this.newProcess(attempt < 4 && world.chance(70) ? 12 : undefined);
+      const { line, components } = this.#newProcess(attempt < 4 && world.chance(70) ? 12 : undefined);
       const options = checkpoint === undefined ? {} : { checkpoint };
       const work = cloneStore(ROOT, root, components, options).then(() => "made" as const);
       const outcome = await Promise.race([work, line.crashed.then(() => "crashed" as const)]);
       work.catch(() => undefined);
       if (outcome === "made") break;
     }
-    await this.openClone(root, leastSeq);
+    await this.#openClone(root, leastSeq);
   }
 
   /** Looks into a new clone, writes to it, and lets it compact and collect. */
-  private async openClone(root: string, leastSeq: number): Promise<void> {
-    const { world, model: parent } = this.home;
-    const { components } = this.newProcess();
-    const db = await Db.open(root, components, { compat: this.home.profile, gc: false, compactor: { pollIntervalMs: 3_600_000 } });
+  async #openClone(root: string, leastSeq: number): Promise<void> {
+    const { world, model: parent } = this.#home;
+    const { components } = this.#newProcess();
+    const db = await Db.open(root, components, { compat: this.#home.profile, gc: false, compactor: { pollIntervalMs: 3_600_000 } });
     const { lastSeq } = db.status();
     assert(lastSeq >= leastSeq && lastSeq <= parent.lastSeq, "a clone begins with its checkpoint");
     const commits: readonly ModelCommit[] = parent.upTo(lastSeq);
@@ -226,7 +226,7 @@ export class Guests {
     await db.flush("memtable");
     if (world.chance(50)) await db.compact();
     await look("a clone that was written to");
-    if (world.chance(50)) await db.collectGarbage(drawMinAge(world, this.home.profile));
+    if (world.chance(50)) await db.collectGarbage(drawMinAge(world, this.#home.profile));
     await db.close();
     this.clones.push({ root, model });
     this.counts.clones++;

@@ -54,52 +54,52 @@ export interface ModelRow {
 export class LsmModel {
   /** The highest stamp ever given, lost commits included. */
   tickMax = -Infinity;
-  private commits: ModelCommit[];
-  private live: Map<string, readonly Part[]>;
+  #commits: ModelCommit[];
+  #live: Map<string, readonly Part[]>;
 
   /** A store that begins with `commits`: a clone. */
   constructor(commits: readonly ModelCommit[] = []) {
-    this.commits = commits.slice();
-    this.live = replay(commits);
+    this.#commits = commits.slice();
+    this.#live = replay(commits);
     for (const { createTs } of commits) this.tickMax = Math.max(this.tickMax, createTs);
   }
 
   /** The state now. */
   get state(): ModelState {
-    return this.live;
+    return this.#live;
   }
 
   /** The last commit's number; 0 if there is none. */
   get lastSeq(): number {
-    return this.commits.at(-1)?.seq ?? 0;
+    return this.#commits.at(-1)?.seq ?? 0;
   }
 
   /** A copy of the state now. */
   frozen(): ModelState {
-    return new Map(this.live);
+    return new Map(this.#live);
   }
 
   /** Adds a commit. Invariant 41: sequence numbers rise, across processes too; stamps never fall (section 5.3, invariant 2). */
   commit(commit: ModelCommit): void {
-    const previous = this.commits.at(-1);
+    const previous = this.#commits.at(-1);
     assert(previous === undefined || commit.seq > previous.seq, "sequence numbers rise from commit to commit, across epochs");
     assert(previous === undefined || commit.createTs >= previous.createTs, "stamps never fall, across epochs");
-    this.commits.push(commit);
+    this.#commits.push(commit);
     this.tickMax = Math.max(this.tickMax, commit.createTs);
-    for (const write of commit.writes) apply(this.live, write);
+    for (const write of commit.writes) apply(this.#live, write);
   }
 
   /** Forgets commits above `seq`: they were lost with their process. */
   truncate(seq: number): void {
-    const kept = this.commits.filter((commit) => commit.seq <= seq);
-    if (kept.length === this.commits.length) return;
-    this.commits = kept;
-    this.live = replay(kept);
+    const kept = this.#commits.filter((commit) => commit.seq <= seq);
+    if (kept.length === this.#commits.length) return;
+    this.#commits = kept;
+    this.#live = replay(kept);
   }
 
   /** The commits up to `seq`. */
   upTo(seq: number): readonly ModelCommit[] {
-    return this.commits.filter((commit) => commit.seq <= seq);
+    return this.#commits.filter((commit) => commit.seq <= seq);
   }
 
   /** The state after all commits up to `seq`. */
@@ -110,18 +110,18 @@ export class LsmModel {
   /** Hex of every key that was written after `seq`. */
   keysAfter(seq: number): Set<string> {
     const keys = new Set<string>();
-    for (const commit of this.commits) if (commit.seq > seq) for (const { key } of commit.writes) keys.add(toHex(key));
+    for (const commit of this.#commits) if (commit.seq > seq) for (const { key } of commit.writes) keys.add(toHex(key));
     return keys;
   }
 
   /** True if that commit deleted a range. */
   isRangeDeletion(seq: number): boolean {
-    return this.commits.some((commit) => commit.seq === seq && commit.wal === "some");
+    return this.#commits.some((commit) => commit.seq === seq && commit.wal === "some");
   }
 
   /** The rows that commits [from, to] put into the WAL: one per key of a commit, in order. */
   walRows(from: number, to: number): ModelRow[] {
-    return this.commits.filter((commit) => commit.wal === "all" && commit.seq >= from && commit.seq <= to).flatMap(rowsOf);
+    return this.#commits.filter((commit) => commit.wal === "all" && commit.seq >= from && commit.seq <= to).flatMap(rowsOf);
   }
 }
 

@@ -90,106 +90,108 @@ export function memoryShortLife(): ShortLifeDisk {
 type Died = "crashed";
 
 class ShortLife {
-  private readonly world: LsmWorld;
-  private readonly disk: ShortLifeDisk;
-  private readonly model = new LsmModel();
-  private readonly profile: Profile;
-  private readonly transactions: TransactionWorkload;
-  private readonly checkpoints: { readonly made: Checkpoint; readonly leastSeq: number }[] = [];
-  private line: (Line & { readonly changeCount: () => number }) | undefined;
-  private clock: ProcessClock;
-  private acked = 0;
-  private cloneModel: LsmModel | undefined;
-  private cloneAcked = 0;
+  readonly #world: LsmWorld;
+  readonly #disk: ShortLifeDisk;
+  readonly #model = new LsmModel();
+  readonly #profile: Profile;
+  readonly #transactions: TransactionWorkload;
+  readonly #checkpoints: { readonly made: Checkpoint; readonly leastSeq: number }[] = [];
+  #line: (Line & { readonly changeCount: () => number }) | undefined;
+  #clock: ProcessClock;
+  #acked = 0;
+  #cloneModel: LsmModel | undefined;
+  #cloneAcked = 0;
 
   constructor(seed: number, parts: ShortLifeParts) {
-    this.world = new LsmWorld(seed, parts.hostCodecs);
-    this.disk = parts.disk();
-    this.profile = this.world.oneOf(["0.12", "0.14"] as const);
-    this.clock = new ProcessClock(this.world.time);
-    this.transactions = new TransactionWorkload(this.world, this.model, {
+    this.#world = new LsmWorld(seed, parts.hostCodecs);
+    this.#disk = parts.disk();
+    this.#profile = this.#world.oneOf(["0.12", "0.14"] as const);
+    this.#clock = new ProcessClock(this.#world.time);
+    this.#transactions = new TransactionWorkload(this.#world, this.#model, {
       onCommit: (_db, _seq, done) => void done.catch(() => undefined),
     });
   }
 
   trace(): string {
-    return `last=[${this.world.steps.slice(-12).join(" ")}]`;
+    return `last=[${this.#world.steps.slice(-12).join(" ")}]`;
   }
 
   async run(point: CrashPoint | undefined): Promise<ShortLifeReport> {
-    this.line = await this.disk.connect(this.world, point);
-    const isCrashed = (await this.live()) === "crashed";
-    const calls = this.line.changeCount();
-    this.world.note(isCrashed ? "died" : "ended");
-    this.transactions.forget();
-    this.line.crash();
-    this.disk.recover();
-    await this.reopen();
-    return { calls, isCrashed, commits: this.model.lastSeq, checks: this.world.checks };
+    this.#line = await this.#disk.connect(this.#world, point);
+    const isCrashed = (await this.#live()) === "crashed";
+    const calls = this.#line.changeCount();
+    this.#world.note(isCrashed ? "died" : "ended");
+    this.#transactions.forget();
+    this.#line.crash();
+    this.#disk.recover();
+    await this.#reopen();
+    return { calls, isCrashed, commits: this.#model.lastSeq, checks: this.#world.checks };
   }
 
   /** Two processes, one after the other, with other settings. */
-  private async live(): Promise<Died | undefined> {
+  async #live(): Promise<Died | undefined> {
     for (let process = 0; process < 2; process++) {
-      const db = await this.drive(Db.open(ROOT, this.components(), this.options()));
+      const db = await this.#drive(Db.open(ROOT, this.#components(), this.#options()));
       if (db === "crashed") return db;
       const { lastSeq } = db.status();
-      assert(lastSeq === this.model.lastSeq || process === 1, "a process goes on where the one before ended");
-      this.model.truncate(lastSeq);
-      this.transactions.openBank(db);
-      const steps = 6 + this.world.below(6);
+      assert(lastSeq === this.#model.lastSeq || process === 1, "a process goes on where the one before ended");
+      this.#model.truncate(lastSeq);
+      this.#transactions.openBank(db);
+      const steps = 6 + this.#world.below(6);
       for (let i = 0; i < steps; i++) {
-        if ((await this.step(db)) === "crashed") return "crashed";
-        await this.world.pass(this.world.below(2000));
+        if ((await this.#step(db)) === "crashed") return "crashed";
+        await this.#world.pass(this.#world.below(2000));
       }
-      const flush = this.world.oneOf(["wal", "memtable", "none"] as const);
-      this.world.note(`close-${flush}`);
+      const flush = this.#world.oneOf(["wal", "memtable", "none"] as const);
+      this.#world.note(`close-${flush}`);
       // What was not flushed is lost, which is no surprise.
-      if ((await this.drive(db.close({ flush }))) === "crashed") return "crashed";
-      if (flush !== "none") this.acked = this.model.lastSeq;
-      this.transactions.forget();
+      if ((await this.#drive(db.close({ flush }))) === "crashed") return "crashed";
+      if (flush !== "none") this.#acked = this.#model.lastSeq;
+      this.#transactions.forget();
     }
     return undefined;
   }
 
   /** All that can be done, one after the other: a crash is the only thing that comes between. */
-  private async step(db: Db): Promise<Died | void> {
-    const { world, model } = this;
+  async #step(db: Db): Promise<Died | void> {
+    const world = this.#world;
+    const model = this.#model;
     for (let i = world.below(4); i > 0; i--) commitTo(db, model, drawBatch(world));
     const roll = world.below(100);
-    if (roll < 25) return await this.acknowledge(db.settings.walEnabled ? "wal" : "memtable", db);
-    if (roll < 40) return await this.acknowledge("memtable", db);
-    if (roll < 50) return await this.drop(this.named("compact", db.compact()));
-    if (roll < 58) return await this.checkpoint(db);
-    if (roll < 66) return await this.drop(this.named("gc", db.collectGarbage(this.profile === "0.12" ? 40_000 : 0)));
-    if (roll < 74) return await this.deleteRange(db);
-    if (roll < 82) return await this.transact(db);
-    if (roll < 90) return await this.clone();
-    return await this.read(db);
+    if (roll < 25) return await this.#acknowledge(db.settings.walEnabled ? "wal" : "memtable", db);
+    if (roll < 40) return await this.#acknowledge("memtable", db);
+    if (roll < 50) return await this.#drop(this.#named("compact", db.compact()));
+    if (roll < 58) return await this.#checkpoint(db);
+    if (roll < 66) return await this.#drop(this.#named("gc", db.collectGarbage(this.#profile === "0.12" ? 40_000 : 0)));
+    if (roll < 74) return await this.#deleteRange(db);
+    if (roll < 82) return await this.#transact(db);
+    if (roll < 90) return await this.#clone();
+    return await this.#read(db);
   }
 
-  private async acknowledge(kind: "wal" | "memtable", db: Db): Promise<Died | void> {
-    const { lastSeq } = this.model;
-    if ((await this.named(kind, db.flush(kind))) === "crashed") return "crashed";
-    this.acked = Math.max(this.acked, lastSeq);
+  async #acknowledge(kind: "wal" | "memtable", db: Db): Promise<Died | void> {
+    const { lastSeq } = this.#model;
+    if ((await this.#named(kind, db.flush(kind))) === "crashed") return "crashed";
+    this.#acked = Math.max(this.#acked, lastSeq);
   }
 
-  private async checkpoint(db: Db): Promise<Died | void> {
-    const leastSeq = this.model.lastSeq;
-    const made = await this.named("checkpoint", db.createCheckpoint({ name: "short" }));
+  async #checkpoint(db: Db): Promise<Died | void> {
+    const leastSeq = this.#model.lastSeq;
+    const made = await this.#named("checkpoint", db.createCheckpoint({ name: "short" }));
     if (made === "crashed") return made;
-    this.acked = leastSeq;
-    this.checkpoints.push({ made, leastSeq });
+    this.#acked = leastSeq;
+    this.#checkpoints.push({ made, leastSeq });
   }
 
-  private async deleteRange(db: Db): Promise<Died | void> {
-    const { world, model } = this;
+  async #deleteRange(db: Db): Promise<Died | void> {
+    const world = this.#world;
+    const model = this.#model;
     const range = drawBounds(world);
     const general = partOf(range.of(model.state), hexOf("key-"), hexOf("key."));
     if (general.size !== range.of(model.state).size) return;
     const before = db.status().lastSeq;
-    const filterAt = db.settings.filtersExpired ? Math.max(this.clock.now(), db.status().lastTick) : undefined;
-    const outcome = await this.named("deleteRange", db.deleteRange(range.bounds, { awaitDurable: false }));
+    const filterAt = db.settings.filtersExpired ? Math.max(this.#clock.now(), db.status().lastTick) : undefined;
+    const outcome = await this.#named("deleteRange", db.deleteRange(range.bounds, { awaitDurable: false }));
     const after = db.status();
     if (after.lastSeq > before) {
       world.tickMax = Math.max(world.tickMax, model.tickMax, after.lastTick);
@@ -201,73 +203,74 @@ class ShortLife {
     if (outcome === "crashed") return outcome;
   }
 
-  private async transact(db: Db): Promise<Died | void> {
-    for (let i = 0; i < 3; i++) this.transactions.begin(db);
-    while (!this.transactions.isIdle) {
-      if ((await this.drive(this.world.time.sleep(50))) === "crashed") return "crashed";
+  async #transact(db: Db): Promise<Died | void> {
+    for (let i = 0; i < 3; i++) this.#transactions.begin(db);
+    while (!this.#transactions.isIdle) {
+      if ((await this.#drive(this.#world.time.sleep(50))) === "crashed") return "crashed";
     }
   }
 
-  private async read(db: Db): Promise<Died | void> {
+  async #read(db: Db): Promise<Died | void> {
     const { lastTick } = db.status();
-    const filterAt = db.settings.filtersExpired ? Math.max(this.clock.now(), lastTick) : undefined;
-    const rows = await this.named("read", db.scan().toArray());
+    const filterAt = db.settings.filtersExpired ? Math.max(this.#clock.now(), lastTick) : undefined;
+    const rows = await this.#named("read", db.scan().toArray());
     if (rows === "crashed") return rows;
-    this.compare(rows, this.model, "read", filterAt);
+    this.#compare(rows, this.#model, "read", filterAt);
   }
 
   /** Makes a clone, and writes to it. Again and again: the second time there is nothing to do. */
-  private async clone(): Promise<Died | void> {
-    if ((await this.named("clone", cloneStore(ROOT, CLONE, this.components()))) === "crashed") return "crashed";
-    return await this.useClone();
+  async #clone(): Promise<Died | void> {
+    if ((await this.#named("clone", cloneStore(ROOT, CLONE, this.#components()))) === "crashed") return "crashed";
+    return await this.#useClone();
   }
 
-  private async useClone(): Promise<Died | void> {
-    const db = await this.named("open-clone", Db.open(CLONE, this.components(), { ...this.options(), walEnabled: true, gc: false }));
+  async #useClone(): Promise<Died | void> {
+    const db = await this.#named("open-clone", Db.open(CLONE, this.#components(), { ...this.#options(), walEnabled: true, gc: false }));
     if (db === "crashed") return db;
     const { lastSeq } = db.status();
-    this.cloneModel ??= new LsmModel(this.model.upTo(lastSeq));
-    assert(lastSeq >= this.cloneAcked && lastSeq <= this.cloneModel.lastSeq, "a clone keeps what was acknowledged");
-    this.cloneModel.truncate(lastSeq);
-    const filterAt = db.settings.filtersExpired ? Math.max(this.clock.now(), db.status().lastTick) : undefined;
-    const rows = await this.drive(db.scan().toArray());
+    this.#cloneModel ??= new LsmModel(this.#model.upTo(lastSeq));
+    assert(lastSeq >= this.#cloneAcked && lastSeq <= this.#cloneModel.lastSeq, "a clone keeps what was acknowledged");
+    this.#cloneModel.truncate(lastSeq);
+    const filterAt = db.settings.filtersExpired ? Math.max(this.#clock.now(), db.status().lastTick) : undefined;
+    const rows = await this.#drive(db.scan().toArray());
     if (rows === "crashed") return rows;
-    this.compare(rows, this.cloneModel, "a clone", filterAt);
-    commitTo(db, this.cloneModel, drawBatch(this.world));
-    const written = this.cloneModel.lastSeq;
-    if ((await this.drive(db.close())) === "crashed") return "crashed";
-    this.cloneAcked = written;
+    this.#compare(rows, this.#cloneModel, "a clone", filterAt);
+    commitTo(db, this.#cloneModel, drawBatch(this.#world));
+    const written = this.#cloneModel.lastSeq;
+    if ((await this.#drive(db.close())) === "crashed") return "crashed";
+    this.#cloneAcked = written;
   }
 
   /** Without crashes: everything is looked at. */
-  private async reopen(): Promise<void> {
-    const { world, model } = this;
+  async #reopen(): Promise<void> {
+    const world = this.#world;
+    const model = this.#model;
     await world.pass(60_000);
-    this.line = await this.disk.connect(world, undefined);
-    this.clock = new ProcessClock(world.time);
-    const components = this.components();
-    const options = { ...this.options(), filtersExpired: false };
+    this.#line = await this.#disk.connect(world, undefined);
+    this.#clock = new ProcessClock(world.time);
+    const components = this.#components();
+    const options = { ...this.#options(), filtersExpired: false };
     let db = await world.drive(Db.open(ROOT, components, options));
     const { lastSeq } = db.status();
-    assert(lastSeq >= this.acked, "every acknowledged commit is recovered");
+    assert(lastSeq >= this.#acked, "every acknowledged commit is recovered");
     assert(lastSeq <= model.lastSeq, "nothing is recovered that was not committed");
     model.truncate(lastSeq);
-    this.compare(await world.drive(db.scan().toArray()), model, "state after the crash");
-    for (const { made, leastSeq } of this.checkpoints) {
+    this.#compare(await world.drive(db.scan().toArray()), model, "state after the crash");
+    for (const { made, leastSeq } of this.#checkpoints) {
       const reader = await world.drive(DbReader.open(ROOT, components, { mode: { checkpoint: made.id } }));
       assert(reader.lastSeq >= leastSeq, "a checkpoint holds everything that was written before it");
-      this.compare(await world.drive(reader.scan().toArray()), new LsmModel(model.upTo(reader.lastSeq)), "checkpoint after the crash");
+      this.#compare(await world.drive(reader.scan().toArray()), new LsmModel(model.upTo(reader.lastSeq)), "checkpoint after the crash");
       await world.drive(reader.close());
     }
-    await this.finishClone(components);
+    await this.#finishClone(components);
     for (let i = 0; i < 3; i++) commitTo(db, model, drawBatch(world));
     await world.drive(db.close({ flush: world.oneOf(["wal", "memtable"]) }));
     db = await world.drive(Db.open(ROOT, components, options));
     assert(db.status().lastSeq === model.lastSeq, "what was written after the crash is there");
     await world.drive(db.compact());
-    this.compare(await world.drive(db.scan().toArray()), model, "state after the crash and a compaction");
+    this.#compare(await world.drive(db.scan().toArray()), model, "state after the crash and a compaction");
     await world.drive(db.close());
-    for (const root of this.cloneModel === undefined ? [ROOT] : [ROOT, CLONE]) {
+    for (const root of this.#cloneModel === undefined ? [ROOT] : [ROOT, CLONE]) {
       const { findings } = await world.drive(new Admin(root, components).verify());
       world.check(findings[0] === undefined ? undefined : `${findings[0].object}: ${findings[0].problem}`, "verification");
     }
@@ -275,8 +278,8 @@ class ShortLife {
   }
 
   /** A clone that was begun can be made again, whatever step it stopped at. */
-  private async finishClone(components: LsmComponents): Promise<void> {
-    const { world } = this;
+  async #finishClone(components: LsmComponents): Promise<void> {
+    const world = this.#world;
     try {
       await world.drive(new Admin(CLONE, components).readManifest());
     } catch (error) {
@@ -284,37 +287,37 @@ class ShortLife {
       throw error;
     }
     await world.drive(cloneStore(ROOT, CLONE, components));
-    await this.useClone();
+    await this.#useClone();
   }
 
-  private options(): LsmOptions {
+  #options(): LsmOptions {
     // Nothing goes on by itself but what the clock starts: the calls are the same each time.
-    return { ...drawOptions(this.world, this.profile), gc: false, l0SstsMax: 100 };
+    return { ...drawOptions(this.#world, this.#profile), gc: false, l0SstsMax: 100 };
   }
 
-  private components(): LsmComponents {
-    assert(this.line !== undefined, "a process has a line");
-    return this.world.components(this.line.store, this.clock);
+  #components(): LsmComponents {
+    assert(this.#line !== undefined, "a process has a line");
+    return this.#world.components(this.#line.store, this.#clock);
   }
 
-  private compare(rows: Parameters<typeof differenceOf>[0], model: LsmModel, what: string, filterAt?: number): void {
-    this.world.tickMax = Math.max(this.world.tickMax, this.model.tickMax, model.tickMax);
-    this.world.check(differenceOf(rows, model.state, this.world.times(filterAt)), what);
+  #compare(rows: Parameters<typeof differenceOf>[0], model: LsmModel, what: string, filterAt?: number): void {
+    this.#world.tickMax = Math.max(this.#world.tickMax, this.#model.tickMax, model.tickMax);
+    this.#world.check(differenceOf(rows, model.state, this.#world.times(filterAt)), what);
     checkBank(rows, what);
   }
 
-  private async named<T>(what: string, operation: Promise<T>): Promise<T | Died> {
-    this.world.note(what);
-    return await this.drive(operation);
+  async #named<T>(what: string, operation: Promise<T>): Promise<T | Died> {
+    this.#world.note(what);
+    return await this.#drive(operation);
   }
 
-  private async drop(outcome: Promise<unknown>): Promise<Died | void> {
+  async #drop(outcome: Promise<unknown>): Promise<Died | void> {
     if ((await outcome) === "crashed") return "crashed";
   }
 
-  private async drive<T>(operation: Promise<T>): Promise<T | Died> {
-    assert(this.line !== undefined, "a process has a line");
-    return await this.world.driveUnlessDead(operation, this.line);
+  async #drive<T>(operation: Promise<T>): Promise<T | Died> {
+    assert(this.#line !== undefined, "a process has a line");
+    return await this.#world.driveUnlessDead(operation, this.#line);
   }
 }
 

@@ -60,87 +60,88 @@ interface Process {
 }
 
 class Life {
-  private readonly seed: number;
-  private readonly world: LsmWorld;
-  private readonly shared: ObjectStore;
-  private readonly model = new LsmModel();
-  private readonly profile: Profile;
-  private readonly home: GuestHome;
-  private readonly guests: Guests;
-  private readonly transactions: TransactionWorkload;
-  private readonly counts = { processes: 0, crashes: 0, races: 0, acknowledged: 0, commits: 0, lost: 0 };
-  private ackedSeq = 0;
-  private options: LsmOptions = {};
-  private rates: StoreFaultRates = NO_STORE_FAULTS;
-  private current: Process | undefined;
-  private readonly zombies: Process[] = [];
-  private snapshots: { readonly snapshot: Snapshot; readonly expected: ModelState }[] = [];
+  readonly #seed: number;
+  readonly #world: LsmWorld;
+  readonly #shared: ObjectStore;
+  readonly #model = new LsmModel();
+  readonly #profile: Profile;
+  readonly #home: GuestHome;
+  readonly #guests: Guests;
+  readonly #transactions: TransactionWorkload;
+  readonly #counts = { processes: 0, crashes: 0, races: 0, acknowledged: 0, commits: 0, lost: 0 };
+  #ackedSeq = 0;
+  #options: LsmOptions = {};
+  #rates: StoreFaultRates = NO_STORE_FAULTS;
+  #current: Process | undefined;
+  readonly #zombies: Process[] = [];
+  #snapshots: { readonly snapshot: Snapshot; readonly expected: ModelState }[] = [];
   /** Operations that the current process began beside. */
-  private begun: Promise<void>[] = [];
-  private readonly checkpoints: { readonly id: string; readonly leastSeq: number }[] = [];
+  #begun: Promise<void>[] = [];
+  readonly #checkpoints: { readonly id: string; readonly leastSeq: number }[] = [];
 
   constructor(seed: number, hostCodecs: HostCodecs | undefined) {
-    this.seed = seed;
-    this.world = new LsmWorld(seed, hostCodecs);
-    const { world, model } = this;
+    this.#seed = seed;
+    this.#world = new LsmWorld(seed, hostCodecs);
+    const world = this.#world;
+    const model = this.#model;
     const watched = watchedStore(new MemoryObjectStore({ clock: world.time }), ROOT, (error) => world.blame(error));
-    this.shared = world.chance(50) ? staleListStore(watched, { clock: world.time, random: world.random, staleMsMax: 3000 }) : watched;
-    this.profile = world.chance(50) ? "0.12" : "0.14";
-    this.home = { world, model, profile: this.profile, connect: () => unreliable(world, this.shared, () => this.rates) };
-    this.guests = new Guests(this.home);
-    this.guests.isSkewed = world.chance(30);
-    this.transactions = new TransactionWorkload(world, model, { onCommit: (db, seq, done) => this.awaitCommit(db, seq, done) });
+    this.#shared = world.chance(50) ? staleListStore(watched, { clock: world.time, random: world.random, staleMsMax: 3000 }) : watched;
+    this.#profile = world.chance(50) ? "0.12" : "0.14";
+    this.#home = { world, model, profile: this.#profile, connect: () => unreliable(world, this.#shared, () => this.#rates) };
+    this.#guests = new Guests(this.#home);
+    this.#guests.isSkewed = world.chance(30);
+    this.#transactions = new TransactionWorkload(world, model, { onCommit: (db, seq, done) => this.#awaitCommit(db, seq, done) });
   }
 
   trace(): string {
-    return `options=${JSON.stringify(this.options)} last=[${this.world.steps.slice(-25).join(" ")}]`;
+    return `options=${JSON.stringify(this.#options)} last=[${this.#world.steps.slice(-25).join(" ")}]`;
   }
 
   async run(): Promise<LsmSimReport> {
-    const processes = 2 + this.world.below(4);
+    const processes = 2 + this.#world.below(4);
     for (let i = 0; i < processes; i++) {
-      this.options = drawOptions(this.world, this.profile);
-      this.rates = drawRates(this.world);
-      await this.become();
-      await this.live();
-      await this.part();
+      this.#options = drawOptions(this.#world, this.#profile);
+      this.#rates = drawRates(this.#world);
+      await this.#become();
+      await this.#live();
+      await this.#part();
     }
-    await this.finale();
-    const { committed, conflicts } = this.transactions;
-    return { seed: this.seed, ...this.counts, transactions: committed, conflicts, ...this.guests.counts, checks: this.world.checks };
+    await this.#finale();
+    const { committed, conflicts } = this.#transactions;
+    return { seed: this.#seed, ...this.#counts, transactions: committed, conflicts, ...this.#guests.counts, checks: this.#world.checks };
   }
 
   /** Opens the store in a new process, or in two at the same moment, and checks what the newest finds. */
-  private async become(): Promise<void> {
-    for (let attempt = 0; this.current === undefined; attempt++) {
-      const isRace = attempt < 3 && this.world.chance(15);
-      const openings = [this.open(attempt), ...(isRace ? [this.open(attempt)] : [])];
-      if (isRace) this.counts.races++;
-      const opened = (await this.world.drive(Promise.all(openings))).filter((process) => process !== undefined);
+  async #become(): Promise<void> {
+    for (let attempt = 0; this.#current === undefined; attempt++) {
+      const isRace = attempt < 3 && this.#world.chance(15);
+      const openings = [this.#open(attempt), ...(isRace ? [this.#open(attempt)] : [])];
+      if (isRace) this.#counts.races++;
+      const opened = (await this.#world.drive(Promise.all(openings))).filter((process) => process !== undefined);
       const newest = opened.toSorted((left, right) => right.db.status().writerEpoch - left.db.status().writerEpoch)[0];
-      this.zombies.push(...opened.filter((process) => process !== newest));
+      this.#zombies.push(...opened.filter((process) => process !== newest));
       // Who claimed the store after it and died, or was fenced off, ended it too: then somebody must open it again.
-      if (newest !== undefined && (await this.isNewest(newest))) await this.adopt(newest);
-      else if (newest !== undefined) this.zombies.push(newest);
+      if (newest !== undefined && (await this.#isNewest(newest))) await this.#adopt(newest);
+      else if (newest !== undefined) this.#zombies.push(newest);
     }
   }
 
   /** Opens a store; undefined if the process died over it, or another was faster. */
-  private async open(attempt: number): Promise<Process | undefined> {
-    const { world } = this;
-    this.counts.processes++;
+  async #open(attempt: number): Promise<Process | undefined> {
+    const world = this.#world;
+    this.#counts.processes++;
     const clock = new ProcessClock(world.time);
     clock.offsetMs = world.drawOffset();
     // Some processes die while they open.
     const point =
       world.chance(20) && attempt < 3 ? ({ at: 1 + world.below(25), when: world.chance(50) ? "before" : "after" } as const) : undefined;
-    const line = new CrashableStore(this.home.connect(), point);
+    const line = new CrashableStore(this.#home.connect(), point);
     world.note(`open${attempt}`);
     try {
-      const opening = Db.open(ROOT, world.components(line.store, clock), this.options);
+      const opening = Db.open(ROOT, world.components(line.store, clock), this.#options);
       opening.catch(() => undefined);
       const db = await Promise.race([opening, line.crashed.then(() => undefined)]);
-      if (db === undefined) this.counts.crashes++;
+      if (db === undefined) this.#counts.crashes++;
       return db === undefined ? undefined : { db, clock, line };
     } catch (error) {
       if (isPumiceError(error, "LSM_FENCED")) return undefined;
@@ -148,47 +149,48 @@ class Life {
     }
   }
 
-  private async isNewest(process: Process): Promise<boolean> {
-    const { value } = await this.world.drive(new Admin(ROOT, this.world.components(this.shared, process.clock)).readManifest());
+  async #isNewest(process: Process): Promise<boolean> {
+    const { value } = await this.#world.drive(new Admin(ROOT, this.#world.components(this.#shared, process.clock)).readManifest());
     return value.writerEpoch === process.db.status().writerEpoch && process.db.status().closed === undefined;
   }
 
-  private async adopt(process: Process): Promise<void> {
+  async #adopt(process: Process): Promise<void> {
     const { lastSeq } = process.db.status();
-    assert(lastSeq >= this.ackedSeq, "every acknowledged commit is recovered");
-    assert(lastSeq <= this.model.lastSeq, "nothing is recovered that was not committed");
-    this.model.truncate(lastSeq);
-    this.snapshots = [];
-    this.begun = [];
-    this.transactions.forget();
-    this.current = process;
-    const expected = this.model.frozen();
-    const times = this.filterTime(process);
+    assert(lastSeq >= this.#ackedSeq, "every acknowledged commit is recovered");
+    assert(lastSeq <= this.#model.lastSeq, "nothing is recovered that was not committed");
+    this.#model.truncate(lastSeq);
+    this.#snapshots = [];
+    this.#begun = [];
+    this.#transactions.forget();
+    this.#current = process;
+    const expected = this.#model.frozen();
+    const times = this.#filterTime(process);
     // If it lived before the check, a crash point may end it.
-    const rows = await this.world.driveUnlessDead(process.db.scan().toArray(), process.line);
+    const rows = await this.#world.driveUnlessDead(process.db.scan().toArray(), process.line);
     if (rows === "crashed") return;
-    this.compare(rows, expected, { what: "state after opening", filterAt: times });
-    this.transactions.openBank(process.db);
+    this.#compare(rows, expected, { what: "state after opening", filterAt: times });
+    this.#transactions.openBank(process.db);
   }
 
   /** The time by which the process hides what has expired; undefined if it does not. */
-  private filterTime({ db, clock }: Pick<Process, "db" | "clock">): number | undefined {
+  #filterTime({ db, clock }: Pick<Process, "db" | "clock">): number | undefined {
     const { lastTick } = db.status();
     return db.settings.filtersExpired ? Math.max(clock.now(), lastTick) : undefined;
   }
 
   /** What was read, ascending, against what must be there. */
-  private compare(rows: readonly KeyValue[], expected: ModelState, about: { what: string; filterAt: number | undefined }): void {
-    this.world.tickMax = Math.max(this.world.tickMax, this.model.tickMax);
-    this.world.check(differenceOf(rows, expected, this.world.times(about.filterAt)), about.what);
+  #compare(rows: readonly KeyValue[], expected: ModelState, about: { what: string; filterAt: number | undefined }): void {
+    this.#world.tickMax = Math.max(this.#world.tickMax, this.#model.tickMax);
+    this.#world.check(differenceOf(rows, expected, this.#world.times(about.filterAt)), about.what);
     checkBank(rows, about.what);
   }
 
   /** Works in the current process. */
-  private async live(): Promise<void> {
-    const steps = 20 + this.world.below(80);
-    for (let i = 0; i < steps && this.current !== undefined; i++) {
-      const { current, world } = this;
+  async #live(): Promise<void> {
+    const steps = 20 + this.#world.below(80);
+    for (let i = 0; i < steps && this.#current !== undefined; i++) {
+      const current = this.#current;
+      const world = this.#world;
       const end = current.db.status().closed;
       if (end !== undefined) {
         // Only a newer writer may end it, and there is none.
@@ -196,55 +198,56 @@ class Life {
         assert(end !== "failed", "no fault of the store ends a writer");
         return;
       }
-      if (world.chance(80)) this.step(current);
-      else this.guestStep();
-      if (world.chance(2)) await this.deleteRange(current);
-      for (const zombie of this.zombies) if (world.chance(20)) this.zombieStep(zombie);
+      if (world.chance(80)) this.#step(current);
+      else this.#guestStep();
+      if (world.chance(2)) await this.#deleteRange(current);
+      for (const zombie of this.#zombies) if (world.chance(20)) this.#zombieStep(zombie);
       await world.pass(world.below(world.chance(10) ? 20_000 : 300));
     }
   }
 
   /** Ends the current process, in one of the ways in which processes end. */
-  private async part(): Promise<void> {
-    const { world, current: process } = this;
+  async #part(): Promise<void> {
+    const world = this.#world;
+    const process = this.#current;
     if (process === undefined) return;
-    this.current = undefined;
+    this.#current = undefined;
     const roll = world.below(10);
     // What closes ends its transactions itself.
-    if (roll < 5 || roll >= 8) this.transactions.forget();
+    if (roll < 5 || roll >= 8) this.#transactions.forget();
     if (roll < 5) {
       world.note("crash");
-      this.counts.crashes++;
+      this.#counts.crashes++;
       process.line.crash();
     } else if (roll < 8) {
       world.note("close");
       const how = world.chance(50) ? {} : { flush: world.chance(50) ? ("wal" as const) : ("none" as const) };
       await world.driveUnlessDead(process.db.close(how), process.line);
       // What was begun in a process that closed has ended too, well or not.
-      await world.driveUnlessDead(Promise.all(this.begun), process.line);
+      await world.driveUnlessDead(Promise.all(this.#begun), process.line);
     } else {
       world.note("leave");
-      this.zombies.push(process);
+      this.#zombies.push(process);
     }
   }
 
   /** Without faults: opens, reads, and checks every file. */
-  private async finale(): Promise<void> {
-    const { world } = this;
-    this.rates = NO_STORE_FAULTS;
-    await world.drive(this.guests.settled());
+  async #finale(): Promise<void> {
+    const world = this.#world;
+    this.#rates = NO_STORE_FAULTS;
+    await world.drive(this.#guests.settled());
     await world.pass(60_000);
-    this.options = { ...this.options, compactor: { pollIntervalMs: 1000 } };
+    this.#options = { ...this.#options, compactor: { pollIntervalMs: 1000 } };
     const clock = new ProcessClock(world.time);
-    const components = world.components(this.shared, clock);
-    const db = await world.drive(Db.open(ROOT, components, this.options));
-    const process = { db, clock, line: new CrashableStore(this.shared) };
-    await this.adopt(process);
-    for (const checkpoint of this.checkpoints) await this.checkCheckpoint(checkpoint, components);
+    const components = world.components(this.#shared, clock);
+    const db = await world.drive(Db.open(ROOT, components, this.#options));
+    const process = { db, clock, line: new CrashableStore(this.#shared) };
+    await this.#adopt(process);
+    for (const checkpoint of this.#checkpoints) await this.#checkCheckpoint(checkpoint, components);
     const read = async (what: string, order: "ascending" | "descending" = "ascending"): Promise<void> => {
-      const filterAt = this.filterTime(process);
+      const filterAt = this.#filterTime(process);
       const rows = await world.drive(db.scan({ order }).toArray());
-      this.compare(order === "ascending" ? rows : rows.reverse(), this.model.state, { what, filterAt });
+      this.#compare(order === "ascending" ? rows : rows.reverse(), this.#model.state, { what, filterAt });
     };
     await read("final state");
     await world.drive(db.compact());
@@ -252,38 +255,38 @@ class Life {
     await read("state read backwards", "descending");
     // What nobody needs goes: clones and checkpoints need theirs.
     await world.pass(400_000);
-    commitTo(db, this.model, drawBatch(world));
+    commitTo(db, this.#model, drawBatch(world));
     await world.drive(db.flush("memtable"));
-    await world.drive(db.collectGarbage(drawMinAge(world, this.profile)));
+    await world.drive(db.collectGarbage(drawMinAge(world, this.#profile)));
     await read("state after collection");
-    for (const checkpoint of this.checkpoints) await this.checkCheckpoint(checkpoint, components);
+    for (const checkpoint of this.#checkpoints) await this.#checkCheckpoint(checkpoint, components);
     await world.drive(db.close());
     const { findings } = await world.drive(new Admin(ROOT, components).verify());
     world.check(findings[0] === undefined ? undefined : `${findings[0].object}: ${findings[0].problem}`, "verification");
-    await world.drive(checkClones(this.home, this.guests.clones, components));
-    for (const zombie of this.zombies) await world.drive(Promise.race([zombie.db.close({ flush: "none" }), world.time.sleep(60_000)]));
+    await world.drive(checkClones(this.#home, this.#guests.clones, components));
+    for (const zombie of this.#zombies) await world.drive(Promise.race([zombie.db.close({ flush: "none" }), world.time.sleep(60_000)]));
     world.assertUnhurt();
   }
 
-  private step(process: Process): void {
-    const { world } = this;
+  #step(process: Process): void {
+    const world = this.#world;
     const roll = world.below(100);
     const { db } = process;
-    if (roll < 34) this.write(process);
+    if (roll < 34) this.#write(process);
     else if (roll < 42) {
-      for (let i = 1 + world.below(3); i > 0; i--) this.transactions.begin(db);
-    } else if (roll < 47) this.transactions.disturb(db);
-    else if (roll < 55) this.readKey(process);
-    else if (roll < 59) this.readMany(process);
-    else if (roll < 67) this.readRange(process);
-    else if (roll < 71) this.attempt("flush", db.flush("wal"));
-    else if (roll < 76) this.attempt("flushM", db.flush("memtable"));
-    else if (roll < 79) this.attempt("compact", db.compact());
-    else if (roll < 82) this.attempt("gc", db.collectGarbage(drawMinAge(world, this.profile)));
-    else if (roll < 86) this.takeSnapshot(db);
-    else if (roll < 90) this.checkSnapshots(process);
-    else if (roll < 93) this.checkpoint(db);
-    else if (roll < 96) this.expectStatus(process);
+      for (let i = 1 + world.below(3); i > 0; i--) this.#transactions.begin(db);
+    } else if (roll < 47) this.#transactions.disturb(db);
+    else if (roll < 55) this.#readKey(process);
+    else if (roll < 59) this.#readMany(process);
+    else if (roll < 67) this.#readRange(process);
+    else if (roll < 71) this.#attempt("flush", db.flush("wal"));
+    else if (roll < 76) this.#attempt("flushM", db.flush("memtable"));
+    else if (roll < 79) this.#attempt("compact", db.compact());
+    else if (roll < 82) this.#attempt("gc", db.collectGarbage(drawMinAge(world, this.#profile)));
+    else if (roll < 86) this.#takeSnapshot(db);
+    else if (roll < 90) this.#checkSnapshots(process);
+    else if (roll < 93) this.#checkpoint(db);
+    else if (roll < 96) this.#expectStatus(process);
     else {
       process.clock.offsetMs += world.chance(50) ? world.below(120_000) - 60_000 : world.below(60) - 30;
       world.note("jump");
@@ -291,9 +294,10 @@ class Life {
   }
 
   /** Somebody else does something to the store. */
-  private guestStep(): void {
-    const { world, guests } = this;
-    const checkpoint = this.checkpoints.length === 0 ? undefined : world.oneOf(this.checkpoints);
+  #guestStep(): void {
+    const world = this.#world;
+    const guests = this.#guests;
+    const checkpoint = this.#checkpoints.length === 0 ? undefined : world.oneOf(this.#checkpoints);
     const roll = world.below(100);
     if (roll < 20) guests.read(world.chance(60) ? "managed" : "latest");
     else if (roll < 25 && checkpoint !== undefined) guests.read({ checkpoint: checkpoint.id });
@@ -303,41 +307,41 @@ class Life {
     else if (roll < 75 && guests.clones.length < 3) guests.clone(checkpoint?.id, checkpoint?.leastSeq ?? 0);
   }
 
-  private write(process: Process): void {
-    const seq = commitTo(process.db, this.model, drawBatch(this.world));
+  #write(process: Process): void {
+    const seq = commitTo(process.db, this.#model, drawBatch(this.#world));
     if (seq === undefined) return;
-    this.world.note(`w${seq}`);
-    this.counts.commits++;
-    if (this.world.chance(60)) this.awaitDurable(process.db, seq);
+    this.#world.note(`w${seq}`);
+    this.#counts.commits++;
+    if (this.#world.chance(60)) this.#awaitDurable(process.db, seq);
   }
 
   /** Waits beside for what was written to be durable: a write of a moment later shares its fate. */
-  private awaitDurable(db: Db, seq: number): void {
-    this.awaitCommit(db, seq, db.flush(db.settings.walEnabled ? "wal" : "memtable"), true);
+  #awaitDurable(db: Db, seq: number): void {
+    this.#awaitCommit(db, seq, db.flush(db.settings.walEnabled ? "wal" : "memtable"), true);
   }
 
-  private awaitCommit(db: Db, seq: number, done: Promise<unknown>, isDurable = false): void {
+  #awaitCommit(db: Db, seq: number, done: Promise<unknown>, isDurable = false): void {
     done.then(
       () => {
         // A commit that was not to wait resolves at once and says nothing.
         if (!isDurable && db.status().durableSeq < seq) return;
-        this.counts.acknowledged++;
-        if (this.current === undefined || this.current.db === db) this.ackedSeq = Math.max(this.ackedSeq, seq);
+        this.#counts.acknowledged++;
+        if (this.#current === undefined || this.#current.db === db) this.#ackedSeq = Math.max(this.#ackedSeq, seq);
         // Known to be durable only now, though a successor may have recovered it long ago.
-        else this.world.guard(() => assert(this.model.upTo(seq).at(-1)?.seq === seq, "a fenced writer's write is never acknowledged"));
+        else this.#world.guard(() => assert(this.#model.upTo(seq).at(-1)?.seq === seq, "a fenced writer's write is never acknowledged"));
       },
       () => {
-        this.counts.lost++;
+        this.#counts.lost++;
       },
     );
   }
 
-  private zombieStep(zombie: Process): void {
-    this.world.note("z");
+  #zombieStep(zombie: Process): void {
+    this.#world.note("z");
     try {
       const { seq } = zombie.db.putSync(utf8("zombie"), utf8("never"));
       void zombie.db.flush().then(
-        () => this.world.guard(() => assert(this.current === undefined && seq < 0, "a fenced writer's write is never acknowledged")),
+        () => this.#world.guard(() => assert(this.#current === undefined && seq < 0, "a fenced writer's write is never acknowledged")),
         () => undefined,
       );
     } catch (error) {
@@ -346,14 +350,15 @@ class Life {
   }
 
   /** A range deleted with nothing beside, so that its commit is known. */
-  private async deleteRange({ db, clock, line }: Process): Promise<void> {
-    const { world, model } = this;
+  async #deleteRange({ db, clock, line }: Process): Promise<void> {
+    const world = this.#world;
+    const model = this.#model;
     const range = drawBounds(world);
     // The bank and the keys of transactions have their own rules.
     const expected = partOf(range.of(model.state), toHex(utf8("key-")), toHex(utf8("key.")));
-    if (expected.size !== range.of(model.state).size || !this.transactions.isIdle) return;
+    if (expected.size !== range.of(model.state).size || !this.#transactions.isIdle) return;
     const before = db.status();
-    const filterAt = this.filterTime({ db, clock });
+    const filterAt = this.#filterTime({ db, clock });
     world.note("deleteRange");
     const outcome = await world.driveUnlessDead(
       db.deleteRange(range.bounds, { awaitDurable: false }).catch((error: unknown) => {
@@ -374,37 +379,37 @@ class Life {
       assert(outcome >= certain.length && outcome <= expected.size, "as many keys are deleted as there were");
   }
 
-  private readKey(process: Process): void {
+  #readKey(process: Process): void {
     const { db } = process;
-    const key = drawKey(this.world);
+    const key = drawKey(this.#world);
     const hex = toHex(key);
-    const about = { what: "get", filterAt: this.filterTime(process) };
-    const expected = partOf(this.model.state, hex, `${hex}00`);
-    const reading = db.getRow(key).then((row) => this.compare(row === undefined ? [] : [row], expected, about));
-    this.attempt("get", reading);
+    const about = { what: "get", filterAt: this.#filterTime(process) };
+    const expected = partOf(this.#model.state, hex, `${hex}00`);
+    const reading = db.getRow(key).then((row) => this.#compare(row === undefined ? [] : [row], expected, about));
+    this.#attempt("get", reading);
   }
 
-  private readMany(process: Process): void {
+  #readMany(process: Process): void {
     const { db } = process;
-    const keys = [...new Set(Array.from({ length: 1 + this.world.below(8) }, () => fromUtf8(drawKey(this.world))))].sort();
+    const keys = [...new Set(Array.from({ length: 1 + this.#world.below(8) }, () => fromUtf8(drawKey(this.#world))))].sort();
     const wanted = new Set(keys.map((key) => toHex(utf8(key))));
-    const about = { what: "multiGet", filterAt: this.filterTime(process) };
-    const expected: ModelState = new Map([...this.model.state].filter(([hex]) => wanted.has(hex)));
+    const about = { what: "multiGet", filterAt: this.#filterTime(process) };
+    const expected: ModelState = new Map([...this.#model.state].filter(([hex]) => wanted.has(hex)));
     const reading = db.multiGet(keys.map((key) => utf8(key))).then((values) => {
       const rows = values.flatMap((value, i) => (value === undefined ? [] : [rowOf(keys[i] as string, value)]));
-      this.compare(rows, expected, about);
+      this.#compare(rows, expected, about);
     });
-    this.attempt("multiGet", reading);
+    this.#attempt("multiGet", reading);
   }
 
   /** A scan that takes its time: what is written meanwhile is not in it. */
-  private readRange(process: Process): void {
+  #readRange(process: Process): void {
     const { db } = process;
-    const { world } = this;
+    const world = this.#world;
     const { bounds, of } = drawBounds(world);
     const order = world.chance(50) ? ("ascending" as const) : ("descending" as const);
-    const about = { what: `scan ${order} ${JSON.stringify(Object.keys(bounds))}`, filterAt: this.filterTime(process) };
-    const expected = of(this.model.frozen());
+    const about = { what: `scan ${order} ${JSON.stringify(Object.keys(bounds))}`, filterAt: this.#filterTime(process) };
+    const expected = of(this.#model.frozen());
     const scan = db.scan({ ...bounds, order, cachesBlocks: world.chance(50) });
     const isSlow = world.chance(50);
     const reading = async (): Promise<void> => {
@@ -415,61 +420,61 @@ class Life {
         rows.push(...batch);
         if (isSlow) await world.time.sleep(world.below(500));
       }
-      this.compare(order === "ascending" ? rows : rows.reverse(), expected, about);
+      this.#compare(order === "ascending" ? rows : rows.reverse(), expected, about);
     };
-    this.attempt("scan", reading());
+    this.#attempt("scan", reading());
   }
 
-  private takeSnapshot(db: Db): void {
-    this.snapshots.push({ snapshot: db.snapshot(), expected: this.model.frozen() });
-    if (this.snapshots.length > 3) this.snapshots.shift()?.snapshot.close();
+  #takeSnapshot(db: Db): void {
+    this.#snapshots.push({ snapshot: db.snapshot(), expected: this.#model.frozen() });
+    if (this.#snapshots.length > 3) this.#snapshots.shift()?.snapshot.close();
   }
 
-  private checkSnapshots(process: Process): void {
-    for (const { snapshot, expected } of this.snapshots) {
-      const about = { what: "snapshot", filterAt: this.filterTime(process) };
-      const order = this.world.chance(50) ? ("ascending" as const) : ("descending" as const);
+  #checkSnapshots(process: Process): void {
+    for (const { snapshot, expected } of this.#snapshots) {
+      const about = { what: "snapshot", filterAt: this.#filterTime(process) };
+      const order = this.#world.chance(50) ? ("ascending" as const) : ("descending" as const);
       const reading = snapshot
         .scan({ order })
         .toArray()
-        .then((rows) => this.compare(order === "ascending" ? rows : rows.reverse(), expected, about));
-      this.attempt("snapshot", reading);
+        .then((rows) => this.#compare(order === "ascending" ? rows : rows.reverse(), expected, about));
+      this.#attempt("snapshot", reading);
     }
   }
 
   /** What the store says of itself holds together. */
-  private expectStatus({ db }: Process): void {
+  #expectStatus({ db }: Process): void {
     const { lastSeq, durableSeq, flushedSeq, openReads } = db.status();
-    assert(lastSeq === this.model.lastSeq || db.status().closed !== undefined, "the last sequence number is that of the last commit");
+    assert(lastSeq === this.#model.lastSeq || db.status().closed !== undefined, "the last sequence number is that of the last commit");
     assert(flushedSeq <= durableSeq || !db.settings.walEnabled, "what is in L0 is durable");
     assert(durableSeq <= lastSeq, "only what was written is durable");
-    assert(openReads >= this.snapshots.length, "every snapshot is an open read");
+    assert(openReads >= this.#snapshots.length, "every snapshot is an open read");
   }
 
-  private checkpoint(db: Db): void {
-    const leastSeq = this.model.lastSeq;
-    this.attempt(
+  #checkpoint(db: Db): void {
+    const leastSeq = this.#model.lastSeq;
+    this.#attempt(
       "checkpoint",
       db.createCheckpoint({ name: "sim" }).then(({ id }) => {
         // One that is made while its process is fenced may stand in a state that is not of our line.
-        if (this.current?.db === db) this.checkpoints.push({ id, leastSeq });
+        if (this.#current?.db === db) this.#checkpoints.push({ id, leastSeq });
       }),
     );
   }
 
-  private async checkCheckpoint(checkpoint: { id: string; leastSeq: number }, components: LsmComponents): Promise<void> {
-    const { world } = this;
+  async #checkCheckpoint(checkpoint: { id: string; leastSeq: number }, components: LsmComponents): Promise<void> {
+    const world = this.#world;
     const skipsWal = world.chance(50);
     const reader = await world.drive(DbReader.open(ROOT, components, { mode: { checkpoint: checkpoint.id }, skipsWal }));
     assert(reader.lastSeq >= checkpoint.leastSeq, "a checkpoint holds everything that was written before it");
     const rows = await world.drive(reader.scan().toArray());
-    this.compare(rows, this.model.stateAt(reader.lastSeq), { what: "checkpoint", filterAt: undefined });
+    this.#compare(rows, this.#model.stateAt(reader.lastSeq), { what: "checkpoint", filterAt: undefined });
     await world.drive(reader.close());
   }
 
   /** Lets an operation go on beside. It may end with its process; nothing else excuses a failure. */
-  private attempt(what: string, operation: Promise<unknown>): void {
-    this.begun.push(this.world.beside(what, operation, EXCUSES));
+  #attempt(what: string, operation: Promise<unknown>): void {
+    this.#begun.push(this.#world.beside(what, operation, EXCUSES));
   }
 }
 

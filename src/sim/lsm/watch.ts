@@ -24,28 +24,28 @@ async function guard(onViolation: (error: unknown) => void, check: () => Promise
 }
 
 class Watch {
-  private readonly store: MemoryObjectStore;
-  private readonly root: string;
-  private latest: Manifest | undefined;
-  private latestKey = "";
-  private readonly byKey = new Map<string, Manifest>();
+  readonly #store: MemoryObjectStore;
+  readonly #root: string;
+  #latest: Manifest | undefined;
+  #latestKey = "";
+  readonly #byKey = new Map<string, Manifest>();
 
   constructor(store: MemoryObjectStore, root: string) {
-    this.store = store;
-    this.root = root;
+    this.#store = store;
+    this.#root = root;
   }
 
   async afterManifest(key: string): Promise<void> {
-    if (this.byKey.has(key)) return;
-    const bytes = await this.store.get(key);
+    if (this.#byKey.has(key)) return;
+    const bytes = await this.#store.get(key);
     if (bytes === undefined) return;
     const manifest = decodeManifest(bytes, key);
-    this.byKey.set(key, manifest);
-    const previous = this.latest;
+    this.#byKey.set(key, manifest);
+    const previous = this.#latest;
     // A put that was long on its way, to an id that was collected meanwhile: nobody reads it. If its process thinks otherwise, the model shows it.
-    if (key < this.latestKey) return;
-    this.latest = manifest;
-    this.latestKey = key;
+    if (key < this.#latestKey) return;
+    this.#latest = manifest;
+    this.#latestKey = key;
     if (previous !== undefined) {
       assert(manifest.writerEpoch >= previous.writerEpoch, "the writer's epoch never goes back");
       assert(manifest.compactorEpoch >= previous.compactorEpoch, "the compactor's epoch never goes back");
@@ -58,26 +58,26 @@ class Watch {
       );
     }
     for (const sst of allSsts(manifest)) {
-      assert((await this.store.head(`${this.root}/compacted/${sst.id}.sst`)) !== undefined, "a manifest names only SSTs that exist");
+      assert((await this.#store.head(`${this.#root}/compacted/${sst.id}.sst`)) !== undefined, "a manifest names only SSTs that exist");
     }
   }
 
   async beforeDelete(key: string): Promise<void> {
-    const { latest } = this;
+    const latest = this.#latest;
     if (latest === undefined) return;
     const kept = [latest];
     for (const checkpoint of latest.checkpoints) {
-      const manifestKey = `${this.root}/manifest/${String(checkpoint.manifestId).padStart(20, "0")}.manifest`;
+      const manifestKey = `${this.#root}/manifest/${String(checkpoint.manifestId).padStart(20, "0")}.manifest`;
       assert(key !== manifestKey, "the manifest of a checkpoint is not deleted");
-      const manifest = this.byKey.get(manifestKey);
+      const manifest = this.#byKey.get(manifestKey);
       if (manifest !== undefined) kept.push(manifest);
     }
-    assert(key !== this.latestKey, "the manifest in force is not deleted");
+    assert(key !== this.#latestKey, "the manifest in force is not deleted");
     for (const manifest of kept) {
-      for (const sst of allSsts(manifest)) assert(key !== `${this.root}/compacted/${sst.id}.sst`, "an SST in use is not deleted");
+      for (const sst of allSsts(manifest)) assert(key !== `${this.#root}/compacted/${sst.id}.sst`, "an SST in use is not deleted");
     }
     for (let id = latest.replayAfterWalId + 1; id <= latest.walIdLastSeen; id++) {
-      assert(key !== `${this.root}/wal/${String(id).padStart(20, "0")}.sst`, "a WAL object that may be replayed is not deleted");
+      assert(key !== `${this.#root}/wal/${String(id).padStart(20, "0")}.sst`, "a WAL object that may be replayed is not deleted");
     }
   }
 }

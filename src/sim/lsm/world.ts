@@ -50,22 +50,22 @@ export interface Line {
 /** The clock of one process: the world's time, its own wall. */
 export class ProcessClock implements Clock {
   offsetMs = 0;
-  private readonly world: SimClock;
+  readonly #world: SimClock;
 
   constructor(world: SimClock) {
-    this.world = world;
+    this.#world = world;
   }
 
   now(): number {
-    return this.world.now() + this.offsetMs;
+    return this.#world.now() + this.offsetMs;
   }
 
   monotonic(): number {
-    return this.world.monotonic();
+    return this.#world.monotonic();
   }
 
   async sleep(ms: number, options?: { readonly signal?: AbortSignal | undefined }): Promise<void> {
-    await this.world.sleep(ms, options);
+    await this.#world.sleep(ms, options);
   }
 }
 
@@ -79,12 +79,12 @@ export class LsmWorld {
   checks = 0;
   /** The highest stamp that any process has given: what expires later cannot be gone. */
   tickMax = -Infinity;
-  private readonly hostCodecs: HostCodecs | undefined;
-  private violation: { readonly error: unknown } | undefined;
+  readonly #hostCodecs: HostCodecs | undefined;
+  #violation: { readonly error: unknown } | undefined;
 
   constructor(seed: number, hostCodecs?: HostCodecs) {
     this.random = seededRandom(seed);
-    this.hostCodecs = hostCodecs;
+    this.#hostCodecs = hostCodecs;
   }
 
   /** True in `percent` of cases. */
@@ -113,12 +113,12 @@ export class LsmWorld {
 
   /** What a process is made of beside its settings. */
   components(store: ObjectStore, clock: Clock): LsmComponents {
-    return { store, clock, random: this.random, mergeOperator: appendOperator, hostCodecs: this.hostCodecs };
+    return { store, clock, random: this.random, mergeOperator: appendOperator, hostCodecs: this.#hostCodecs };
   }
 
   /** True if codecs of the host's are at hand. */
   get hasHostCodecs(): boolean {
-    return this.hostCodecs !== undefined;
+    return this.#hostCodecs !== undefined;
   }
 
   /** How wrong a clock is. */
@@ -147,11 +147,11 @@ export class LsmWorld {
   }
 
   blame(error: unknown): void {
-    this.violation ??= { error };
+    this.#violation ??= { error };
   }
 
   assertUnhurt(): void {
-    if (this.violation !== undefined) throw this.violation.error;
+    if (this.#violation !== undefined) throw this.#violation.error;
   }
 
   /** Lets something go on beside. It may end for one of those reasons; nothing else excuses a failure. */

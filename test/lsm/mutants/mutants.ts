@@ -20,7 +20,7 @@ export const MUTANTS: readonly LsmBug[] = [
   {
     id: "S01",
     bug: "a tick goes back with the wall clock",
-    patches: [lsm("db/hybrid-clock.ts", "return this.lastTick;\n    }", "return wall;\n    }")],
+    patches: [lsm("db/hybrid-clock.ts", "return this.#lastTick;\n    }", "return wall;\n    }")],
     nets: ["lives"],
   },
   {
@@ -32,7 +32,7 @@ export const MUTANTS: readonly LsmBug[] = [
   {
     id: "S03",
     bug: "a flush does not check the writer's epoch",
-    patches: [lsm("db/flusher.ts", "      this.hooks.checkWriter(manifest);\n      return", "      return")],
+    patches: [lsm("db/flusher.ts", "      this.#hooks.checkWriter(manifest);\n      return", "      return")],
     nets: ["lives"],
     mayLive:
       "the manifest that would tell it has told the store already, and ended it with all its waits (Db.onManifest): two walls, see L31",
@@ -77,18 +77,18 @@ export const MUTANTS: readonly LsmBug[] = [
   {
     id: "#352",
     bug: "fences are collected",
-    patches: [lsm("gc/gc.ts", "if (!(await this.isFence(meta))) data.push(meta.key);", "data.push(meta.key);")],
+    patches: [lsm("gc/gc.ts", "if (!(await this.#isFence(meta))) data.push(meta.key);", "data.push(meta.key);")],
     nets: ["test:shared-store"],
   },
   {
     id: "L06",
     bug: "fences are collected, and a put after a long sleep is believed",
     patches: [
-      lsm("gc/gc.ts", "if (!(await this.isFence(meta))) data.push(meta.key);", "data.push(meta.key);"),
+      lsm("gc/gc.ts", "if (!(await this.#isFence(meta))) data.push(meta.key);", "data.push(meta.key);"),
       lsm(
         "db/wal-writer.ts",
-        "if (msSince(this.epochCheckedAt, this.context.clock) < EPOCH_TRUST_MS) return;",
-        "if (msSince(this.epochCheckedAt, this.context.clock) < Infinity) return;",
+        "if (msSince(this.#epochCheckedAt, this.#context.clock) < EPOCH_TRUST_MS) return;",
+        "if (msSince(this.#epochCheckedAt, this.#context.clock) < Infinity) return;",
       ),
     ],
     nets: ["test:shared-store"],
@@ -99,8 +99,8 @@ export const MUTANTS: readonly LsmBug[] = [
     patches: [
       lsm(
         "gc/gc.ts",
-        "Math.min(this.nowMs - this.minAgeMs, oldestJobMs, newestL0Ms)",
-        "this.nowMs - this.minAgeMs + 0 * (oldestJobMs + newestL0Ms)",
+        "Math.min(this.#nowMs - this.#minAgeMs, oldestJobMs, newestL0Ms)",
+        "this.#nowMs - this.#minAgeMs + 0 * (oldestJobMs + newestL0Ms)",
       ),
     ],
     nets: ["test:races", "test:shared-store"],
@@ -134,7 +134,7 @@ export const MUTANTS: readonly LsmBug[] = [
   {
     id: "#1710",
     bug: "a scanned range does not count as read",
-    patches: [lsm("db/transaction.ts", "else this.readRanges.push(what);", "")],
+    patches: [lsm("db/transaction.ts", "else this.#readRanges.push(what);", "")],
     nets: ["lives", "test:transactions"],
   },
   {
@@ -143,7 +143,7 @@ export const MUTANTS: readonly LsmBug[] = [
     patches: [
       lsm(
         "db/transaction.ts",
-        "if (what instanceof Uint8Array) this.readKeys.add(keyText(what));",
+        "if (what instanceof Uint8Array) this.#readKeys.add(keyText(what));",
         "if (what instanceof Uint8Array) return;",
       ),
     ],
@@ -158,7 +158,7 @@ export const MUTANTS: readonly LsmBug[] = [
   {
     id: "L15",
     bug: "a write is acknowledged before its object is there",
-    patches: [lsm("db/wal-writer.ts", "this.durable.advance(file.lastSeq);", "this.durable.advance(this.lastSeq);")],
+    patches: [lsm("db/wal-writer.ts", "this.#durable.advance(file.lastSeq);", "this.#durable.advance(this.#lastSeq);")],
     nets: ["lives"],
   },
   {
@@ -191,7 +191,7 @@ export const MUTANTS: readonly LsmBug[] = [
     patches: [
       lsm(
         "compaction/compactor.ts",
-        "      this.checkEpoch(manifest);\n      const fault = faultOfSpec(manifest, spec);\n      if (fault !== undefined)",
+        "      this.#checkEpoch(manifest);\n      const fault = faultOfSpec(manifest, spec);\n      if (fault !== undefined)",
         '      const fault = faultOfSpec(manifest, spec);\n      if (fault === "never")',
       ),
     ],
@@ -236,19 +236,19 @@ export const MUTANTS: readonly LsmBug[] = [
   {
     id: "L25",
     bug: "a new process forgets the last stamp",
-    patches: [lsm("db/db.ts", "this.hybrid.observe(opened.lastTick);", "")],
+    patches: [lsm("db/db.ts", "this.#hybrid.observe(opened.lastTick);", "")],
     nets: ["lives"],
   },
   {
     id: "L26",
     bug: "what expired by a stamp comes back when the wall clock goes back",
-    patches: [lsm("db/db.ts", "return Math.max(this.context.clock.now(), this.hybrid.last);", "return this.context.clock.now();")],
+    patches: [lsm("db/db.ts", "return Math.max(this.#context.clock.now(), this.#hybrid.last);", "return this.#context.clock.now();")],
     nets: ["lives"],
   },
   {
     id: "L27",
     bug: "a snapshot is not kept",
-    patches: [lsm("db/db.ts", "this.lastSeq, this.pins.pin(this.lastSeq));", "this.lastSeq, () => undefined);")],
+    patches: [lsm("db/db.ts", "this.#lastSeq, this.#pins.pin(this.#lastSeq));", "this.#lastSeq, () => undefined);")],
     nets: ["lives"],
   },
   {
@@ -279,10 +279,10 @@ export const MUTANTS: readonly LsmBug[] = [
     id: "L31",
     bug: "neither a flush nor the store looks at the epoch of a manifest",
     patches: [
-      lsm("db/flusher.ts", "      this.hooks.checkWriter(manifest);\n      return", "      return"),
+      lsm("db/flusher.ts", "      this.#hooks.checkWriter(manifest);\n      return", "      return"),
       lsm(
         "db/db.ts",
-        "    try {\n      checkEpoch(manifest, this.epoch);\n    } catch",
+        "    try {\n      checkEpoch(manifest, this.#epoch);\n    } catch",
         "    try {\n      checkEpoch(manifest, Infinity);\n    } catch",
       ),
     ],
@@ -315,7 +315,7 @@ export const MUTANTS: readonly LsmBug[] = [
   {
     id: "#431",
     bug: "a stamp before the last one is an error",
-    patches: [lsm("db/hybrid-clock.ts", "this.backwards++;", 'throw new Error("invalid clock tick");')],
+    patches: [lsm("db/hybrid-clock.ts", "this.#backwards++;", 'throw new Error("invalid clock tick");')],
     nets: ["test:clock"],
   },
   {
@@ -337,7 +337,7 @@ export const MUTANTS: readonly LsmBug[] = [
       lsm(
         "db/flusher.ts",
         "Math.max(manifest.lastL0ClockTick, memtable.lastTick)",
-        "Math.max(manifest.lastL0ClockTick, this.context.clock.now() + 1)",
+        "Math.max(manifest.lastL0ClockTick, this.#context.clock.now() + 1)",
       ),
     ],
     nets: ["test:clock"],
@@ -348,8 +348,8 @@ export const MUTANTS: readonly LsmBug[] = [
     patches: [
       lsm(
         "gc/gc.ts",
-        "const oldestJobMs = await this.oldestJobTime();",
-        "const oldestJobMs = (await this.oldestJobTime()) * 0 + Infinity;",
+        "const oldestJobMs = await this.#oldestJobTime();",
+        "const oldestJobMs = (await this.#oldestJobTime()) * 0 + Infinity;",
       ),
     ],
     nets: ["test:races", "test:segments"],
@@ -372,8 +372,8 @@ export const MUTANTS: readonly LsmBug[] = [
     patches: [
       lsm(
         "compaction/compactor.ts",
-        "if (isActive(compaction)) this.launch(compaction);",
-        "if (isActive(compaction) && this.epoch < 0) this.launch(compaction);",
+        "if (isActive(compaction)) this.#launch(compaction);",
+        "if (isActive(compaction) && this.#epoch < 0) this.#launch(compaction);",
       ),
     ],
     nets: ["test:shared-store", "test:issues"],
@@ -381,13 +381,15 @@ export const MUTANTS: readonly LsmBug[] = [
   {
     id: "#1850",
     bug: "a compaction that fails ends the store",
-    patches: [lsm("db/background.ts", "onEnd: (error) => {", "onEnd: (error) => { if (error !== undefined) this.hooks.onFailure(error);")],
+    patches: [lsm("db/background.ts", "onEnd: (error) => {", "onEnd: (error) => { if (error !== undefined) this.#hooks.onFailure(error);")],
     nets: ["test:issues", "test:shared-store"],
   },
   {
     id: "#1379",
     bug: "the cache forgets nothing",
-    patches: [lsm("store/block-cache.ts", "if (this.sizeBytes <= this.capacityBytes) return;", "if (this.sizeBytes <= Infinity) return;")],
+    patches: [
+      lsm("store/block-cache.ts", "if (this.#sizeBytes <= this.#capacityBytes) return;", "if (this.#sizeBytes <= Infinity) return;"),
+    ],
     nets: ["test:issues"],
   },
   {
@@ -396,8 +398,8 @@ export const MUTANTS: readonly LsmBug[] = [
     patches: [
       lsm(
         "store/sequence.ts",
-        "if (found === undefined) return await this.refreshAgain(attempt);",
-        "if (found === undefined) return await this.refreshAgain(CONFLICTS_MAX + attempt);",
+        "if (found === undefined) return await this.#refreshAgain(attempt);",
+        "if (found === undefined) return await this.#refreshAgain(CONFLICTS_MAX + attempt);",
       ),
     ],
     nets: ["test:issues"],
@@ -405,7 +407,7 @@ export const MUTANTS: readonly LsmBug[] = [
   {
     id: "#1732",
     bug: "a transaction that is given up stays open",
-    patches: [lsm("db/transaction.ts", "this.host.log.end(this);\n    this.unpin();", "this.host.log.end(this);")],
+    patches: [lsm("db/transaction.ts", "this.#host.log.end(this);\n    this.#unpin();", "this.#host.log.end(this);")],
     nets: ["test:db"],
   },
   {
@@ -445,7 +447,7 @@ export const MUTANTS: readonly LsmBug[] = [
       lsm(
         "db/reader-holds.ts",
         "newest !== undefined && sameTree(latest, newest.manifest) ? newest : undefined;",
-        "newest !== undefined && this.lifetimeMs < 0 ? newest : undefined;",
+        "newest !== undefined && this.#lifetimeMs < 0 ? newest : undefined;",
       ),
     ],
     nets: ["test:shared-store"],
@@ -453,19 +455,19 @@ export const MUTANTS: readonly LsmBug[] = [
   {
     id: "life-618",
     bug: "of a memtable's row and that of the L0 made of it, either counts",
-    patches: [lsm("store/cursors.ts", " || this.cursors.indexOf(left) - this.cursors.indexOf(right)", "")],
+    patches: [lsm("store/cursors.ts", " || this.#cursors.indexOf(left) - this.#cursors.indexOf(right)", "")],
     nets: ["test:races"],
   },
   {
     id: "life-40274",
     bug: "a writer calls missing what another process compacted since it looked",
-    patches: [lsm("db/db.ts", "refresh: async (signal) => void (await this.context.scoped(signal).manifests.refresh()),", "")],
+    patches: [lsm("db/db.ts", "refresh: async (signal) => void (await this.#context.scoped(signal).manifests.refresh()),", "")],
     nets: ["test:races"],
   },
   {
     id: "reader-hold",
     bug: "a reader lets go of what its scans still read",
-    patches: [lsm("db/db-reader.ts", "keep: () => this.holds.use(),", "")],
+    patches: [lsm("db/db-reader.ts", "keep: () => this.#holds.use(),", "")],
     nets: ["test:reader-holds"],
   },
   {
@@ -503,7 +505,7 @@ export const MUTANTS: readonly LsmBug[] = [
   {
     id: "large-blocks",
     bug: "a block of a MiB goes into the file as the writer's own bytes",
-    patches: [lsm("format/sst-writer.ts", "this.pieces.push(bytes.slice());", "this.pieces.push(bytes);")],
+    patches: [lsm("format/sst-writer.ts", "this.#pieces.push(bytes.slice());", "this.#pieces.push(bytes);")],
     nets: ["test:formats"],
   },
   {
