@@ -1,4 +1,5 @@
 /** sim: the simulated world, the other implementer of base's interfaces. */
+export * from "./cluster/mod.ts";
 export * from "./world/clock.ts";
 export * from "./world/files.ts";
 export { simulateLsm, type LsmSimReport } from "./lsm/simulation.ts";

@@ -60,6 +60,11 @@ export class SimDisk {
     return this.#operations;
   }
 
+  /** True from a loss of power until `crash` or `kill`. */
+  get isDown(): boolean {
+    return this.#isDown;
+  }
+
   get incarnation(): number {
     return this.#incarnation;
   }
