@@ -22,7 +22,7 @@ import {
   type CheckpointResult,
   type Command,
   type EntryResult,
-  type ReadRequest as SqlRead,
+  type SqlRead,
   type SqliteStatus,
 } from "../sql/mod.ts";
 import { Checkpoints, type CheckpointCounts } from "./disk/wal-checkpoints.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { systemFiles } from "../../src/host/mod.ts";
-import { InlineReader, type ReadRequest, Reader, type ReadResult } from "../../src/sql/mod.ts";
+import { InlineReader, type SqlRead, Reader, type SqlReadResult } from "../../src/sql/mod.ts";
 import { Database, EXTENSION, temporaryFolder } from "./support/database.ts";
 
 function open(context: TestContext) {
@@ -26,8 +26,8 @@ function open(context: TestContext) {
     reader.close();
     db.machine.close();
   });
-  const ask = (request: ReadRequest): ReadResult => {
-    let found: ReadResult | undefined;
+  const ask = (request: SqlRead): SqlReadResult => {
+    let found: SqlReadResult | undefined;
     reader.readMany([request], (_, result) => (found = result));
     assert.ok(found !== undefined);
     return found;
@@ -35,9 +35,9 @@ function open(context: TestContext) {
   return { db, ask, inline, clock };
 }
 
-const one = (sql: string, params: ReadRequest["statements"][0]["params"] = []): ReadRequest => ({ statements: [{ sql, params }] });
+const one = (sql: string, params: SqlRead["statements"][0]["params"] = []): SqlRead => ({ statements: [{ sql, params }] });
 
-const SIMPLE: readonly ReadRequest[] = [
+const SIMPLE: readonly SqlRead[] = [
   one("SELECT * FROM p WHERE id = 7"),
   one("SELECT * FROM p WHERE id = ?", [9n]),
   one("SELECT id, name FROM p WHERE name = :n;", [{ name: "n", value: "name 12" }]),

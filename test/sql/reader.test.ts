@@ -4,7 +4,7 @@ import { test, type TestContext } from "node:test";
 import { Worker } from "node:worker_threads";
 import { isPumiceError } from "../../src/base/mod.ts";
 import { systemFiles } from "../../src/host/mod.ts";
-import { InterruptSwitch, Reader, type ReadRequest, type ReadResult } from "../../src/sql/mod.ts";
+import { InterruptSwitch, Reader, type SqlRead, type SqlReadResult } from "../../src/sql/mod.ts";
 import { Database, envelope, EXTENSION, temporaryFolder } from "./support/database.ts";
 
 const ENDLESS = "WITH RECURSIVE w(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM w)";
@@ -24,12 +24,12 @@ function openReader(path: string): Reader {
   return Reader.open({ path, extensionPath: EXTENSION, files: systemFiles, monotonic: () => performance.now() });
 }
 
-function read(reader: Reader, statements: readonly string[], more: Partial<ReadRequest> = {}): string {
-  return envelope(readAll(reader, [{ statements: statements.map((sql) => ({ sql })), ...more }])[0] as ReadResult);
+function read(reader: Reader, statements: readonly string[], more: Partial<SqlRead> = {}): string {
+  return envelope(readAll(reader, [{ statements: statements.map((sql) => ({ sql })), ...more }])[0] as SqlReadResult);
 }
 
-function readAll(reader: Reader, requests: readonly ReadRequest[]): ReadResult[] {
-  const results: ReadResult[] = [];
+function readAll(reader: Reader, requests: readonly SqlRead[]): SqlReadResult[] {
+  const results: SqlReadResult[] = [];
   reader.readMany(requests, (position, result) => {
     assert.equal(position, results.length);
     results.push(result);
@@ -148,7 +148,7 @@ test("a result beyond the limit is an error, and the memory of the rest is never
 
 test("requests read together see one snapshot, and each sees what was applied before the call", (context) => {
   const { db, reader } = open(context);
-  const count: ReadRequest = { statements: [{ sql: "SELECT count(*) AS n FROM foo" }] };
+  const count: SqlRead = { statements: [{ sql: "SELECT count(*) AS n FROM foo" }] };
   for (let i = 2; i < 20; i++) {
     db.execute([`INSERT INTO foo VALUES(${i}, 'x')`]);
     const results = readAll(reader, [count, { statements: [{ sql: "nope" }] }, count]).map(envelope);
@@ -171,8 +171,8 @@ test("a change of the schema between two reads shows in names, types and order o
 
 test("unlessWrite runs reads and hands back what writes, what cannot be prepared, and texts of several statements", (context) => {
   const { db, reader } = open(context);
-  const ask = (...statements: string[]): ReadResult =>
-    readAll(reader, [{ statements: statements.map((sql) => ({ sql })), unlessWrite: true }])[0] as ReadResult;
+  const ask = (...statements: string[]): SqlReadResult =>
+    readAll(reader, [{ statements: statements.map((sql) => ({ sql })), unlessWrite: true }])[0] as SqlReadResult;
   assert.equal(ask("SELECT 1", "EXPLAIN DELETE FROM foo", "PRAGMA table_info(foo)").writes, undefined);
   assert.equal(ask("", "-- x").results, "");
   for (const sql of ["DELETE FROM foo", "nope", "SELECT * FROM later", "SELECT 1; SELECT 2", "BEGIN", "PRAGMA user_version = 3"]) {

@@ -15,18 +15,19 @@
 import type { StatementSync } from "node:sqlite";
 import { assert } from "../../base/mod.ts";
 import { isBlankSql } from "../command/blank.ts";
-import type { AuthorizerMode } from "../connection/authorizer.ts";
 import { STATE_TABLE } from "../connection/state-schema.ts";
 import { type FilledFormat, fillFormat } from "../result/columns.ts";
 import type { SqlCommand, SqlParam } from "../command/command.ts";
 import { STEPS_MIN } from "../command/command.ts";
-import type { Connection, Prepared } from "../connection/connection.ts";
+import type { Connection } from "../connection/connection.ts";
 import { bind, type BoundParams } from "../connection/params.ts";
 import { errorJson, execJson, writeRows } from "../result/json.ts";
 import type { EntryResult } from "../result/results.ts";
 import { type Piece, type PieceDone, runPieces } from "../connection/split.ts";
 import { isInterrupt, isMachineError, isSqliteError, isVacuumInTransaction, machineError, type SqliteError } from "../connection/errors.ts";
 import { isSameMark, isTooLong, TextBuffer, type TextMark, TextTooLong } from "../result/text.ts";
+import type { AuthorizerMode } from "../connection/policy.ts";
+import type { Prepared } from "../connection/prepared.ts";
 
 /** Result text of one entry at most. FROZEN: it decides stored outcomes. */
 const RESULT_BYTES_MAX = 256 * 1024 * 1024;

@@ -14,7 +14,8 @@ import type { SqliteStatus } from "../connection/sqlite-status.ts";
 import type { EntryResult } from "../result/results.ts";
 import { packApply, unpackResults } from "../wire/packing.ts";
 import type { ApplyRequest, ApplyResponse } from "../wire/protocol.ts";
-import type { ApplyEntry, CheckpointMode, CheckpointResult } from "./state-machine.ts";
+import type { ApplyEntry } from "../command/entry.ts";
+import type { CheckpointMode, CheckpointResult } from "../result/checkpoint.ts";
 
 /** What the apply thread tells its owner. */
 export interface ApplyListener {

@@ -13,6 +13,7 @@ import type { Sessions } from "./sessions.ts";
 import { isDamage, isSqliteError } from "../connection/errors.ts";
 import { dropStateTable, findForeignState, STATE_FORMAT, STATE_TABLE, STATE_TABLE_SQL } from "../connection/state-schema.ts";
 import type { StateTable } from "./state-table.ts";
+import { copyDatabase } from "../connection/copy.ts";
 
 /** What is loaded, and into what. */
 export interface Replacement {
@@ -48,17 +49,6 @@ export function replaceDatabase(what: Replacement): string | undefined {
     return undefined;
   } finally {
     clean();
-  }
-}
-
-/** Copies a whole database page by page, in one transaction of the target. Both are URIs. @throws SQLite's errors */
-export function copyDatabase(extensionPath: string, source: string, target: string): void {
-  const memory = new DatabaseSync(":memory:", { allowExtension: true });
-  try {
-    memory.loadExtension(extensionPath);
-    memory.prepare("SELECT pumice_copy(?, ?)").get(source, target);
-  } finally {
-    memory.close();
   }
 }
 

@@ -1,9 +1,10 @@
-/** The message loop of the apply worker: one StateMachine, requests answered in their order. See worker-protocol.ts. */
+/** The message loop of the apply worker: one StateMachine, requests answered in their order. See wire/protocol.ts. */
 import { type FileSystem, packError, type WorkerScope } from "../../base/mod.ts";
 import { packResults, unpackApply } from "../wire/packing.ts";
 import type { EntryResult } from "../result/results.ts";
-import { type ApplyEntry, StateMachine } from "./state-machine.ts";
+import { StateMachine } from "./state-machine.ts";
 import type { ApplyRequest, ApplyResponse, SqlWorkerInit } from "../wire/protocol.ts";
+import type { ApplyEntry } from "../command/entry.ts";
 
 /** What a SQL worker needs of the world. */
 export interface SqlWorkerWorld {

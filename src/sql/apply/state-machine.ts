@@ -15,22 +15,15 @@ import { Connection } from "../connection/connection.ts";
 import { Broken, type BrokenReason, EntryRunner, grantedSteps, type RunControl, type RunWanted } from "./entry-runner.ts";
 import { replaceDatabase } from "./load.ts";
 import { errorJson } from "../result/json.ts";
-import type { EntryResult, ResultWanted } from "../result/results.ts";
+import type { EntryResult } from "../result/results.ts";
 import { Sessions } from "./sessions.ts";
 import { isSingle } from "../connection/split.ts";
 import { fullError, isCommitRefused, isFull, isMachineError, isSqliteError, machineError } from "../connection/errors.ts";
 import { StateTable } from "./state-table.ts";
 import type { SqliteStatus } from "../connection/sqlite-status.ts";
 import { readStatus } from "../connection/status.ts";
-
-/** A committed entry. Empty `data`: a no-op of Raft, which only moves the applied index. */
-export interface ApplyEntry {
-  readonly index: number;
-  readonly term: number;
-  /** A command's bytes, or none. */
-  readonly data: Uint8Array;
-  readonly want?: ResultWanted | undefined;
-}
+import type { ApplyEntry } from "../command/entry.ts";
+import type { CheckpointMode, CheckpointResult } from "../result/checkpoint.ts";
 
 /** What opens a database. */
 export interface StateMachineOptions {
@@ -52,25 +45,6 @@ export interface ApplyOutcome {
   readonly results: EntryResult[];
   /** SQL_FULL: the others found no room, and are as if they had not been tried. */
   readonly full: PumiceError | undefined;
-}
-
-/**
- * "passive" moves what readers allow. After that, "restart" tries to have the WAL written from its beginning again, and "truncate" to make its
- * file empty as well, which costs more, now and when it grows again; both decline instead of waiting.
- */
-export type CheckpointMode = "passive" | "restart" | "truncate";
-
-/** What a checkpoint did. */
-export interface CheckpointResult {
-  /** A reader or another writer was in the way of a whole checkpoint. Nothing is wrong. */
-  readonly busy: boolean;
-  /** SQL_FULL: the main file found no room. What was moved is moved, the WAL has it all, and it may be tried again. */
-  readonly full: PumiceError | undefined;
-  /** Frames in the WAL, and how many of them stand in the main file; both 0 after a truncation. */
-  readonly logFrames: number;
-  readonly checkpointedFrames: number;
-  /** Every entry up to this one survives a power failure: the log may be truncated up to it. Unit: log index. */
-  readonly durableIndex: number;
 }
 
 /** Everything that belongs to one open apply connection. */
@@ -277,7 +251,7 @@ export class StateMachine {
           attempt.isUnchecked = true;
           break;
         case "alone":
-          throw new AssertionError("an entry that is alone is alone");
+          throw new AssertionError("the reason alone cannot occur in applyAlone");
       }
     }
   }

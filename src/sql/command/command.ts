@@ -1,6 +1,6 @@
 /**
  * Command: the payload of a normal entry of the Raft log. What an apply does is a function of the command and of the database before
- * it, and of nothing else: time, randomness and the limit of work stand in the command. The bytes are `command-codec.ts`'s matter and
+ * it, and of nothing else: time, randomness and the limit of work stand in the command. The bytes are `codec.ts`'s matter and
  * `docs/formats/command.md`'s.
  */
 
@@ -34,7 +34,7 @@ export interface ResultFormat {
 
 /** Names a request for good: the same id is never applied twice, the stored outcome is the answer to a retry. */
 export interface RequestId {
-  /** Chosen at random by who sends, 64 bits. */
+  /** Chosen at random by the sender, 64 bits. */
   readonly session: bigint;
   /** Grows by at least 1 from request to request of a session; a session has one request under way at a time. */
   readonly sequence: bigint;

@@ -10,18 +10,7 @@
  */
 import { pragmaDecision } from "./pragmas.ts";
 import { isStateTable, stateTableIn, stateTableText } from "./state-schema.ts";
-
-/**
- * Whose statements: `own`: ours. `vacuum`: what VACUUM does inside. `write`: a user's, in an entry of the log. `script`: the same, of a
- * dump. `read`: a user's, on a reader.
- */
-export type AuthorizerMode = "own" | "vacuum" | "write" | "script" | "read";
-
-/** Why a statement was refused: an error of the statement, or of the whole request. */
-export interface Refusal {
-  readonly scope: "statement" | "request";
-  readonly text: string;
-}
+import type { AuthorizerMode, Refusal } from "./policy.ts";
 
 /** SQLite's answers. */
 const OK = 0;
@@ -86,7 +75,7 @@ export class Authorizer {
   touchesStatistics = false;
   /** Since `begin`: a write to a virtual table, in a trigger too. */
   writesVirtual = false;
-  /** FTS5 wrote its settings, which it also keeps in memory, where no rollback reaches them. Reset by who looks at it. */
+  /** FTS5 wrote its settings, which it also keeps in memory, where no rollback reaches them. The entry runner resets it. */
   wroteModuleSettings = false;
   /** Names of the virtual tables, in lower case. */
   virtualTables: ReadonlySet<string> = new Set();

@@ -6,41 +6,21 @@
  */
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { assert, PumiceError } from "../../base/mod.ts";
-import { Authorizer, type AuthorizerMode } from "./authorizer.ts";
-import { columnPlan, type ColumnPlan } from "../result/columns.ts";
+import { Authorizer } from "./authorizer.ts";
+import { columnPlan } from "../result/columns.ts";
 import type { StoredValue } from "../result/json-values.ts";
 import type { BoundParams } from "./params.ts";
 import { isSqliteError } from "./errors.ts";
 import { ensureStateTable } from "./state-schema.ts";
 import { StatementCache } from "./statement-cache.ts";
+import type { AuthorizerMode } from "./policy.ts";
+import type { Prepared } from "./prepared.ts";
 
 /** Bytes of a string, BLOB or row at most: a statement cannot ask for more memory than this per value. FROZEN: it decides outcomes. */
 export const VALUE_BYTES_MAX = 128 * 1024 * 1024;
 
 /** Milliseconds that a reader waits for a lock that recovery or a checkpoint holds. */
 const READER_LOCK_TIMEOUT_MS = 5000;
-
-/** A user's statement, prepared. */
-export interface Prepared {
-  readonly sql: string;
-  /** So much of `sql` is the statement. What follows, SQLite has not read. Unit: UTF-16 code units. */
-  readonly length: number;
-  readonly statement: StatementSync;
-  /** Changes nothing in the file, by SQLite's own word. */
-  readonly isReadOnly: boolean;
-  readonly isExplain: boolean;
-  readonly changesSchema: boolean;
-  /** ANALYZE and its like. */
-  readonly touchesStatistics: boolean;
-  readonly writesVirtual: boolean;
-  readonly paramCount: number;
-  /** Names with their prefixes by position, `undefined` where a `?` stands; undefined if there are only those. */
-  readonly paramNames: readonly (string | undefined)[] | undefined;
-  /** Empty if it returns no rows. */
-  readonly columns: readonly ColumnPlan[];
-  /** Of a read: what is known of `isSimpleRead`. `new`: it has not run yet, and most texts are never seen again. */
-  simplicity: "new" | "unknown" | "simple" | "not simple";
-}
 
 /** What a connection is for. */
 export interface ConnectionOptions {

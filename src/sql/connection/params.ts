@@ -3,7 +3,7 @@
  * right; a parameter with a name goes to the place of that name, whatever the prefix.
  */
 import { isNamedParam, type SqlParam, type SqlValue } from "../command/command.ts";
-import type { Prepared } from "./connection.ts";
+import type { Prepared } from "./prepared.ts";
 
 type BoundValue = null | bigint | number | string | Uint8Array;
 /** What is passed to run, all, get and iterate. */

@@ -3,7 +3,7 @@
  * replica. What is state of a connection would be lost at a restart, and what shows a machine must not get into a row. In a read: those
  * that only read. rqlite's own refusals (reference/rqlite.md 4.2) refuse the whole request with rqlite's text.
  */
-import type { AuthorizerMode, Refusal } from "./authorizer.ts";
+import type { AuthorizerMode, Refusal } from "./policy.ts";
 
 /** What to do with a PRAGMA. */
 export type PragmaDecision =

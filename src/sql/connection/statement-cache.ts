@@ -2,7 +2,7 @@
  * Prepared statements by their text, bounded: two generations of a Map. A hit in the old one moves the statement to the young one; when
  * the young one is full it becomes the old one. What is dropped is finalized by the garbage collector, which node:sqlite leaves it to.
  */
-import type { Prepared } from "./connection.ts";
+import type { Prepared } from "./prepared.ts";
 
 /** Statements per generation. */
 const GENERATION_SIZE = 1024;

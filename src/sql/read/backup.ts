@@ -2,10 +2,10 @@
 import { DatabaseSync } from "node:sqlite";
 import { type FileSystem, PumiceError } from "../../base/mod.ts";
 import { dropStateTable } from "../connection/state-schema.ts";
-import type { BackupOptions } from "./backup-options.ts";
 import { fileUri } from "../connection/connection.ts";
-import { copyDatabase } from "../apply/load.ts";
 import { isSqliteError } from "../connection/errors.ts";
+import type { BackupOptions } from "../command/backup-options.ts";
+import { copyDatabase } from "../connection/copy.ts";
 
 /** What is written where. */
 export interface Backup {

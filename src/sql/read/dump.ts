@@ -4,10 +4,10 @@
  * value comes back exactly: reals by their shortest exact form, text that is no UTF-8 or holds a zero as CAST(X'…' AS TEXT).
  */
 import { PumiceError, toHex } from "../../base/mod.ts";
-import type { DumpOptions } from "./backup-options.ts";
 import { Connection } from "../connection/connection.ts";
 import type { StoredValue } from "../result/json-values.ts";
 import { isSqliteError } from "../connection/errors.ts";
+import type { DumpOptions } from "../command/backup-options.ts";
 
 /** What is dumped. */
 export interface Dump {

@@ -2,7 +2,7 @@
  * A connection for simple reads on the main thread: the way to a reader thread and back costs several times what such a read takes. It never
  * holds the thread for long:
  *
- * 1. Only what a reader thread has found simple (simple-read.ts) is run, one statement at a time, with values up to `VALUE_BYTES_MAX` and a
+ * 1. Only what a reader thread has found simple (simple.ts) is run, one statement at a time, with values up to `VALUE_BYTES_MAX` and a
  *    result up to `RESULT_BYTES_MAX`, for at most `TIME_MS`; it waits for no lock.
  * 2. Whatever is in the way, an error too, is no answer: the read goes to a reader thread, which gives the result or the error.
  * 3. A read that took long all the same (a page came from a slow disk) is paid for: for `REST_FACTOR` times as long there is none.
@@ -12,11 +12,11 @@ import { assert } from "../../base/mod.ts";
 import { fillFormat } from "../result/columns.ts";
 import { Connection } from "../connection/connection.ts";
 import { bind } from "../connection/params.ts";
-import type { ReadRequest } from "./reader.ts";
 import { writeRows } from "../result/json.ts";
-import type { ReadResult } from "../result/results.ts";
 import { isSqliteError } from "../connection/errors.ts";
 import { isTooLong, TextBuffer } from "../result/text.ts";
+import type { SqlRead } from "../command/read.ts";
+import type { SqlReadResult } from "../result/results.ts";
 
 /** What opens an inline reader. */
 export interface InlineReaderOptions {
@@ -58,7 +58,7 @@ export class InlineReader {
   }
 
   /** The answer to a request of one statement that a reader has found simple; undefined: ask a reader. */
-  read(request: ReadRequest): ReadResult | undefined {
+  read(request: SqlRead): SqlReadResult | undefined {
     const startedMs = this.#monotonic();
     if (startedMs < this.#restsUntilMs) return undefined;
     try {
@@ -72,7 +72,7 @@ export class InlineReader {
     }
   }
 
-  #read({ statements, format }: ReadRequest): ReadResult | undefined {
+  #read({ statements, format }: SqlRead): SqlReadResult | undefined {
     const [only] = statements;
     if (only === undefined) return undefined;
     const prepared = this.#connection.prepare(only.sql, "read");
@@ -98,7 +98,7 @@ export class InlineReader {
     return false;
   }
 
-  /** Who holds a lock at this moment has no say in whether a node starts: then the first read learns the version, and goes to a reader. */
+  /** If the database is locked now, start with an unknown version: the first read then goes to a reader thread. */
   #firstVersion(): bigint {
     try {
       return this.#version();

@@ -17,10 +17,10 @@
  */
 import { Gather, PumiceError, assert, unpackError, type Clock, type Worker } from "../../base/mod.ts";
 import type { SqliteStatus } from "../connection/sqlite-status.ts";
-import type { ReadResult } from "../result/results.ts";
 import { unpackResults } from "../wire/packing.ts";
 import type { ReaderRequest, ReaderResponse } from "../wire/protocol.ts";
-import type { ReadRequest as SqlRead } from "./reader.ts";
+import type { SqlRead } from "../command/read.ts";
+import type { SqlReadResult } from "../result/results.ts";
 
 /** What the pool needs of the world. */
 export interface ReaderPoolParts {
@@ -40,7 +40,7 @@ export interface ReaderPoolParts {
 /** Simple reads on this thread: InlineReader. */
 export interface InlineReads {
   /** Undefined: ask a reader. */
-  read(request: SqlRead): ReadResult | undefined;
+  read(request: SqlRead): SqlReadResult | undefined;
   close(): void;
 }
 
@@ -62,7 +62,7 @@ const QUEUE_MAX = 65_536;
 interface Job {
   readonly id: number;
   readonly request: SqlRead;
-  readonly resolve: (result: ReadResult) => void;
+  readonly resolve: (result: SqlReadResult) => void;
   readonly reject: (error: PumiceError) => void;
   isDone: boolean;
 }
@@ -124,7 +124,7 @@ export class ReaderPool {
   }
 
   /** @throws REPLICA_OVERLOADED, REPLICA_CLOSED; the signal's reason if it aborts first. */
-  read(request: SqlRead, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<ReadResult> {
+  read(request: SqlRead, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<SqlReadResult> {
     if (this.#isClosed) return Promise.reject(new PumiceError("REPLICA_CLOSED"));
     const result = options.signal?.aborted === true ? undefined : this.#readInline(request);
     if (result !== undefined) return Promise.resolve(result);
@@ -138,7 +138,7 @@ export class ReaderPool {
     });
   }
 
-  #readInline(request: SqlRead): ReadResult | undefined {
+  #readInline(request: SqlRead): SqlReadResult | undefined {
     const { statements, timings } = request;
     const sql = statements[0]?.sql;
     if (sql === undefined || statements.length !== 1 || timings === true || !this.#simpleTexts.has(sql)) return undefined;
@@ -304,13 +304,13 @@ export class ReaderPool {
     }
   }
 
-  #answered(reader: Reader, ids: readonly number[], results: readonly ReadResult[]): void {
+  #answered(reader: Reader, ids: readonly number[], results: readonly SqlReadResult[]): void {
     const nowMs = this.#parts.clock.monotonic();
     if (ids.length === 1 && nowMs - reader.progressMs > SLOW_MS) this.#markSlow(this.#jobs.get(ids[0] as number));
     reader.progressMs = nowMs;
     for (const [i, id] of ids.entries()) {
       const job = this.#jobs.get(id);
-      const result = results[i] as ReadResult;
+      const result = results[i] as SqlReadResult;
       if (job === undefined) continue;
       if (result.isSimple === true) this.#markSimple(job);
       if (result.interrupted === true && reader.abandoned !== undefined) this.#queue.push(job);
@@ -324,7 +324,7 @@ export class ReaderPool {
     this.#flush();
   }
 
-  #settle(job: Job, result: ReadResult): void {
+  #settle(job: Job, result: SqlReadResult): void {
     if (job.isDone) return;
     job.isDone = true;
     this.#jobs.delete(job.id);

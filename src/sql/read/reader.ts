@@ -8,37 +8,23 @@
  */
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { type FileSystem, PumiceError } from "../../base/mod.ts";
-import type { BackupOptions, DumpOptions } from "./backup-options.ts";
 import { writeBackup } from "./backup.ts";
 import { type FilledFormat, fillFormat } from "../result/columns.ts";
-import type { ResultFormat, SqlParam, Statement } from "../command/command.ts";
-import { Connection, loadExtension, type Prepared } from "../connection/connection.ts";
+import type { SqlParam, Statement } from "../command/command.ts";
+import { Connection, loadExtension } from "../connection/connection.ts";
 import { dumpText } from "./dump.ts";
 import { bind, type BoundParams } from "../connection/params.ts";
 import { readErrorJson, writeRows } from "../result/json.ts";
-import type { ReadResult } from "../result/results.ts";
 import { isSimpleRead } from "./simple.ts";
 import { isSingle, type Piece, type PieceDone, runPieces } from "../connection/split.ts";
 import { isInterrupt, isSqliteError, machineError } from "../connection/errors.ts";
 import type { SqliteStatus } from "../connection/sqlite-status.ts";
 import { readStatus } from "../connection/status.ts";
 import { isTooLong, TextBuffer, type TextMark, TextTooLong } from "../result/text.ts";
-
-/** A read of one or more statements. */
-export interface ReadRequest {
-  readonly statements: readonly Statement[];
-  /** Stop at the first error. Every request is one snapshot either way. */
-  readonly transaction?: boolean | undefined;
-  readonly format?: ResultFormat | undefined;
-  /** Adds `time`, seconds, to each result. */
-  readonly timings?: boolean | undefined;
-  /** Milliseconds from the start of the request's run after which it is interrupted. Default none. */
-  readonly deadlineMs?: number | undefined;
-  /** Bytes of result text at most; more is an error of the statement. Default `RESULT_BYTES_DEFAULT`. */
-  readonly resultBytesMax?: number | undefined;
-  /** If a statement writes or cannot be prepared, run nothing and answer `writes: true`. For `/db/request`. */
-  readonly unlessWrite?: boolean | undefined;
-}
+import type { BackupOptions, DumpOptions } from "../command/backup-options.ts";
+import type { SqlRead } from "../command/read.ts";
+import type { Prepared } from "../connection/prepared.ts";
+import type { SqlReadResult } from "../result/results.ts";
 
 /** What opens a reader. */
 export interface ReaderOptions {
@@ -66,7 +52,7 @@ const STOP_DEADLINE = 2n;
 
 /** A request under way. */
 interface Run {
-  readonly request: ReadRequest;
+  readonly request: SqlRead;
   readonly format: FilledFormat;
   readonly out: TextBuffer;
 }
@@ -115,7 +101,7 @@ export class Reader {
   }
 
   /** Runs the requests in one read transaction, begun after the call. `done` is called for each, in order. @throws SQL_CLOSED */
-  readMany(requests: readonly ReadRequest[], done: (position: number, result: ReadResult) => void): void {
+  readMany(requests: readonly SqlRead[], done: (position: number, result: SqlReadResult) => void): void {
     this.#assertOpen();
     try {
       this.#begin.run();
@@ -127,7 +113,7 @@ export class Reader {
       return;
     }
     try {
-      for (let i = 0; i < requests.length; i++) done(i, this.#readOne(requests[i] as ReadRequest));
+      for (let i = 0; i < requests.length; i++) done(i, this.#readOne(requests[i] as SqlRead));
     } finally {
       this.#endTransaction();
     }
@@ -145,7 +131,7 @@ export class Reader {
     this.#connection.forgetStatements();
   }
 
-  #readOne(request: ReadRequest): ReadResult {
+  #readOne(request: SqlRead): SqlReadResult {
     const { deadlineMs = 0, resultBytesMax = RESULT_BYTES_DEFAULT } = request;
     if (request.unlessWrite === true && this.#writes(request.statements)) return { results: "", writes: true };
     const run: Run = { request, format: fillFormat(request.format), out: new TextBuffer(resultBytesMax) };
@@ -167,7 +153,7 @@ export class Reader {
   }
 
   /** True if the request is one simple statement that was seen before. */
-  #isSimple({ statements, timings }: ReadRequest): boolean {
+  #isSimple({ statements, timings }: SqlRead): boolean {
     const [only] = statements;
     if (only === undefined || statements.length !== 1 || timings === true || !isSingle(only.sql)) return false;
     const prepared = this.#connection.known(only.sql);

@@ -1,13 +1,14 @@
 /**
  * The message loop of a reader worker. Reads that wait when the thread is free run in one transaction; their answers go back in groups,
- * so that a slow one holds no finished one back for long. See worker-protocol.ts.
+ * so that a slow one holds no finished one back for long. See wire/protocol.ts.
  */
 import { packError, type PackedError, type WorkerScope } from "../../base/mod.ts";
 import type { SqlWorkerWorld } from "../apply/service.ts";
 import { packResults } from "../wire/packing.ts";
-import { Reader, type ReadRequest } from "./reader.ts";
-import type { ReadResult } from "../result/results.ts";
+import { Reader } from "./reader.ts";
 import type { IdentifiedRead, ReaderRequest, ReaderResponse, ReaderWorkerInit } from "../wire/protocol.ts";
+import type { SqlRead } from "../command/read.ts";
+import type { SqlReadResult } from "../result/results.ts";
 
 /** Answers are posted together until they are so many, or the first of them has waited so long. */
 const GROUP_ANSWERS = 64;
@@ -62,7 +63,7 @@ interface ReadWorld {
 
 function runReads(reader: Reader, reads: readonly IdentifiedRead[], world: ReadWorld): void {
   let ids: number[] = [];
-  let results: ReadResult[] = [];
+  let results: SqlReadResult[] = [];
   let since = 0;
   const flush = (): void => {
     if (ids.length === 0) return;
@@ -75,7 +76,7 @@ function runReads(reader: Reader, reads: readonly IdentifiedRead[], world: ReadW
     if (world.running !== undefined) Atomics.store(world.running, 0, reads[position]?.id ?? 0);
   };
   tellRunning(0);
-  const requests = reads.map((read): ReadRequest => read.request);
+  const requests = reads.map((read): SqlRead => read.request);
   reader.readMany(requests, (position, result) => {
     if (ids.length === 0) since = world.monotonic();
     ids.push((reads[position] as IdentifiedRead).id);

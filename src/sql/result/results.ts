@@ -13,14 +13,8 @@ export interface EntryResult {
   readonly error?: string | undefined;
 }
 
-/** Asks for the result of an entry: set by the replica that a client waits on, absent on the others and in a replay. */
-export interface ResultWanted {
-  /** Adds `time`, seconds, to each result. */
-  readonly timings: boolean;
-}
-
 /** The outcome of one read request. */
-export interface ReadResult {
+export interface SqlReadResult {
   readonly results: ResultText;
   /** As in `EntryResult`. */
   readonly error?: string | undefined;

@@ -5,7 +5,7 @@
 import { viewOf } from "../../base/mod.ts";
 import { moveText } from "./move-text.ts";
 import type { ResultText } from "../result/results.ts";
-import type { ApplyEntry } from "../apply/state-machine.ts";
+import type { ApplyEntry } from "../command/entry.ts";
 
 /** Bytes of an entry before its data: term f64 | length u32 | want u32. */
 const ENTRY_HEADER_BYTES = 16;

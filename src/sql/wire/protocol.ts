@@ -1,17 +1,18 @@
 /**
  * Messages between the replica and the threads that run SQLite. `src/entry/apply-worker.ts` runs one StateMachine,
- * `src/entry/reader-worker.ts` one Reader; both by the loops in `apply-service.ts` and `reader-service.ts`.
+ * `src/entry/reader-worker.ts` one Reader; both by the loops in `apply/service.ts` and `read/service.ts`.
  *
  * A worker's first message is `opened` or `fatal`. After `fatal` it does nothing more: the replica stops.
  * Requests are answered in their order, except that reads may be answered in several `reads` messages, and that batches wait for a disk that is full.
  */
 import type { EntryId, PackedError } from "../../base/mod.ts";
-import type { BackupOptions, DumpOptions } from "../read/backup-options.ts";
-import type { ReadRequest } from "../read/reader.ts";
 import type { SqliteStatus } from "../connection/sqlite-status.ts";
-import type { EntryResult, ReadResult } from "../result/results.ts";
+import type { EntryResult } from "../result/results.ts";
 import type { PackedApply, PackedResults } from "./packing.ts";
-import type { CheckpointMode, CheckpointResult } from "../apply/state-machine.ts";
+import type { BackupOptions, DumpOptions } from "../command/backup-options.ts";
+import type { SqlRead } from "../command/read.ts";
+import type { CheckpointMode, CheckpointResult } from "../result/checkpoint.ts";
+import type { SqlReadResult } from "../result/results.ts";
 
 /** First argument of both workers: plain data. */
 export interface SqlWorkerInit {
@@ -73,13 +74,13 @@ export type ReaderRequest =
 /** A read and the id of its answer. */
 export interface IdentifiedRead {
   readonly id: number;
-  readonly request: ReadRequest;
+  readonly request: SqlRead;
 }
 
 /** From a reader worker. `interruptHandle` is for `InterruptSwitch.interrupt` on any thread of the process. */
 export type ReaderResponse =
   | { readonly kind: "opened"; readonly interruptHandle: number }
-  | { readonly kind: "reads"; readonly ids: readonly number[]; readonly results: PackedResults<ReadResult> }
+  | { readonly kind: "reads"; readonly ids: readonly number[]; readonly results: PackedResults<SqlReadResult> }
   | { readonly kind: "backup-done"; readonly id: number; readonly error: PackedError | undefined }
   | {
       readonly kind: "dump-chunk";
