@@ -2,16 +2,8 @@
 export * from "./cluster/mod.ts";
 export * from "./world/clock.ts";
 export * from "./world/files.ts";
-export { simulateLsm, type LsmSimReport } from "./lsm/simulation.ts";
-export {
-  crashEverywhere,
-  liveShortly,
-  memoryShortLife,
-  type ShortLifeDisk,
-  type ShortLifeParts,
-  type ShortLifeReport,
-} from "./lsm/short-life.ts";
-export { type Line, LsmSimFailure, type LsmWorld } from "./lsm/world.ts";
+export { simulateLsm } from "./lsm/simulation.ts";
+export { crashEverywhere, liveShortly, memoryShortLife, type ShortLifeDisk } from "./lsm/short-life.ts";
 export * from "./world/object-store/crash.ts";
 export * from "./world/object-store/faults.ts";
 export * from "./world/object-store/intercept.ts";

@@ -12,6 +12,9 @@ const pages = [
   ...readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".md"))
     .map((name) => join("docs", name)),
+  ...readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => join("src", name)),
 ].map((path) => ({ path, text: readFileSync(join(root, path), "utf8") }));
 
 interface Manifest {
@@ -68,14 +71,41 @@ test("every npm script that a page names exists", () => {
   assert.deepEqual(missing, []);
 });
 
-test("every file and folder that a page of prose names in backticks exists", () => {
+test("every file and folder that a page names in backticks exists", () => {
   const missing: string[] = [];
-  for (const { path, text } of pages.filter((page) => !["ARCHITECTURE.md", "STYLE.md"].includes(page.path))) {
+  let seen = 0;
+  for (const { path, text } of pages) {
     for (const match of text.matchAll(/`((?:src|docs|test|scripts|bench|bin)\/[\w./-]+)`/g)) {
+      seen++;
       if (!existsSync(join(root, match[1] as string))) missing.push(`${path}: ${match[1]}`);
     }
   }
   assert.deepEqual(missing, []);
+  assert.ok(seen > 30, "names were found at all");
+});
+
+/** Pages of the design: names of the code that they give are the code's. */
+const DESIGN = /^(?:ARCHITECTURE|STYLE)\.md$|^src\//;
+/** Names of SQL and JavaScript that stand in backticks on these pages. */
+const FOREIGN = new Set(["CURRENT_TIMESTAMP", "localeCompare"]);
+
+test("every name that a page of the design gives in backticks stands in the sources", () => {
+  const sources = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })
+    .filter((name) => /\.(?:ts|c|h)$/.test(name))
+    .map((name) => readFileSync(join(root, "src", name), "utf8"));
+  const words = new Set(sources.flatMap((text) => text.match(/[A-Za-z_]\w*/g) ?? []));
+  const missing: string[] = [];
+  let seen = 0;
+  for (const { path, text } of pages.filter((page) => DESIGN.test(page.path))) {
+    // A name of code has a hump or an underscore; other words are the field's.
+    for (const match of text.matchAll(/`(?:\w+\.)*([A-Za-z]+[a-z][A-Z]\w*|[A-Za-z]+_\w+)(?:\([^`]*\))?`/g)) {
+      const name = match[1] as string;
+      seen++;
+      if (!words.has(name) && !FOREIGN.has(name)) missing.push(`${path}: ${name}`);
+    }
+  }
+  assert.deepEqual(missing, []);
+  assert.ok(seen > 10, "names were found at all");
 });
 
 test("every dependency has a page in docs/decisions, and pinned exactly", () => {

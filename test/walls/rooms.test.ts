@@ -1,12 +1,10 @@
 /** The walls between the rooms: what one room may not import or name does not compile, or does not lint. Every wall is tried by breaking through it. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { test } from "node:test";
-import { ROOMS, ROOT, Skeleton } from "./support/skeleton.ts";
+import { allowedRooms, ROOMS, Skeleton } from "./support/skeleton.ts";
 
 /** Room -> rooms that it may import: the table of ARCHITECTURE.md, section 1. */
-const ALLOWED: Readonly<Record<string, readonly string[]>> = readTable();
+const ALLOWED = allowedRooms();
 const PURE = ["base", "raft", "lsm", "sql", "replica", "sim"];
 
 /** The errors by which a wall holds. */
@@ -26,21 +24,6 @@ const PLATFORM: Readonly<Record<string, string>> = {
   crypto: "crypto.randomUUID()",
   navigator: "navigator.language",
 };
-
-function readTable(): Record<string, readonly string[]> {
-  const text = readFileSync(join(ROOT, "ARCHITECTURE.md"), "utf8");
-  const allowed: Record<string, readonly string[]> = {};
-  for (const room of ROOMS) {
-    const cell = new RegExp(`^\\| ${room} \\| ([^|]*) \\|`, "m").exec(text)?.[1]?.trim();
-    assert.ok(cell !== undefined, `ARCHITECTURE.md has no row for ${room}`);
-    if (cell === "nothing") allowed[room] = [];
-    else if (cell.startsWith("anything but ")) {
-      const except = cell.slice("anything but ".length).split(" and ");
-      allowed[room] = ROOMS.filter((other) => other !== room && !except.includes(other));
-    } else allowed[room] = cell.split(" ").filter((word) => ROOMS.includes(word));
-  }
-  return allowed;
-}
 
 test("a room may import the rooms in its row of ARCHITECTURE.md, and no other", () => {
   using skeleton = new Skeleton();

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { ROOMS, ROOT } from "./support/skeleton.ts";
+import { importsOf, shapeOf, specifiersOf } from "./support/arrows.ts";
+import { allowedRooms, ROOMS, ROOT } from "./support/skeleton.ts";
 
 interface Source {
   readonly path: string;
@@ -13,7 +14,6 @@ interface Source {
 
 /** Packages that a room may import. Of all others, and of Node's modules in rooms that are not named here, it may import none. */
 const PACKAGES: Readonly<Record<string, RegExp>> = {
-  lsm: /^flatbuffers$/,
   sql: /^node:sqlite$/,
   host: /^node:|^[a-z@]/,
   server: /^node:/,
@@ -34,13 +34,6 @@ function readSources(): Source[] {
 }
 
 const sources = readSources();
-
-/** Specifiers of static and dynamic imports and of re-exports. */
-function specifiersOf(text: string): string[] {
-  const statements = text.matchAll(/^(?:import|export)\b(?:[^;"]*?\bfrom)?\s*"([^"\n]+)"/gm);
-  const calls = text.matchAll(/\bimport\(\s*"([^"\n]+)"/g);
-  return [...statements, ...calls].map((match) => match[1] as string);
-}
 
 test("every import names a room's door, a file of the same room, or a package that the room may have", () => {
   const wrong: string[] = [];
@@ -98,4 +91,36 @@ test("most files have fewer than 200 lines, and none of any kind more than 700",
 test("no tracked text names a path of the machine it was written on", () => {
   const wrong = sources.filter(({ text }) => /["'`\s](?:\/work|\/home|\/Users|\/root|\/tmp)\//.test(text)).map(({ path }) => path);
   assert.deepEqual(wrong, []);
+});
+
+/** Files that import each other in a circle, and why they may. */
+const CIRCLES: Readonly<Record<string, readonly (readonly string[])[]>> = {
+  raft: [
+    // A trace describes the log, and the log writes to a trace.
+    ["log.ts", "trace.ts", "unstable.ts"],
+    // The roles of the core become each other: a candidate a leader, a leader a follower.
+    ["candidate.ts", "election.ts", "follower.ts", "leader-reads.ts", "leader.ts", "membership.ts", "raft.ts", "replication.ts"],
+  ],
+};
+
+test("no boxes and no files of a room import each other in a circle, but for those that are named", () => {
+  for (const room of ROOMS) {
+    const { boxCircles, fileCircles } = shapeOf(ROOT, room);
+    const allowed = CIRCLES[room] ?? [];
+    assert.deepEqual(fileCircles, allowed, `files of ${room}`);
+    assert.deepEqual(
+      boxCircles.filter((circle) => !allowed.some((each) => each.join() === circle.join())),
+      [],
+      `boxes of ${room}`,
+    );
+  }
+});
+
+test("each room that ARCHITECTURE.md lets another import is imported", () => {
+  const unused: string[] = [];
+  for (const [room, allowed] of Object.entries(allowedRooms())) {
+    const doors = new Set([...importsOf(ROOT, room).values()].flatMap((targets) => [...targets]));
+    for (const other of allowed) if (!doors.has(`src/${other}/mod.ts`)) unused.push(`${room} may import ${other} and does not`);
+  }
+  assert.deepEqual(unused, []);
 });

@@ -7,7 +7,6 @@ It runs on and contains:
 
 Node.js                MIT License, with the licenses of what it contains: https://github.com/nodejs/node/blob/main/LICENSE
 SQLite                 public domain: https://sqlite.org/copyright.html (as part of Node.js, and its two header files in src/sql/native)
-FlatBuffers            Apache License 2.0: https://github.com/google/flatbuffers/blob/master/LICENSE
 
 The HTTP API follows rqlite (MIT License), the files in object storage follow SlateDB (Apache License 2.0). Neither's code is included.
 `;

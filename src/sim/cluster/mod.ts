@@ -1,3 +1,3 @@
 /** The production replica in the simulated world. */
-export { live, LifeFailure, type LifeOptions, type LifeParts, type LifeReport } from "./life.ts";
+export { live, type LifeOptions, type LifeParts, type LifeReport } from "./life.ts";
 export { type Death, type SqliteDisk } from "./machine.ts";

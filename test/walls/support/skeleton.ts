@@ -3,7 +3,7 @@
  * Canaries are planted in it; the real sources are not, so that a canary costs what it costs and no more.
  */
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -13,6 +13,18 @@ export const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 
 /** The rooms: the folders of src. */
 export const ROOMS: readonly string[] = readdirSync(join(ROOT, "src")).sort();
+
+/** Room -> rooms that it may import: the table of ARCHITECTURE.md, section 1. @throws Error if a room has no row there */
+export function allowedRooms(): Readonly<Record<string, readonly string[]>> {
+  const text = readFileSync(join(ROOT, "ARCHITECTURE.md"), "utf8");
+  const allowed: Record<string, readonly string[]> = {};
+  for (const room of ROOMS) {
+    const cell = new RegExp(`^\\| ${room} \\| ([^|]*) \\|`, "m").exec(text)?.[1]?.trim();
+    if (cell === undefined) throw new Error(`ARCHITECTURE.md has no row for ${room}`);
+    allowed[room] = cell === "nothing" ? [] : cell.split(" ").filter((word) => ROOMS.includes(word));
+  }
+  return allowed;
+}
 
 /** What a tool said of one file. */
 export interface Finding {

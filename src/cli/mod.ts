@@ -1,2 +1,0 @@
-/** cli: see ARCHITECTURE.md, section 1. */
-export const ROOM = "unbuilt";
