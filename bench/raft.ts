@@ -23,14 +23,14 @@ function cpuSeconds(): number {
 class Nodes {
   readonly drivers: RaftDriver[] = [];
   applied = 0;
-  private readonly inbox: Message[][] = [];
-  private readonly batches: LogBatch[][] = [];
-  private readonly done: number[] = [];
+  readonly #inbox: Message[][] = [];
+  readonly #batches: LogBatch[][] = [];
+  readonly #done: number[] = [];
 
   constructor(size: number) {
     const ids = Array.from({ length: size }, (_, k) => k + 1);
     const begin = bootstrapState(ids.map((id) => ({ id, context: new Uint8Array() })));
-    for (const id of ids) this.add(id, begin);
+    for (const id of ids) this.#add(id, begin);
     this.drivers[0]?.campaign();
     for (let turn = 0; turn < 50; turn++) this.turn();
     if (this.drivers[0]?.role !== "leader") throw new Error("the first node leads");
@@ -40,18 +40,18 @@ class Nodes {
   turn(): void {
     for (let at = 0; at < this.drivers.length; at++) {
       const driver = this.drivers[at] as RaftDriver;
-      const inbox = this.inbox[at] as Message[];
-      this.inbox[at] = [];
+      const inbox = this.#inbox[at] as Message[];
+      this.#inbox[at] = [];
       for (const message of inbox) driver.step(message);
       driver.pump();
-      const batches = this.batches[at] as LogBatch[];
+      const batches = this.#batches[at] as LogBatch[];
       const last = batches[batches.length - 1];
       if (last !== undefined) {
         batches.length = 0;
         driver.persisted(last.number);
         driver.pump();
       }
-      const applied = this.done[at] as number;
+      const applied = this.#done[at] as number;
       if (applied > driver.appliedIndex) driver.applied(applied);
     }
   }
@@ -61,20 +61,20 @@ class Nodes {
     for (const driver of this.drivers) driver.compact(driver.appliedIndex - 1000);
   }
 
-  private add(id: number, begin: ReturnType<typeof bootstrapState>): void {
+  #add(id: number, begin: ReturnType<typeof bootstrapState>): void {
     const at = this.drivers.length;
     const random = seededRandom(id);
-    this.inbox.push([]);
-    this.batches.push([]);
-    this.done.push(0);
+    this.#inbox.push([]);
+    this.#batches.push([]);
+    this.#done.push(0);
     const driver: RaftDriver = new RaftDriver(
       { ...begin, compacted: { index: 0, term: 0 } },
       { raft: { id, random, maxInflightMessages: 1024 }, random, maxLogBytes: 1 << 20 },
       {
-        log: { append: (batch) => this.batches[at]?.push(batch), compact: () => undefined },
-        send: (message) => this.inbox[message.to - 1]?.push(message),
+        log: { append: (batch) => this.#batches[at]?.push(batch), compact: () => undefined },
+        send: (message) => this.#inbox[message.to - 1]?.push(message),
         apply: (entries) => {
-          this.done[at] = entries.at(-1)?.index ?? 0;
+          this.#done[at] = entries.at(-1)?.index ?? 0;
           if (at === 0) this.applied += entries.length;
         },
         readable: () => undefined,

@@ -33,7 +33,7 @@ export class LogInThread implements Disposable {
     const data = new Uint8Array(PAYLOAD_BYTES).fill(7);
     const entries = Array.from({ length: batch }, () => ({ index: ++this.#index, term: 1, type: "normal" as const, data }));
     const hardState = { term: 1, vote: 1, commit: this.#index - batch };
-    this.#log.append([packBatch({ number: ++this.#number, hardState, entries })]);
+    this.#log.append([packBatch({ number: ++this.#number, hardState, snapshot: undefined, entries, mustSync: true })]);
   }
 
   [Symbol.dispose](): void {
@@ -49,7 +49,7 @@ export function packingUs(batch: number, seconds: number): number {
   const started = performance.now();
   let count = 0;
   while (performance.now() - started < seconds * 1000) {
-    packBatch({ number: 1, entries });
+    packBatch({ number: 1, hardState: undefined, snapshot: undefined, entries, mustSync: true });
     count += batch;
   }
   return ((performance.now() - started) * 1000) / count;
@@ -78,7 +78,7 @@ export function openingMs(gib: number, batch: number, payloadBytes: number): { r
     for (let number = 1; number <= batches; number++) {
       const hardState = { term: 1, vote: 1, commit: index };
       const entries = Array.from({ length: batch }, () => ({ index: ++index, term: 1, type: "normal" as const, data }));
-      log.append([packBatch({ number, hardState, entries })]);
+      log.append([packBatch({ number, hardState, snapshot: undefined, entries, mustSync: true })]);
     }
     log.close();
     const started = performance.now();

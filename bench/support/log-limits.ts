@@ -3,7 +3,7 @@ import { closeSync, fdatasyncSync, fsyncSync, mkdtempSync, openSync, rmSync, wri
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { threadSpawner } from "../../src/host/mod.ts";
-import { LogClient, WORKERS } from "../../src/replica/mod.ts";
+import { LogHandle, WORKERS } from "../../src/replica/mod.ts";
 
 /** Payload of an entry, about what a small insert takes encoded. */
 const PAYLOAD_BYTES = 100;
@@ -16,7 +16,7 @@ const RAW_FILE_BYTES = 16 * 1024 * 1024;
 export class LogLimits implements AsyncDisposable {
   readonly #folder: string;
   readonly #raw: number;
-  readonly #client: LogClient;
+  readonly #log: LogHandle;
   #rawPosition = 0;
   #index = 0;
   #number = 0;
@@ -29,23 +29,20 @@ export class LogLimits implements AsyncDisposable {
     fsyncSync(raw);
     const entries = new Map([[WORKERS.log as string, new URL("../../src/entry/log-writer.ts", import.meta.url)]]);
     let limits: LogLimits | undefined;
-    const client = await LogClient.open(threadSpawner(entries).spawn(WORKERS.log, { folder: join(folder, "log") }), {
-      persisted: (number) => limits!.#onPersisted(number),
-      refused: (_number, error) => {
-        throw error;
-      },
+    const log = await LogHandle.open(threadSpawner(entries).spawn(WORKERS.log, { folder: join(folder, "log") }), {
+      acknowledge: (number) => limits!.#onPersisted(number),
       failed: (error) => {
         throw error;
       },
     });
-    limits = new LogLimits(folder, raw, client);
+    limits = new LogLimits(folder, raw, log);
     return limits;
   }
 
-  private constructor(folder: string, raw: number, client: LogClient) {
+  private constructor(folder: string, raw: number, log: LogHandle) {
     this.#folder = folder;
     this.#raw = raw;
-    this.#client = client;
+    this.#log = log;
   }
 
   /** Entries per second of one write of `batch` entries and one fdatasync, over and over, on this thread. */
@@ -71,16 +68,22 @@ export class LogLimits implements AsyncDisposable {
     while (performance.now() - started < seconds * 1000) {
       const persisted = new Promise<void>((resolve) => (this.#persisted = resolve));
       const entries = Array.from({ length: batch }, () => ({ index: ++this.#index, term: 1, type: "normal" as const, data }));
-      this.#client.append({ number: ++this.#number, hardState: { term: 1, vote: 1, commit: this.#index - batch }, entries });
+      this.#log.append({
+        number: ++this.#number,
+        hardState: { term: 1, vote: 1, commit: this.#index - batch },
+        snapshot: undefined,
+        entries,
+        mustSync: true,
+      });
       await persisted;
       count += batch;
-      if (this.#number % 1024 === 0) await this.#client.compact({ index: this.#index, term: 1 });
+      if (this.#number % 1024 === 0) await this.#log.compact({ index: this.#index, term: 1 });
     }
     return (count * 1000) / (performance.now() - started);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#client.close();
+    await this.#log.close();
     closeSync(this.#raw);
     rmSync(this.#folder, { recursive: true });
   }

@@ -122,47 +122,47 @@ export function checkInvariants(config: Configuration): void {
 
 /** A configuration while its steps are made. */
 class Draft {
-  private readonly incoming: Set<number>;
-  private readonly outgoing: ReadonlySet<number>;
-  private readonly learners: Set<number>;
-  private readonly learnersNext: Set<number>;
+  readonly #incoming: Set<number>;
+  readonly #outgoing: ReadonlySet<number>;
+  readonly #learners: Set<number>;
+  readonly #learnersNext: Set<number>;
 
   constructor(config: Configuration, outgoing: ReadonlySet<number>) {
-    this.incoming = new Set(config.incoming);
-    this.outgoing = outgoing;
-    this.learners = new Set(config.learners);
-    this.learnersNext = new Set(config.learnersNext);
+    this.#incoming = new Set(config.incoming);
+    this.#outgoing = outgoing;
+    this.#learners = new Set(config.learners);
+    this.#learnersNext = new Set(config.learnersNext);
   }
 
   /** False if no voter is left. */
   make(steps: readonly ConfChangeStep[]): boolean {
     for (const step of steps) {
-      if (step.nodeId !== 0) this.makeStep(step);
+      if (step.nodeId !== 0) this.#makeStep(step);
     }
-    return this.incoming.size > 0;
+    return this.#incoming.size > 0;
   }
 
   finish(autoLeave: boolean): Configuration {
     const config: Configuration = {
-      incoming: sorted(this.incoming),
-      outgoing: sorted(this.outgoing),
-      learners: sorted(this.learners),
-      learnersNext: sorted(this.learnersNext),
+      incoming: sorted(this.#incoming),
+      outgoing: sorted(this.#outgoing),
+      learners: sorted(this.#learners),
+      learnersNext: sorted(this.#learnersNext),
       autoLeave,
     };
     checkInvariants(config);
     return config;
   }
 
-  private makeStep(step: ConfChangeStep): void {
+  #makeStep(step: ConfChangeStep): void {
     const id = step.nodeId;
-    if (step.kind === "update" || (step.kind === "add-learner" && this.learners.has(id))) return;
-    this.incoming.delete(id);
-    this.learners.delete(id);
-    this.learnersNext.delete(id);
-    if (step.kind === "add-voter") this.incoming.add(id);
+    if (step.kind === "update" || (step.kind === "add-learner" && this.#learners.has(id))) return;
+    this.#incoming.delete(id);
+    this.#learners.delete(id);
+    this.#learnersNext.delete(id);
+    if (step.kind === "add-voter") this.#incoming.add(id);
     // Who votes in the outgoing half can't be a learner at the same time; it becomes one when the joint configuration is left.
-    else if (step.kind === "add-learner") (this.outgoing.has(id) ? this.learnersNext : this.learners).add(id);
+    else if (step.kind === "add-learner") (this.#outgoing.has(id) ? this.#learnersNext : this.#learners).add(id);
   }
 }
 

@@ -21,16 +21,16 @@ export class RaftLog {
   /** What was handed out for application. */
   applying: number;
   applied: number;
-  private readonly storage: LogStorage;
-  private readonly maxApplyingBytes: number;
-  private applyingBytes = 0;
-  private applyingPaused = false;
-  private readonly trace: Trace | undefined;
+  readonly #storage: LogStorage;
+  readonly #maxApplyingBytes: number;
+  #applyingBytes = 0;
+  #applyingPaused = false;
+  readonly #trace: Trace | undefined;
 
   constructor(storage: LogStorage, limits: LogLimits, trace: Trace | undefined) {
-    this.storage = storage;
-    this.maxApplyingBytes = limits.maxApplyingBytes;
-    this.trace = trace;
+    this.#storage = storage;
+    this.#maxApplyingBytes = limits.maxApplyingBytes;
+    this.#trace = trace;
     const compacted = storage.firstIndex() - 1;
     this.unstable = new Unstable(storage.lastIndex() + 1, trace);
     this.committed = compacted;
@@ -40,11 +40,11 @@ export class RaftLog {
 
   firstIndex(): number {
     const snapshot = this.unstable.snapshot;
-    return snapshot === undefined ? this.storage.firstIndex() : snapshot.index + 1;
+    return snapshot === undefined ? this.#storage.firstIndex() : snapshot.index + 1;
   }
 
   lastIndex(): number {
-    return this.unstable.lastIndex() ?? this.storage.lastIndex();
+    return this.unstable.lastIndex() ?? this.#storage.lastIndex();
   }
 
   lastTerm(): number {
@@ -58,7 +58,7 @@ export class RaftLog {
     const unstable = this.unstable.term(index);
     if (unstable !== undefined) return unstable;
     if (index + 1 < this.firstIndex() || index > this.lastIndex()) return undefined;
-    return this.storage.term(index);
+    return this.#storage.term(index);
   }
 
   matchTerm(index: number, term: number): boolean {
@@ -75,7 +75,7 @@ export class RaftLog {
   maybeAppend(prev: EntryId, entries: readonly Entry[], leaderCommit: number): number | undefined {
     if (!this.matchTerm(prev.index, prev.term)) return undefined;
     const lastNew = prev.index + entries.length;
-    const conflict = this.findConflict(entries);
+    const conflict = this.#findConflict(entries);
     if (conflict !== 0) {
       assert(conflict > this.committed, "an entry conflicts with a committed entry");
       const known = conflict - prev.index - 1;
@@ -123,7 +123,7 @@ export class RaftLog {
 
   /** Replaces the log by a snapshot. */
   restore(snapshot: Snapshot): void {
-    this.trace?.({ kind: "log-restore", log: this, snapshot });
+    this.#trace?.({ kind: "log-restore", log: this, snapshot });
     this.committed = snapshot.index;
     this.unstable.restore(snapshot);
   }
@@ -136,9 +136,9 @@ export class RaftLog {
     const offset = this.unstable.offset;
     if (lo >= offset) return this.unstable.slice(lo, hi, maxBytes);
     const cut = Math.min(hi, offset);
-    const stable = this.storage.entries(lo, cut, maxBytes);
+    const stable = this.#storage.entries(lo, cut, maxBytes);
     if (stable === undefined || hi <= offset || stable.length < cut - lo) return stable;
-    return this.withUnstable(stable, hi, maxBytes);
+    return this.#withUnstable(stable, hi, maxBytes);
   }
 
   /** Entries from `lo` to the end. */
@@ -147,7 +147,7 @@ export class RaftLog {
   }
 
   snapshot(): Snapshot | undefined {
-    return this.unstable.snapshot ?? this.storage.snapshot();
+    return this.unstable.snapshot ?? this.#storage.snapshot();
   }
 
   hasPendingSnapshot(): boolean {
@@ -157,23 +157,23 @@ export class RaftLog {
   /** Committed entries that were not handed out yet, within the limits. `allowUnstable`: also those that are not durable here. */
   nextCommitted(allowUnstable: boolean): readonly Entry[] {
     if (!this.hasNextCommitted(allowUnstable)) return NO_ENTRIES;
-    const room = this.maxApplyingBytes - this.applyingBytes;
-    const entries = this.slice(this.applying + 1, this.maxAppliable(allowUnstable) + 1, room);
+    const room = this.#maxApplyingBytes - this.#applyingBytes;
+    const entries = this.slice(this.applying + 1, this.#maxAppliable(allowUnstable) + 1, room);
     assert(entries !== undefined, "what is not applied is not compacted");
     return entries;
   }
 
   hasNextCommitted(allowUnstable: boolean): boolean {
-    if (this.applyingPaused || this.hasPendingSnapshot()) return false;
-    return this.maxAppliable(allowUnstable) > this.applying;
+    if (this.#applyingPaused || this.hasPendingSnapshot()) return false;
+    return this.#maxAppliable(allowUnstable) > this.applying;
   }
 
   /** Entries up to `index`, of `bytes`, were handed out for application. */
   acceptApplying(index: number, bytes: number, allowUnstable: boolean): void {
     assert(index >= this.applying && index <= this.committed, "what is handed out for application is committed");
     this.applying = index;
-    this.applyingBytes += bytes;
-    this.applyingPaused = this.applyingBytes >= this.maxApplyingBytes || index < this.maxAppliable(allowUnstable);
+    this.#applyingBytes += bytes;
+    this.#applyingPaused = this.#applyingBytes >= this.#maxApplyingBytes || index < this.#maxAppliable(allowUnstable);
   }
 
   /** Entries up to `index` were applied; `bytes` of what was handed out are no longer outstanding. */
@@ -181,15 +181,15 @@ export class RaftLog {
     assert(index >= this.applied && index <= this.committed, "applied moves forward, up to what is committed");
     this.applied = index;
     this.applying = Math.max(this.applying, index);
-    this.applyingBytes = Math.max(0, this.applyingBytes - bytes);
-    this.applyingPaused = this.applyingBytes >= this.maxApplyingBytes;
+    this.#applyingBytes = Math.max(0, this.#applyingBytes - bytes);
+    this.#applyingPaused = this.#applyingBytes >= this.#maxApplyingBytes;
   }
 
-  private maxAppliable(allowUnstable: boolean): number {
+  #maxAppliable(allowUnstable: boolean): number {
     return allowUnstable ? this.committed : Math.min(this.committed, this.unstable.offset - 1);
   }
 
-  private withUnstable(stable: readonly Entry[], hi: number, maxBytes: number): readonly Entry[] {
+  #withUnstable(stable: readonly Entry[], hi: number, maxBytes: number): readonly Entry[] {
     const offset = this.unstable.offset;
     const room = maxBytes === Infinity ? Infinity : maxBytes - totalBytes(stable);
     if (room <= 0) return stable;
@@ -198,11 +198,11 @@ export class RaftLog {
   }
 
   /** The index of the first entry that the log does not have; 0 if it has them all. */
-  private findConflict(entries: readonly Entry[]): number {
+  #findConflict(entries: readonly Entry[]): number {
     for (const entry of entries) {
       if (this.matchTerm(entry.index, entry.term)) continue;
       if (entry.index <= this.lastIndex()) {
-        this.trace?.({ kind: "conflict", index: entry.index, existingTerm: this.term(entry.index) ?? 0, term: entry.term });
+        this.#trace?.({ kind: "conflict", index: entry.index, existingTerm: this.term(entry.index) ?? 0, term: entry.term });
       }
       return entry.index;
     }

@@ -107,19 +107,19 @@ interface HandedOut {
 export class RaftNode {
   /** The core itself: for this room and its tests. */
   readonly raft: Raft;
-  private number = 0;
-  private persistedNumber = 0;
-  private softState: SoftState;
-  private hardState: HardState;
-  private readonly handedOut: HandedOut[] = [];
+  #number = 0;
+  #persistedNumber = 0;
+  #softState: SoftState;
+  #hardState: HardState;
+  readonly #handedOut: HandedOut[] = [];
   /** Entries handed out for application and not yet acknowledged, oldest first. */
-  private readonly applyingEntries: Entry[] = [];
-  private applyingHead = 0;
+  readonly #applyingEntries: Entry[] = [];
+  #applyingHead = 0;
 
   constructor(options: RaftOptions, storage: LogStorage, initial: InitialState, trace?: Trace) {
     this.raft = new Raft(completeOptions(options), storage, initial, trace);
-    this.softState = { lead: this.raft.lead, role: this.raft.role };
-    this.hardState = this.raft.hardState();
+    this.#softState = { lead: this.raft.lead, role: this.raft.role };
+    this.#hardState = this.raft.hardState();
   }
 
   get id(): number {
@@ -153,24 +153,24 @@ export class RaftNode {
 
   /** Campaigns now, with a pre-vote if that is configured. */
   campaign(): void {
-    this.local({ type: "MsgHup", to: this.raft.id });
+    this.#local({ type: "MsgHup", to: this.raft.id });
   }
 
   /** Appends to the log of this node, if it leads. */
   propose(data: readonly Uint8Array[]): ProposeOutcome {
     const proposals: Proposal[] = [];
     for (const bytes of data) proposals.push({ type: "normal", data: bytes });
-    return this.proposeHere(proposals);
+    return this.#proposeHere(proposals);
   }
 
   /** Proposes a membership change, if this node leads and the configuration allows it now. */
   proposeConfChange(change: ConfChange): ConfChangeOutcome {
     const { raft } = this;
     if (raft.role === "leader") {
-      const reason = confChangeRefusal(raft, change) ?? this.changeRefusal(change);
+      const reason = confChangeRefusal(raft, change) ?? this.#changeRefusal(change);
       if (reason !== undefined) return { ok: false, reason: "refused", detail: reason, leader: raft.lead };
     }
-    return this.proposeHere([{ type: "config", data: encodeConfChange(change) }]);
+    return this.#proposeHere([{ type: "config", data: encodeConfChange(change) }]);
   }
 
   /** Sends proposals through the leader, wherever it is; they may be lost on the way. */
@@ -181,26 +181,26 @@ export class RaftNode {
 
   /** Asks for a read named `context`. A ReadState may follow; after a change of leader, or a timeout, ask again by another name. */
   readIndex(context: number): StepOutcome {
-    return this.local({ type: "MsgReadIndex", to: this.raft.id, context });
+    return this.#local({ type: "MsgReadIndex", to: this.raft.id, context });
   }
 
   /** Asks the leader to hand its place to `to`. */
   transferLeader(to: number): void {
-    this.local({ type: "MsgTransferLeader", to: this.raft.id, from: to });
+    this.#local({ type: "MsgTransferLeader", to: this.raft.id, from: to });
   }
 
   /** Forgets who leads, so that this follower grants pre-votes. Refused in lease mode. */
   forgetLeader(): void {
-    this.local({ type: "MsgForgetLeader", to: this.raft.id });
+    this.#local({ type: "MsgForgetLeader", to: this.raft.id });
   }
 
   reportUnreachable(id: number): void {
-    this.local({ type: "MsgUnreachable", to: this.raft.id, from: id });
+    this.#local({ type: "MsgUnreachable", to: this.raft.id, from: id });
   }
 
   /** The snapshot sent to `id` was installed, or was not. */
   reportSnapshot(id: number, installed: boolean): void {
-    this.local({ type: "MsgSnapStatus", to: this.raft.id, from: id, reject: !installed });
+    this.#local({ type: "MsgSnapStatus", to: this.raft.id, from: id, reject: !installed });
   }
 
   hasReady(): boolean {
@@ -209,20 +209,20 @@ export class RaftNode {
     if (raft.messages.length > 0 || raft.afterAppend.length > 0 || raft.readStates.length > 0) return true;
     if (raft.log.unstable.hasNextEntries() || raft.log.unstable.nextSnapshot() !== undefined) return true;
     if (raft.log.hasNextCommitted(raft.config.applyUnstable)) return true;
-    return this.nextSoftState() !== undefined || this.nextHardState() !== undefined;
+    return this.#nextSoftState() !== undefined || this.#nextHardState() !== undefined;
   }
 
   /** Takes everything that is to be done. */
   ready(): Ready {
     const { raft } = this;
     raft.flush();
-    const softState = this.nextSoftState();
-    const hardState = this.nextHardState();
-    const previous = this.hardState;
+    const softState = this.#nextSoftState();
+    const hardState = this.#nextHardState();
+    const previous = this.#hardState;
     const { unstable } = raft.log;
     const entries = unstable.nextEntries();
     const ready: Ready = {
-      number: ++this.number,
+      number: ++this.#number,
       softState,
       hardState,
       snapshot: unstable.nextSnapshot(),
@@ -231,25 +231,25 @@ export class RaftNode {
       messages: raft.messages,
       afterPersist: raft.afterAppend,
       readStates: raft.readStates,
-      mark: this.mark(),
+      mark: this.#mark(),
       mustSync: entries.length > 0 || previous.term !== raft.term || previous.vote !== raft.vote,
     };
-    this.accept(ready);
+    this.#accept(ready);
     return ready;
   }
 
   /** All Readys up to `number` are durable. Persisting happens in order. */
   persisted(number: number): void {
-    assert(number > this.persistedNumber && number <= this.number, "Readys are persisted in order, each once");
-    this.persistedNumber = number;
+    assert(number > this.#persistedNumber && number <= this.#number, "Readys are persisted in order, each once");
+    this.#persistedNumber = number;
     let done = 0;
-    for (const out of this.handedOut) {
+    for (const out of this.#handedOut) {
       if (out.number > number) break;
       done++;
       for (const message of out.own) this.raft.step(message);
       if (out.mark !== undefined) this.raft.appendDone(out.mark);
     }
-    this.handedOut.splice(0, done);
+    this.#handedOut.splice(0, done);
   }
 
   /** The state machine has applied everything up to `index`. Older news are ignored. */
@@ -258,17 +258,17 @@ export class RaftNode {
     if (index <= log.applied) return;
     let bytes = 0;
     let payload = 0;
-    while (this.applyingHead < this.applyingEntries.length) {
-      const entry = this.applyingEntries[this.applyingHead] as Entry;
+    while (this.#applyingHead < this.#applyingEntries.length) {
+      const entry = this.#applyingEntries[this.#applyingHead] as Entry;
       if (entry.index > index) break;
       bytes += entryBytes(entry);
       payload += entry.data.length;
-      this.applyingHead++;
+      this.#applyingHead++;
     }
     // Packed now and then: under load there may always be something on its way.
-    if (this.applyingHead * 2 >= this.applyingEntries.length) {
-      this.applyingEntries.splice(0, this.applyingHead);
-      this.applyingHead = 0;
+    if (this.#applyingHead * 2 >= this.#applyingEntries.length) {
+      this.#applyingEntries.splice(0, this.#applyingHead);
+      this.#applyingHead = 0;
     }
     this.raft.appliedTo(index, bytes, payload);
   }
@@ -276,7 +276,7 @@ export class RaftNode {
   /** Applies the membership change of a committed entry; undefined if it came before the last snapshot. Before `applied` of it. */
   applyConfChange(entry: Entry): ConfState | undefined {
     assert(entry.type === "config", "a membership change is in an entry of its own type");
-    if (entry.index <= this.raft.log.applied || this.isBehindSnapshot(entry.index)) return undefined;
+    if (entry.index <= this.raft.log.applied || this.#isBehindSnapshot(entry.index)) return undefined;
     const change = decodeConfChange(entry.data);
     assert(change !== undefined, "a committed membership change is well formed");
     return applyConfChange(this.raft, change);
@@ -305,11 +305,11 @@ export class RaftNode {
       transferee: raft.transferee,
       uncommittedBytes: raft.uncommittedBytes,
       confState: this.confState(),
-      members: raft.role === "leader" ? this.memberStatuses() : [],
+      members: raft.role === "leader" ? this.#memberStatuses() : [],
     };
   }
 
-  private memberStatuses(): readonly MemberStatus[] {
+  #memberStatuses(): readonly MemberStatus[] {
     return this.raft.tracker.members.map((id) => {
       const progress = this.raft.tracker.progress(id);
       assert(progress !== undefined, "every member has progress");
@@ -328,11 +328,11 @@ export class RaftNode {
     });
   }
 
-  private local(fields: Parameters<typeof createMessage>[0]): StepOutcome {
+  #local(fields: Parameters<typeof createMessage>[0]): StepOutcome {
     return this.raft.step(createMessage(fields));
   }
 
-  private proposeHere(proposals: readonly Proposal[]): ProposeOutcome {
+  #proposeHere(proposals: readonly Proposal[]): ProposeOutcome {
     const { raft } = this;
     if (raft.role !== "leader") return { ok: false, reason: "not-leader", leader: raft.lead };
     const firstIndex = raft.log.lastIndex() + 1;
@@ -340,39 +340,40 @@ export class RaftNode {
     return reason === undefined ? { ok: true, term: raft.term, firstIndex } : { ok: false, reason, leader: raft.lead };
   }
 
-  private changeRefusal(change: ConfChange): string | undefined {
+  #changeRefusal(change: ConfChange): string | undefined {
     const result = configurationAfter(this.raft.tracker.config, change);
     return result.ok ? undefined : result.reason;
   }
 
-  private isBehindSnapshot(index: number): boolean {
+  #isBehindSnapshot(index: number): boolean {
     const { snapshot } = this.raft.log.unstable;
     return snapshot !== undefined && index <= snapshot.index;
   }
 
-  private nextSoftState(): SoftState | undefined {
+  #nextSoftState(): SoftState | undefined {
     const { lead, role } = this.raft;
-    return lead === this.softState.lead && role === this.softState.role ? undefined : { lead, role };
+    return lead === this.#softState.lead && role === this.#softState.role ? undefined : { lead, role };
   }
 
-  private nextHardState(): HardState | undefined {
-    const { raft, hardState } = this;
+  #nextHardState(): HardState | undefined {
+    const { raft } = this;
+    const hardState = this.#hardState;
     if (raft.term === hardState.term && raft.vote === hardState.vote && raft.log.committed === hardState.commit) return undefined;
     return raft.hardState();
   }
 
   /** Everything that is unstable now will be durable once this Ready is: what was handed out before is persisted before. */
-  private mark(): AppendMark | undefined {
+  #mark(): AppendMark | undefined {
     const { term, log } = this.raft;
     const { snapshot, count } = log.unstable;
     if (count === 0 && snapshot === undefined) return undefined;
     return { term, index: count === 0 ? 0 : log.lastIndex(), logTerm: count === 0 ? 0 : log.lastTerm(), snapshot };
   }
 
-  private accept(ready: Ready): void {
+  #accept(ready: Ready): void {
     const { raft } = this;
-    if (ready.softState !== undefined) this.softState = ready.softState;
-    if (ready.hardState !== undefined) this.hardState = ready.hardState;
+    if (ready.softState !== undefined) this.#softState = ready.softState;
+    if (ready.hardState !== undefined) this.#hardState = ready.hardState;
     raft.messages = [];
     raft.afterAppend = [];
     raft.readStates = [];
@@ -380,9 +381,9 @@ export class RaftNode {
     const last = ready.committedEntries[ready.committedEntries.length - 1];
     if (last !== undefined) {
       raft.log.acceptApplying(last.index, totalBytes(ready.committedEntries), raft.config.applyUnstable);
-      for (const entry of ready.committedEntries) this.applyingEntries.push(entry);
+      for (const entry of ready.committedEntries) this.#applyingEntries.push(entry);
     }
     const own = ready.afterPersist.filter((message) => message.to === raft.id);
-    if (own.length > 0 || ready.mark !== undefined) this.handedOut.push({ number: ready.number, mark: ready.mark, own });
+    if (own.length > 0 || ready.mark !== undefined) this.#handedOut.push({ number: ready.number, mark: ready.mark, own });
   }
 }

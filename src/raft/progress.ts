@@ -48,18 +48,18 @@ export class Progress {
 
   becomeProbe(): void {
     const pending = this.state === "snapshot" ? this.pendingSnapshot : 0;
-    this.enter("probe");
+    this.#enter("probe");
     this.next = Math.max(this.match, pending) + 1;
     this.sentCommit = Math.min(this.sentCommit, this.next - 1);
   }
 
   becomeReplicate(): void {
-    this.enter("replicate");
+    this.#enter("replicate");
     this.next = this.match + 1;
   }
 
   becomeSnapshot(index: number): void {
-    this.enter("snapshot");
+    this.#enter("snapshot");
     this.pendingSnapshot = index;
     this.next = index + 1;
     this.sentCommit = index;
@@ -112,7 +112,7 @@ export class Progress {
     return true;
   }
 
-  private enter(state: ProgressState): void {
+  #enter(state: ProgressState): void {
     this.state = state;
     this.paused = false;
     this.pendingSnapshot = 0;

@@ -87,14 +87,14 @@ export class Raft {
   /** Ticks since the start. */
   ticks = 0;
   /** The tick until which this node gives no vote, in lease mode. */
-  private promiseEnd: number;
+  #promiseEnd: number;
 
   constructor(config: RaftConfig, storage: LogStorage, initial: InitialState, trace: Trace | undefined) {
     this.id = config.id;
     this.config = config;
     this.trace = trace;
-    this.promiseEnd = config.leaseStartupTicks;
-    this.reads = this.newRounds();
+    this.#promiseEnd = config.leaseStartupTicks;
+    this.reads = this.#newRounds();
     this.log = new RaftLog(storage, config, trace);
     this.tracker = new Tracker(config);
     const { hardState, confState, applied } = initial;
@@ -141,16 +141,16 @@ export class Raft {
       isSafeCount(message.term) && isSafeCount(message.index) && isSafeCount(message.commit),
       "a message's positions are safe integers",
     );
-    if (this.isHeldBack(message)) return "ok";
+    if (this.#isHeldBack(message)) return "ok";
     if (message.term > this.term) {
-      this.acceptHigherTerm(message);
+      this.#acceptHigherTerm(message);
     } else if (message.term !== 0 && message.term < this.term) {
-      this.answerLowerTerm(message);
+      this.#answerLowerTerm(message);
       return "ok";
     }
     if (message.type === "MsgHup") hup(this, this.config.preVote ? "pre-vote" : "election");
     else if (message.type === "MsgVote" || message.type === "MsgPreVote") handleVoteRequest(this, message);
-    else return this.stepRole(message);
+    else return this.#stepRole(message);
     return "ok";
   }
 
@@ -223,12 +223,12 @@ export class Raft {
    * not know what it promised before.
    */
   promiseTicksLeft(): number {
-    return this.config.readMode === "lease" ? Math.max(0, this.promiseEnd - this.ticks) : 0;
+    return this.config.readMode === "lease" ? Math.max(0, this.#promiseEnd - this.ticks) : 0;
   }
 
   /** This node answers a leader's round: it gives no vote for an election timeout. */
   promiseLease(): void {
-    this.promiseEnd = this.ticks + this.config.electionTicks;
+    this.#promiseEnd = this.ticks + this.config.electionTicks;
   }
 
   /** Puts a message where its kind belongs, with sender and term filled in. */
@@ -239,7 +239,7 @@ export class Raft {
     else if (message.type !== "MsgProp" && message.type !== "MsgReadIndex") message.term = this.term;
     if (message.type === "MsgAppResp" || message.type === "MsgHeartbeatResp") message.knownCommit = this.log.committed;
     if (promisesDurability(message.type)) {
-      this.sendAfterAppend(message);
+      this.#sendAfterAppend(message);
       return;
     }
     assert(message.to !== this.id, "a message to oneself is only a promise of durability");
@@ -265,21 +265,21 @@ export class Raft {
     this.tracker.resetProgress(this.id, this.log.lastIndex());
     this.pendingConfIndex = 0;
     this.uncommittedBytes = 0;
-    this.reads = this.newRounds();
+    this.reads = this.#newRounds();
     this.earlyReads = [];
   }
 
-  private newRounds(): ReadRounds {
+  #newRounds(): ReadRounds {
     return new ReadRounds(this.config.readMode === "lease" ? this.config.electionTicks : 0);
   }
 
-  private stepRole(message: Message): StepOutcome {
+  #stepRole(message: Message): StepOutcome {
     if (this.role === "leader") return stepLeader(this, message);
     return this.role === "follower" ? stepFollower(this, message) : stepCandidate(this, message);
   }
 
   /** True for a request for a vote that a live leader's lease holds back (section 6 of the paper; 4.2.3 and 6.4.1 of the thesis). */
-  private isHeldBack(message: Message): boolean {
+  #isHeldBack(message: Message): boolean {
     const { type, term, force } = message;
     if ((type !== "MsgVote" && type !== "MsgPreVote") || force || term < this.term) return false;
     const ticksLeft = term > this.term ? this.leaseTicksLeft() : this.promiseTicksLeft();
@@ -288,7 +288,7 @@ export class Raft {
     return true;
   }
 
-  private acceptHigherTerm(message: Message): void {
+  #acceptHigherTerm(message: Message): void {
     const { type } = message;
     // A pre-vote asks about a term that nobody is in; a granted answer repeats it. A refusal carries its sender's own term.
     if (type === "MsgPreVote" || (type === "MsgPreVoteResp" && !message.reject)) return;
@@ -297,7 +297,7 @@ export class Raft {
     this.becomeFollower(message.term, isLeader ? message.from : 0);
   }
 
-  private answerLowerTerm(message: Message): void {
+  #answerLowerTerm(message: Message): void {
     const { type } = message;
     if ((this.config.checkQuorum || this.config.preVote) && (type === "MsgHeartbeat" || type === "MsgApp")) {
       // A leader of a lower term lives, and this node can't vote it out: its own term is ahead, and leases and pre-votes keep
@@ -333,7 +333,7 @@ export class Raft {
     return false;
   }
 
-  private sendAfterAppend(message: Message): void {
+  #sendAfterAppend(message: Message): void {
     const last = this.afterAppend[this.afterAppend.length - 1];
     if (this.config.coalesce && last !== undefined && isOlderAck(last, message)) this.afterAppend[this.afterAppend.length - 1] = message;
     else this.afterAppend.push(message);

@@ -8,8 +8,7 @@ import type { ConfState, Entry } from "../raft/mod.ts";
 import { ApplyThread, CheckpointThread, type InlineReads, ReaderPool, type ReaderWorkerInit, type SqlWorkerInit } from "../sql/mod.ts";
 import type { DriverPorts } from "./consensus/ports.ts";
 import { RaftDriver, type DriverState } from "./consensus/driver.ts";
-import { LogClient, type LogSettings } from "./log/mod.ts";
-import { LogThread } from "./log/log-thread.ts";
+import { LogHandle, type LogSettings } from "./log/mod.ts";
 import { Replica, type ReplicaSettings } from "./replica.ts";
 import type { BackupParts } from "./backup.ts";
 
@@ -72,7 +71,7 @@ class Opening {
   #replica: Replica | undefined;
   #apply: ApplyThread | undefined;
   #readers: ReaderPool | undefined;
-  #client: LogClient | undefined;
+  #log: LogHandle | undefined;
   #driver: RaftDriver | undefined;
   readonly #workers: Worker[] = [];
 
@@ -83,17 +82,17 @@ class Opening {
   }
 
   async open(settings: OpenSettings): Promise<Replica> {
-    const [{ client, thread }, applied] = await this.#whole(Promise.all([this.#openLog(settings), this.#openDatabase(settings)]));
+    const [log, applied] = await this.#whole(Promise.all([this.#openLog(settings), this.#openDatabase(settings)]));
     // The readers open a database that exists.
     const readers = this.#openReaders(settings);
-    const state = await this.#whole(this.#recover(client, applied));
+    const state = await this.#whole(this.#recover(log, applied));
     await this.#whole(readers.opened());
-    return this.#join(settings, { thread, readers, applied, state });
+    return this.#join(settings, { log, readers, applied, state });
   }
 
   /** Ends what was started, whether or not it had opened. */
   async release(): Promise<void> {
-    await Promise.allSettled([this.#apply?.close(), this.#readers?.close(), this.#client?.close()]);
+    await Promise.allSettled([this.#apply?.close(), this.#readers?.close(), this.#log?.close()]);
     await Promise.allSettled(this.#workers.map((worker) => worker.terminate()));
   }
 
@@ -113,19 +112,13 @@ class Opening {
     else this.#replica.fail(error);
   };
 
-  async #openLog(settings: OpenSettings): Promise<{ readonly client: LogClient; readonly thread: () => LogThread }> {
-    let thread: LogThread | undefined;
-    const client = await LogClient.open(this.#spawn(WORKERS.log, settings.log), {
-      persisted: (number) => {
-        thread?.persisted(number);
-        this.#replica?.logAdvanced();
-      },
-      refused: (_number, error) => thread?.refused(error),
+  async #openLog(settings: OpenSettings): Promise<LogHandle> {
+    this.#log = await LogHandle.open(this.#spawn(WORKERS.log, settings.log), {
+      acknowledge: (number) => this.#driver?.persisted(number),
+      advanced: () => this.#replica?.logAdvanced(),
       failed: this.#fail,
     });
-    this.#client = client;
-    const owner = { acknowledge: (number: number) => this.#driver?.persisted(number), failed: this.#fail };
-    return { client, thread: () => (thread ??= new LogThread(client, owner)) };
+    return this.#log;
   }
 
   #openDatabase(settings: OpenSettings): Promise<EntryId> {
@@ -154,8 +147,8 @@ class Opening {
   }
 
   /** What the driver starts from: the entries that the database has not applied, and before them what it has. */
-  async #recover(client: LogClient, applied: EntryId): Promise<DriverState> {
-    const { hardState, compacted, last } = client.opened;
+  async #recover(log: LogHandle, applied: EntryId): Promise<DriverState> {
+    const { hardState, compacted, last } = log.opened;
     if (applied.index > last.index) {
       throw new PumiceError("REPLICA_BEHIND_DATABASE", { applied: applied.index, logEnd: last.index });
     }
@@ -166,7 +159,7 @@ class Opening {
     const entries: Entry[] = [];
     while (start.index + entries.length < last.index) {
       const lo = start.index + entries.length + 1;
-      const read = await client.read({ lo, hi: last.index + 1, maxBytes: REPLAY_BYTES });
+      const read = await log.read({ lo, hi: last.index + 1, maxBytes: REPLAY_BYTES });
       if (read === undefined || read.length === 0) throw new PumiceError("REPLICA_LOG_GAP", { applied: applied.index, missing: lo });
       entries.push(...read);
     }
@@ -176,10 +169,10 @@ class Opening {
   #join(settings: OpenSettings, opened: Opened): Replica {
     const { clock, random, defer, files, spawner, onFatal, warn } = this.#world;
     const apply = this.#apply as ApplyThread;
-    const log = opened.thread();
+    const { log } = opened;
     const replica = (): Replica => this.#replica as Replica;
     const ports: DriverPorts = {
-      log,
+      log: { append: (batch) => log.append(batch), compact: (to) => void log.compact(to) },
       send: () => undefined,
       apply: (entries) => replica().applyCommitted(entries),
       readable: (read, index) => replica().readable(read, index),
@@ -222,7 +215,7 @@ class Opening {
 
 /** What stands when the driver can be made. */
 interface Opened {
-  readonly thread: () => LogThread;
+  readonly log: LogHandle;
   readonly readers: ReaderPool;
   readonly applied: EntryId;
   readonly state: DriverState;

@@ -31,7 +31,7 @@ import type { RaftDriver } from "./consensus/driver.ts";
 import { FullDisk, type FullDiskStatus } from "./disk/full-disk.ts";
 
 import { LastKnown } from "./last-known.ts";
-import type { LogThread } from "./log/log-thread.ts";
+import type { LogHandle } from "./log/mod.ts";
 import { ReadBarrier } from "./read-barrier.ts";
 import type { Outcome, ReadRequest, WriteRequest } from "./requests.ts";
 import { backupBytes, type BackupParts, type BackupRequest } from "./backup.ts";
@@ -66,7 +66,7 @@ export interface ReplicaParts {
   readonly apply: ApplyThread;
   readonly checkpointer: CheckpointThread;
   readonly readers: ReaderPool;
-  readonly log: LogThread;
+  readonly log: LogHandle;
   readonly driver: RaftDriver;
   /** Runs `task` at the end of this turn of the event loop. */
   readonly defer: (task: () => void) => void;

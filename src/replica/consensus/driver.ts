@@ -29,7 +29,7 @@ import {
 } from "../../raft/mod.ts";
 import type { DriverPorts, LogBatch } from "./ports.ts";
 import { MemoryLog, type OlderEntries, type RecoveredLog } from "./memory-log.ts";
-import { SnapshotTransfers } from "./snapshot-progress.ts";
+import { SnapshotProgress } from "./snapshot-progress.ts";
 
 /** What a node has when it starts. */
 export interface DriverState extends RecoveredLog {
@@ -63,69 +63,74 @@ interface InFlight {
 
 /** The driver of one node, for one incarnation: a restarted process makes a new one, and nothing of the old one reaches it (C10). */
 export class RaftDriver {
-  private readonly node: RaftNode;
-  private readonly log: MemoryLog;
-  private readonly ports: DriverPorts;
-  private readonly transfers: SnapshotTransfers;
-  private readonly inFlight: InFlight[] = [];
+  readonly #node: RaftNode;
+  readonly #log: MemoryLog;
+  readonly #ports: DriverPorts;
+  readonly #snapshots: SnapshotProgress;
+  readonly #inFlight: InFlight[] = [];
   /** Batches of `inFlight`. */
-  private batchCount = 0;
+  #batchCount = 0;
   /** Batches that wait for the state machine: a snapshot is not restored under entries that are still being applied (C8, C9). */
-  private readonly parked: LogBatch[] = [];
+  readonly #parked: LogBatch[] = [];
   /** What the log has acknowledged. */
-  private durable: HardState;
+  #durable: HardState;
   /** The last batch that changes the term or the vote. */
-  private termBatch = 0;
-  private persistedNumber = 0;
-  private lastAppended = 0;
+  #termBatch = 0;
+  #persistedNumber = 0;
+  #lastAppended = 0;
   /** What the log acknowledges once it has everything that it was given. */
-  private handed: HardState;
+  #handed: HardState;
   /** The last index that was handed to the state machine. */
-  private handedToApply: number;
+  #handedToApply: number;
   /** Membership entries handed to the state machine and not yet acknowledged as applied. */
-  private readonly pendingConfig: Entry[] = [];
-  private compactTarget = 0;
-  private nextRead: number;
-  private readonly canReadOlder: boolean;
+  readonly #pendingConfig: Entry[] = [];
+  #compactTarget = 0;
+  #nextRead: number;
+  readonly #canReadOlder: boolean;
 
   constructor(state: DriverState, options: DriverOptions, ports: DriverPorts) {
     const commit = Math.max(state.hardState.commit, state.applied, state.compacted.index);
-    this.log = new MemoryLog(state, { maxBytes: options.maxLogBytes, older: options.older, snapshot: () => ports.latestSnapshot() });
+    this.#log = new MemoryLog(state, { maxBytes: options.maxLogBytes, older: options.older, snapshot: () => ports.latestSnapshot() });
     // What was applied or compacted was committed; the note of that may have been lost, what it speaks of may not (C5).
-    assert(commit <= this.log.lastIndex(), "the log holds everything that was committed or applied");
+    assert(commit <= this.#log.lastIndex(), "the log holds everything that was committed or applied");
     assert(state.applied >= state.compacted.index, "what was compacted was applied");
-    this.durable = { ...state.hardState, commit };
-    this.handed = this.durable;
-    this.handedToApply = state.applied;
+    this.#durable = { ...state.hardState, commit };
+    this.#handed = this.#durable;
+    this.#handedToApply = state.applied;
     const raft: RaftOptions = { ...options.raft, forwardProposals: false, applyUnstable: false };
-    this.node = new RaftNode(raft, this.log, { hardState: this.durable, confState: state.members, applied: state.applied }, options.trace);
-    this.ports = ports;
-    this.canReadOlder = options.older !== undefined;
-    this.transfers = new SnapshotTransfers(options.snapshotTimeoutTicks ?? 10 * (options.raft.electionTicks ?? 10));
+    this.#node = new RaftNode(
+      raft,
+      this.#log,
+      { hardState: this.#durable, confState: state.members, applied: state.applied },
+      options.trace,
+    );
+    this.#ports = ports;
+    this.#canReadOlder = options.older !== undefined;
+    this.#snapshots = new SnapshotProgress(options.snapshotTimeoutTicks ?? 10 * (options.raft.electionTicks ?? 10));
     // Reads of earlier incarnations have other names, so that a late answer to one of those answers nothing (C10).
-    this.nextRead = Number(BigInt.asUintN(FIRST_READ_BITS, options.random.u64())) + 1;
+    this.#nextRead = Number(BigInt.asUintN(FIRST_READ_BITS, options.random.u64())) + 1;
   }
 
   /** One tick of the owner's clock. */
   tick(): void {
-    this.node.tick();
-    for (const id of this.transfers.tick()) this.node.reportSnapshot(id, false);
+    this.#node.tick();
+    for (const id of this.#snapshots.tick()) this.#node.reportSnapshot(id, false);
   }
 
   /** Takes a message from the network. */
   step(message: Message): MessageOutcome {
-    return this.node.step(message);
+    return this.#node.step(message);
   }
 
   /** Proposes entries, in order, in one piece. They are sent at the next `pump`. */
   propose(data: readonly Uint8Array[]): ProposeOutcome {
-    return this.node.propose(data);
+    return this.#node.propose(data);
   }
 
   /** Proposes a membership change; always through a joint configuration, also for one node. */
   proposeConfChange(change: ConfChange): ConfChangeOutcome {
     const isLeave = change.transition === "auto" && change.changes.length === 0;
-    return this.node.proposeConfChange(isLeave || change.transition !== "auto" ? change : { ...change, transition: "implicit" });
+    return this.#node.proposeConfChange(isLeave || change.transition !== "auto" ? change : { ...change, transition: "implicit" });
   }
 
   /**
@@ -133,224 +138,224 @@ export class RaftDriver {
    * It may never be answered: after a change of leader, or a timeout, ask again.
    */
   readIndex(): number | undefined {
-    const read = this.nextRead++;
-    return this.node.readIndex(read) === "ok" ? read : undefined;
+    const read = this.#nextRead++;
+    return this.#node.readIndex(read) === "ok" ? read : undefined;
   }
 
   /** Campaigns now. A sole voter leads at the end of the `pump` in which its vote is durable. */
   campaign(): void {
-    this.node.campaign();
+    this.#node.campaign();
   }
 
   /** Asks the leader to hand its place to `id`, if it leads or knows who does. */
   transfer(id: number): void {
-    this.node.transferLeader(id);
+    this.#node.transferLeader(id);
   }
 
   forgetLeader(): void {
-    this.node.forgetLeader();
+    this.#node.forgetLeader();
   }
 
   reportUnreachable(id: number): void {
-    this.node.reportUnreachable(id);
+    this.#node.reportUnreachable(id);
   }
 
   /** What became of the snapshot that was sent to `id`; "sending" keeps it from being given up. */
   reportSnapshot(id: number, fate: "sending" | "installed" | "failed"): void {
     if (fate === "sending") {
-      this.transfers.extend(id);
+      this.#snapshots.extend(id);
       return;
     }
-    this.transfers.ended(id);
-    this.node.reportSnapshot(id, fate === "installed");
+    this.#snapshots.ended(id);
+    this.#node.reportSnapshot(id, fate === "installed");
   }
 
   /** Everything up to `index` is in a durable snapshot. The log is compacted up to there as soon as that is safe. */
   compact(index: number): void {
-    this.compactTarget = Math.max(this.compactTarget, index);
-    this.maybeCompact();
+    this.#compactTarget = Math.max(this.#compactTarget, index);
+    this.#maybeCompact();
   }
 
   status(): Status {
-    return this.node.status();
+    return this.#node.status();
   }
 
   /** The hard state that is on disk. */
   durableHardState(): HardState {
-    return this.durable;
+    return this.#durable;
   }
 
   get role(): Role {
-    return this.node.raft.role;
+    return this.#node.raft.role;
   }
 
   get term(): number {
-    return this.node.term;
+    return this.#node.term;
   }
 
   /** Who leads, or 0. */
   get lead(): number {
-    return this.node.raft.lead;
+    return this.#node.raft.lead;
   }
 
   get commitIndex(): number {
-    return this.node.raft.log.committed;
+    return this.#node.raft.log.committed;
   }
 
   get appliedIndex(): number {
-    return this.node.appliedIndex;
+    return this.#node.appliedIndex;
   }
 
   get lastIndex(): number {
-    return this.node.raft.log.lastIndex();
+    return this.#node.raft.log.lastIndex();
   }
 
   /** The members as of `appliedIndex`. */
   get members(): ConfState {
-    return this.node.confState();
+    return this.#node.confState();
   }
 
   /** The term of the log at `index`, durable or not; undefined if it was compacted or is beyond the end. */
   termAt(index: number): number | undefined {
-    return this.node.raft.log.term(index);
+    return this.#node.raft.log.term(index);
   }
 
   /** Takes what the core wants done and has it done, until there is nothing left that can be done now. */
   pump(): void {
-    while (this.node.hasReady()) this.take(this.node.ready());
+    while (this.#node.hasReady()) this.#take(this.#node.ready());
   }
 
   /** Every batch up to `number` is durable, with its snapshot restored. */
   persisted(number: number): void {
-    assert(number <= this.lastAppended && number > this.persistedNumber, "batches are persisted in order, each once");
-    this.complete(number);
-    this.maybeCompact();
+    assert(number <= this.#lastAppended && number > this.#persistedNumber, "batches are persisted in order, each once");
+    this.#complete(number);
+    this.#maybeCompact();
   }
 
   /** The state machine has applied everything up to `index`. */
   applied(index: number): void {
-    if (index <= this.node.appliedIndex) return;
-    assert(index <= this.handedToApply, "only what was handed over can be applied");
+    if (index <= this.#node.appliedIndex) return;
+    assert(index <= this.#handedToApply, "only what was handed over can be applied");
     let done = 0;
-    for (const entry of this.pendingConfig) {
+    for (const entry of this.#pendingConfig) {
       if (entry.index > index) break;
       done++;
       // Applied one by one, so that each takes effect where it stands (C9: those before a snapshot are skipped).
-      const members = this.node.applyConfChange(entry);
-      this.node.applied(entry.index);
-      if (members !== undefined) this.ports.membersChanged(members, entry.index);
+      const members = this.#node.applyConfChange(entry);
+      this.#node.applied(entry.index);
+      if (members !== undefined) this.#ports.membersChanged(members, entry.index);
     }
-    this.pendingConfig.splice(0, done);
-    this.node.applied(index);
-    this.appendParked();
-    this.maybeCompact();
-    if (this.log.isOverfull) this.log.trim(this.forgettable());
+    this.#pendingConfig.splice(0, done);
+    this.#node.applied(index);
+    this.#appendParked();
+    this.#maybeCompact();
+    if (this.#log.isOverfull) this.#log.trim(this.#forgettable());
   }
 
   /** Up to where memory may forget: what a follower may need stays, unless the disk or a snapshot has it. */
-  private forgettable(): number {
-    const applied = this.node.appliedIndex;
-    if (this.canReadOlder || this.node.memberCount <= 1) return applied;
-    return Math.min(applied, this.ports.latestSnapshot()?.index ?? 0);
+  #forgettable(): number {
+    const applied = this.#node.appliedIndex;
+    if (this.#canReadOlder || this.#node.memberCount <= 1) return applied;
+    return Math.min(applied, this.#ports.latestSnapshot()?.index ?? 0);
   }
 
-  private take(ready: Ready): void {
-    if (ready.softState !== undefined) this.ports.roleChanged({ ...ready.softState, term: this.node.term });
+  #take(ready: Ready): void {
+    if (ready.softState !== undefined) this.#ports.roleChanged({ ...ready.softState, term: this.#node.term });
     const { hardState } = ready;
     if (hardState !== undefined) {
-      assert(hardState.commit >= this.handed.commit, "the commit index on disk never goes back");
-      if (hardState.term !== this.handed.term || hardState.vote !== this.handed.vote) this.termBatch = ready.number;
-      this.handed = hardState;
+      assert(hardState.commit >= this.#handed.commit, "the commit index on disk never goes back");
+      if (hardState.term !== this.#handed.term || hardState.vote !== this.#handed.vote) this.#termBatch = ready.number;
+      this.#handed = hardState;
     }
-    const isTermDurable = this.termBatch <= this.persistedNumber;
-    if (isTermDurable) this.sendAll(ready.messages);
-    this.handOver(ready, isTermDurable ? [] : ready.messages);
-    this.apply(ready.committedEntries);
-    for (const { context, index } of ready.readStates) this.ports.readable(context, index);
+    const isTermDurable = this.#termBatch <= this.#persistedNumber;
+    if (isTermDurable) this.#sendAll(ready.messages);
+    this.#handOver(ready, isTermDurable ? [] : ready.messages);
+    this.#apply(ready.committedEntries);
+    for (const { context, index } of ready.readStates) this.#ports.readable(context, index);
   }
 
   /** Gives the log what is to be made durable. What needs nothing but earlier batches is complete when they are. */
-  private handOver(ready: Ready, held: readonly Message[]): void {
+  #handOver(ready: Ready, held: readonly Message[]): void {
     const { number, hardState, snapshot, entries } = ready;
     const isBatch = isBatchOf(ready);
     if (!isBatch && held.length === 0 && ready.afterPersist.length === 0) return;
-    this.inFlight.push({ ready, held });
+    this.#inFlight.push({ ready, held });
     if (!isBatch) {
-      if (this.batchCount === 0) this.complete(number);
+      if (this.#batchCount === 0) this.#complete(number);
       return;
     }
-    this.batchCount++;
-    this.parked.push({ number, hardState, snapshot, entries, mustSync: isSynced(ready) });
-    this.appendParked();
+    this.#batchCount++;
+    this.#parked.push({ number, hardState, snapshot, entries, mustSync: isSynced(ready) });
+    this.#appendParked();
   }
 
   /** Appends batches, up to one whose snapshot has to wait until the state machine is idle. */
-  private appendParked(): void {
+  #appendParked(): void {
     while (true) {
-      const batch = this.parked[0];
+      const batch = this.#parked[0];
       if (batch === undefined) return;
-      if (batch.snapshot !== undefined && this.node.appliedIndex < this.handedToApply) return;
-      this.parked.shift();
-      this.lastAppended = batch.number;
-      this.ports.log.append(batch);
+      if (batch.snapshot !== undefined && this.#node.appliedIndex < this.#handedToApply) return;
+      this.#parked.shift();
+      this.#lastAppended = batch.number;
+      this.#ports.log.append(batch);
     }
   }
 
   /** Completes every Ready up to `number`, and those after it that wait for no batch. */
-  private complete(number: number): void {
+  #complete(number: number): void {
     while (true) {
-      const next = this.inFlight[0];
+      const next = this.#inFlight[0];
       if (next === undefined) return;
       const { ready, held } = next;
       if (ready.number > number && isBatchOf(ready)) return;
-      this.inFlight.shift();
-      if (isBatchOf(ready)) this.batchCount--;
-      this.completeOne(ready, held);
+      this.#inFlight.shift();
+      if (isBatchOf(ready)) this.#batchCount--;
+      this.#completeOne(ready, held);
     }
   }
 
-  private completeOne(ready: Ready, held: readonly Message[]): void {
+  #completeOne(ready: Ready, held: readonly Message[]): void {
     const { number, hardState, snapshot, entries } = ready;
-    if (hardState !== undefined) this.durable = hardState;
+    if (hardState !== undefined) this.#durable = hardState;
     if (snapshot !== undefined) {
-      this.log.restore(snapshot.index, snapshot.term);
-      this.handedToApply = Math.max(this.handedToApply, snapshot.index);
+      this.#log.restore(snapshot.index, snapshot.term);
+      this.#handedToApply = Math.max(this.#handedToApply, snapshot.index);
     }
-    this.log.append(entries);
-    this.persistedNumber = number;
-    this.sendAll(held);
-    this.sendAll(ready.afterPersist);
-    this.node.persisted(number);
-    if (snapshot !== undefined) this.ports.membersChanged(snapshot.confState, snapshot.index);
+    this.#log.append(entries);
+    this.#persistedNumber = number;
+    this.#sendAll(held);
+    this.#sendAll(ready.afterPersist);
+    this.#node.persisted(number);
+    if (snapshot !== undefined) this.#ports.membersChanged(snapshot.confState, snapshot.index);
   }
 
-  private sendAll(messages: readonly Message[]): void {
+  #sendAll(messages: readonly Message[]): void {
     for (const message of messages) {
-      if (message.to === this.node.id) continue;
-      if (message.type === "MsgSnap") this.transfers.started(message.to);
-      this.ports.send(message);
+      if (message.to === this.#node.id) continue;
+      if (message.type === "MsgSnap") this.#snapshots.started(message.to);
+      this.#ports.send(message);
     }
   }
 
-  private apply(entries: readonly Entry[]): void {
+  #apply(entries: readonly Entry[]): void {
     const first = entries[0];
     const last = entries[entries.length - 1];
     if (first === undefined || last === undefined) return;
-    assert(first.index === this.handedToApply + 1, "entries are applied without gap or repeat");
-    this.handedToApply = last.index;
-    for (const entry of entries) if (entry.type === "config") this.pendingConfig.push(entry);
-    this.ports.apply(entries);
+    assert(first.index === this.#handedToApply + 1, "entries are applied without gap or repeat");
+    this.#handedToApply = last.index;
+    for (const entry of entries) if (entry.type === "config") this.#pendingConfig.push(entry);
+    this.#ports.apply(entries);
   }
 
-  private maybeCompact(): void {
-    if (this.compactTarget < this.log.firstIndex()) return;
-    const snapshot = this.ports.latestSnapshot()?.index ?? 0;
-    const index = Math.min(this.compactTarget, this.node.appliedIndex, this.durable.commit, snapshot, this.log.lastIndex());
-    if (index < this.log.firstIndex()) return;
-    const term = this.log.term(index);
+  #maybeCompact(): void {
+    if (this.#compactTarget < this.#log.firstIndex()) return;
+    const snapshot = this.#ports.latestSnapshot()?.index ?? 0;
+    const index = Math.min(this.#compactTarget, this.#node.appliedIndex, this.#durable.commit, snapshot, this.#log.lastIndex());
+    if (index < this.#log.firstIndex()) return;
+    const term = this.#log.term(index);
     assert(term !== undefined, "a log is compacted up to an entry that it has");
-    this.log.compact(index);
-    this.ports.log.compact(index, term);
+    this.#log.compact(index);
+    this.#ports.log.compact({ index, term });
   }
 }
 

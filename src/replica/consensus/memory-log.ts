@@ -32,118 +32,118 @@ const DEFAULT_MAX_BYTES = 64 * 1024 * 1024;
 
 /** The stable log in memory. */
 export class MemoryLog implements LogStorage {
-  private readonly window: EntryWindow;
+  readonly #window: EntryWindow;
   /** The term of the entry before the window's first. */
-  private boundaryTerm: number;
-  private compactedIndex: number;
-  private compactedTerm: number;
-  private bytes: number;
-  private readonly maxBytes: number;
-  private readonly older: OlderEntries | undefined;
-  private readonly latestSnapshot: () => Snapshot | undefined;
+  #boundaryTerm: number;
+  #compactedIndex: number;
+  #compactedTerm: number;
+  #bytes: number;
+  readonly #maxBytes: number;
+  readonly #older: OlderEntries | undefined;
+  readonly #latestSnapshot: () => Snapshot | undefined;
 
   constructor(recovered: RecoveredLog, options: MemoryLogOptions) {
     const { compacted, entries } = recovered;
-    this.window = new EntryWindow(compacted.index + 1);
-    this.window.append(entries);
-    this.bytes = totalBytes(entries);
-    this.boundaryTerm = compacted.term;
-    this.compactedIndex = compacted.index;
-    this.compactedTerm = compacted.term;
-    this.maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
-    this.older = options.older;
-    this.latestSnapshot = options.snapshot;
+    this.#window = new EntryWindow(compacted.index + 1);
+    this.#window.append(entries);
+    this.#bytes = totalBytes(entries);
+    this.#boundaryTerm = compacted.term;
+    this.#compactedIndex = compacted.index;
+    this.#compactedTerm = compacted.term;
+    this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
+    this.#older = options.older;
+    this.#latestSnapshot = options.snapshot;
   }
 
   firstIndex(): number {
-    return this.older === undefined ? this.window.firstIndex : this.compactedIndex + 1;
+    return this.#older === undefined ? this.#window.firstIndex : this.#compactedIndex + 1;
   }
 
   lastIndex(): number {
-    return this.window.endIndex - 1;
+    return this.#window.endIndex - 1;
   }
 
   term(index: number): number | undefined {
-    const entry = this.window.at(index);
+    const entry = this.#window.at(index);
     if (entry !== undefined) return entry.term;
-    if (index === this.window.firstIndex - 1) return this.boundaryTerm;
-    if (index === this.compactedIndex) return this.compactedTerm;
+    if (index === this.#window.firstIndex - 1) return this.#boundaryTerm;
+    if (index === this.#compactedIndex) return this.#compactedTerm;
     if (index < this.firstIndex() || index > this.lastIndex()) return undefined;
-    return this.older?.(index, index + 1, Infinity)?.[0]?.term;
+    return this.#older?.(index, index + 1, Infinity)?.[0]?.term;
   }
 
   entries(lo: number, hi: number, maxBytes: number): readonly Entry[] | undefined {
     if (lo < this.firstIndex()) return undefined;
-    const first = this.window.firstIndex;
-    if (lo >= first) return this.window.slice(lo, hi, maxBytes);
-    const old = this.older?.(lo, Math.min(hi, first), maxBytes);
+    const first = this.#window.firstIndex;
+    if (lo >= first) return this.#window.slice(lo, hi, maxBytes);
+    const old = this.#older?.(lo, Math.min(hi, first), maxBytes);
     if (old === undefined || old.length === 0) return undefined;
     return old;
   }
 
   snapshot(): Snapshot | undefined {
-    const snapshot = this.latestSnapshot();
+    const snapshot = this.#latestSnapshot();
     return snapshot === undefined || snapshot.index < this.firstIndex() - 1 ? undefined : snapshot;
   }
 
   /** Bytes of entries in memory. */
   get byteCount(): number {
-    return this.bytes;
+    return this.#bytes;
   }
 
   /** There are more bytes than are to be kept. */
   get isOverfull(): boolean {
-    return this.bytes > this.maxBytes;
+    return this.#bytes > this.#maxBytes;
   }
 
   /** Entries are durable: they replace everything from the first one's index on. */
   append(entries: readonly Entry[]): void {
     const first = entries[0];
     if (first === undefined) return;
-    assert(first.index >= this.window.firstIndex, "what is applied is not replaced");
-    if (first.index < this.window.endIndex) {
-      this.bytes -= totalBytes(this.window.slice(first.index, this.window.endIndex, Infinity));
-      this.window.truncateFrom(first.index);
+    assert(first.index >= this.#window.firstIndex, "what is applied is not replaced");
+    if (first.index < this.#window.endIndex) {
+      this.#bytes -= totalBytes(this.#window.slice(first.index, this.#window.endIndex, Infinity));
+      this.#window.truncateFrom(first.index);
     }
-    this.window.append(entries);
-    this.bytes += totalBytes(entries);
+    this.#window.append(entries);
+    this.#bytes += totalBytes(entries);
   }
 
   /** A snapshot was installed: it replaces the log. */
   restore(index: number, term: number): void {
-    this.window.reset(index + 1);
-    this.bytes = 0;
-    this.boundaryTerm = term;
-    this.compactedIndex = index;
-    this.compactedTerm = term;
+    this.#window.reset(index + 1);
+    this.#bytes = 0;
+    this.#boundaryTerm = term;
+    this.#compactedIndex = index;
+    this.#compactedTerm = term;
   }
 
   /** Everything up to `index` is gone from the log. */
   compact(index: number): void {
-    if (index <= this.compactedIndex) return;
+    if (index <= this.#compactedIndex) return;
     const term = this.term(index);
     assert(term !== undefined, "a log is compacted up to an entry that it has");
-    this.compactedIndex = index;
-    this.compactedTerm = term;
-    if (index >= this.window.firstIndex) this.drop(index, term);
+    this.#compactedIndex = index;
+    this.#compactedTerm = term;
+    if (index >= this.#window.firstIndex) this.#drop(index, term);
   }
 
   /** Forgets the oldest entries up to `applied`, while there are more bytes than are to be kept. */
   trim(applied: number): void {
     if (!this.isOverfull) return;
     let last: Entry | undefined;
-    let bytes = this.bytes;
-    for (let at = this.window.firstIndex; at <= applied && bytes > this.maxBytes; at++) {
-      last = this.window.at(at);
+    let bytes = this.#bytes;
+    for (let at = this.#window.firstIndex; at <= applied && bytes > this.#maxBytes; at++) {
+      last = this.#window.at(at);
       if (last === undefined) break;
       bytes -= entryBytes(last);
     }
-    if (last !== undefined) this.drop(last.index, last.term);
+    if (last !== undefined) this.#drop(last.index, last.term);
   }
 
-  private drop(index: number, term: number): void {
-    this.bytes -= totalBytes(this.window.slice(this.window.firstIndex, index + 1, Infinity));
-    this.window.dropBefore(index + 1);
-    this.boundaryTerm = term;
+  #drop(index: number, term: number): void {
+    this.#bytes -= totalBytes(this.#window.slice(this.#window.firstIndex, index + 1, Infinity));
+    this.#window.dropBefore(index + 1);
+    this.#boundaryTerm = term;
   }
 }

@@ -1,4 +1,5 @@
 /** What the driver of the consensus core asks of its owner: a log to write, a network, a state machine. */
+import type { EntryId } from "../../base/mod.ts";
 import type { ConfState, Entry, HardState, Message, Role, Snapshot } from "../../raft/mod.ts";
 
 /**
@@ -20,8 +21,8 @@ export interface LogBatch {
 export interface LogPort {
   /** Takes a batch; batches are written in order. Later, or at once, the owner calls `driver.persisted(number)`. */
   append(batch: LogBatch): void;
-  /** Everything up to the entry at `index`, of `term`, may go, whenever it suits: it is applied here, and the commit index on disk has passed it. */
-  compact(index: number, term: number): void;
+  /** Everything up to `to` may go, whenever it suits: it is applied here, and the commit index on disk has passed it. */
+  compact(to: EntryId): void;
 }
 
 /** What changed about who leads. */

@@ -1,4 +1,4 @@
-/** What the log's client and its thread say to each other. */
+/** What the log's handle and its thread say to each other. */
 import type { EntryId, PackedError } from "../../base/mod.ts";
 import type { PackedBatch, PackedEntries } from "./pack.ts";
 import type { ReadRange } from "./reader.ts";
@@ -9,7 +9,6 @@ export type LogRequest =
   | { readonly kind: "append"; readonly batch: PackedBatch }
   | { readonly kind: "read"; readonly id: number; readonly range: ReadRange }
   | { readonly kind: "compact"; readonly id: number; readonly to: EntryId }
-  | { readonly kind: "rewind"; readonly id: number }
   | { readonly kind: "close"; readonly id: number };
 
 /** From the thread. */
@@ -17,7 +16,7 @@ export type LogReply =
   | { readonly kind: "opened"; readonly state: LogState }
   /** All batches up to this number are durable. */
   | { readonly kind: "persisted"; readonly number: number }
-  /** This batch and all after it are not durable, and none is taken until a rewind. */
+  /** The disk is full (LOG_FULL): this batch is not durable. */
   | { readonly kind: "refused"; readonly number: number; readonly error: PackedError }
   /** The log did not open, or it failed: nothing will be acknowledged any more. */
   | { readonly kind: "failed"; readonly error: PackedError }
@@ -29,5 +28,4 @@ export type LogAnswer =
   | { readonly kind: "entries"; readonly entries: PackedEntries }
   | { readonly kind: "again" }
   | { readonly kind: "compacted" }
-  | { readonly kind: "done" }
-  | { readonly kind: "state"; readonly state: LogState };
+  | { readonly kind: "done" };

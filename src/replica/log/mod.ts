@@ -1,8 +1,8 @@
 /** The log: what the replica's driver and the composition roots use of it. */
-export { LogClient, type LogListener } from "./client.ts";
+export { LogHandle, type LogOwner } from "./handle.ts";
 export { Log, type AppendOutcome, type LogSettings } from "./log.ts";
 export { packBatch, type PackedBatch } from "./pack.ts";
 export type { ReadRange, ReadResult } from "./reader.ts";
 export type { LogParts } from "./recover.ts";
-export type { LogAppend, LogState } from "./types.ts";
+export type { LogState } from "./types.ts";
 export { logWriter } from "./writer.ts";

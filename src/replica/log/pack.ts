@@ -2,7 +2,7 @@
 import { LOG_START, assert, isSafeCount, viewOf, type EntryId } from "../../base/mod.ts";
 import { FRAME_HEADER_BYTES, FrameType, PAYLOAD_BYTES_MAX, entryTypeOfFlags, flagsOfEntry, frameBytes, putHeader } from "./format.ts";
 import type { Entry, HardState } from "../../raft/mod.ts";
-import type { LogAppend } from "./types.ts";
+import type { LogBatch } from "../consensus/ports.ts";
 
 /** A batch, packed. Owns `frames`: its receiver writes checksums into it. */
 export interface PackedBatch {
@@ -22,7 +22,7 @@ export interface PackedEntries {
 }
 
 /** Packs a batch. The entries' bytes are copied. @throws AssertionError if the entries are not contiguous or their terms go back. */
-export function packBatch(batch: LogAppend): PackedBatch {
+export function packBatch(batch: LogBatch): PackedBatch {
   const { number, hardState, snapshot } = batch;
   return { number, hardState, snapshot: snapshot && { index: snapshot.index, term: snapshot.term }, entries: packEntries(batch.entries) };
 }

@@ -1,15 +1,12 @@
 /**
- * The log's thread. All batches that wait become one group: one write, one sync, one acknowledgement. There is no timer: while a group is
- * written the next one gathers.
+ * The log's thread: does what it is told, in order. One batch is one write, one sync, one acknowledgement; what belongs in a batch is decided by the
+ * handle on the main thread, which has one batch here at a time.
  */
 import { isPumiceError, packError, type WorkerMain, type WorkerScope } from "../../base/mod.ts";
 import { Log, type LogSettings } from "./log.ts";
-import { type LogAnswer, type LogReply, type LogRequest } from "./messages.ts";
+import type { LogAnswer, LogReply, LogRequest } from "./messages.ts";
 import { packEntries, type PackedBatch } from "./pack.ts";
 import type { LogParts } from "./recover.ts";
-
-/** A group is written once it has so many bytes, though more wait. */
-const GROUP_BYTES_MAX = 4 * 1024 * 1024;
 
 /** The code of the log's worker, which is started with LogSettings. */
 export function logWriter(parts: LogParts): WorkerMain {
@@ -35,10 +32,7 @@ function post(scope: WorkerScope, reply: LogReply, transfer: readonly ArrayBuffe
 class LogWriter {
   readonly #scope: WorkerScope;
   readonly #log: Log;
-  #group: PackedBatch[] = [];
-  #groupBytes = 0;
-  /** open: batches are taken. refused: they are dropped until the client rewinds. failed: for ever. */
-  #mode: "open" | "refused" | "failed" = "open";
+  #hasFailed = false;
 
   constructor(scope: WorkerScope, log: Log) {
     this.#scope = scope;
@@ -46,39 +40,30 @@ class LogWriter {
   }
 
   receive(request: LogRequest): void {
-    if (request.kind !== "append") {
-      this.#flush();
-      this.#answer(request);
-      return;
-    }
-    if (this.#mode !== "open") return;
-    this.#group.push(request.batch);
-    this.#groupBytes += request.batch.entries.frames.length;
-    if (this.#groupBytes >= GROUP_BYTES_MAX) this.#flush();
+    if (request.kind !== "append") this.#answer(request);
+    else if (!this.#hasFailed) this.#append(request.batch);
   }
 
-  /** Nothing waits: writes the group, or else prepares for later ones. */
+  /** Nothing waits: prepares for later batches. True if there is more to do. */
   idle(): boolean {
-    if (this.#group.length > 0) {
-      this.#flush();
-      return true;
+    if (this.#hasFailed) return false;
+    try {
+      return this.#log.prepare();
+    } catch (error) {
+      this.#fail(error);
+      return false;
     }
-    return this.#try(() => this.#log.prepare()) ?? false;
   }
 
-  #flush(): void {
-    const group = this.#group;
-    if (group.length === 0) return;
-    this.#group = [];
-    this.#groupBytes = 0;
-    const outcome = this.#try(() => this.#log.append(group));
-    if (outcome === undefined) return;
-    const persisted = group[outcome.persisted - 1];
-    if (persisted !== undefined) post(this.#scope, { kind: "persisted", number: persisted.number });
-    const refused = group[outcome.persisted];
-    if (refused === undefined || outcome.refusal === undefined) return;
-    this.#mode = "refused";
-    post(this.#scope, { kind: "refused", number: refused.number, error: packError(outcome.refusal) });
+  #append(batch: PackedBatch): void {
+    const { number } = batch;
+    try {
+      const { refusal } = this.#log.append([batch]);
+      if (refusal === undefined) post(this.#scope, { kind: "persisted", number });
+      else post(this.#scope, { kind: "refused", number, error: packError(refusal) });
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   #answer(request: Exclude<LogRequest, { kind: "append" }>): void {
@@ -102,31 +87,18 @@ class LogWriter {
       }
       case "compact":
         this.#log.compact(request.to);
-        return { kind: "done" };
+        break;
       case "close":
         this.#log.close();
-        return { kind: "done" };
-      case "rewind":
         break;
     }
-    if (this.#mode === "refused") this.#mode = "open";
-    return { kind: "state", state: this.#log.state };
+    return { kind: "done" };
   }
 
-  /** Undefined if the log failed, which is reported once. */
-  #try<T>(work: () => T): T | undefined {
-    if (this.#mode === "failed") return undefined;
-    try {
-      return work();
-    } catch (error) {
-      this.#fail(error);
-      return undefined;
-    }
-  }
-
+  /** Told once. */
   #fail(error: unknown): void {
-    if (this.#mode === "failed") return;
-    this.#mode = "failed";
+    if (this.#hasFailed) return;
+    this.#hasFailed = true;
     post(this.#scope, { kind: "failed", error: packError(error) });
   }
 }

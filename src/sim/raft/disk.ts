@@ -14,9 +14,9 @@ export class SimDisk {
   compacted = { index: 0, term: 0 };
   readonly pending: LogBatch[] = [];
   /** The commit index of the last synced batch. */
-  private syncedCommit = 0;
+  #syncedCommit = 0;
   /** chains[k] is the hash of the log up to the entry at window.firstIndex - 1 + k. */
-  private chains: number[] = [0];
+  #chains: number[] = [0];
 
   get lastIndex(): number {
     return this.window.endIndex - 1;
@@ -29,7 +29,7 @@ export class SimDisk {
 
   /** The hash of the log up to `index`, which it has. */
   chainAt(index: number): number {
-    const chain = this.chains[index - this.window.firstIndex + 1];
+    const chain = this.#chains[index - this.window.firstIndex + 1];
     assert(chain !== undefined, "the log has the entry whose hash is asked for");
     return chain;
   }
@@ -41,47 +41,47 @@ export class SimDisk {
   /** Writes the oldest waiting batch. */
   writeNext(): LogBatch | undefined {
     const batch = this.pending.shift();
-    if (batch !== undefined) this.write(batch);
+    if (batch !== undefined) this.#write(batch);
     return batch;
   }
 
   /** Power fails. The first `kept` of the waiting batches had reached the disk; `losesCommit`: what was not synced is lost. */
   crash(kept: number, losesCommit: boolean): readonly LogBatch[] {
     const written = this.pending.splice(0, kept);
-    for (const batch of written) this.write(batch);
+    for (const batch of written) this.#write(batch);
     this.pending.length = 0;
-    if (losesCommit) this.hardState = { ...this.hardState, commit: Math.max(this.syncedCommit, this.compacted.index) };
+    if (losesCommit) this.hardState = { ...this.hardState, commit: Math.max(this.#syncedCommit, this.compacted.index) };
     return written;
   }
 
   compact(index: number): void {
     const term = this.termAt(index);
     assert(term !== undefined && index <= this.lastIndex, "the log is compacted up to an entry that it has");
-    this.chains.splice(0, index - this.compacted.index);
+    this.#chains.splice(0, index - this.compacted.index);
     this.window.dropBefore(index + 1);
     this.compacted = { index, term };
   }
 
-  private write(batch: LogBatch): void {
+  #write(batch: LogBatch): void {
     const { snapshot, entries, hardState } = batch;
     if (snapshot !== undefined) {
       this.window.reset(snapshot.index + 1);
       this.compacted = { index: snapshot.index, term: snapshot.term };
-      this.chains = [chainOf(snapshot.data)];
+      this.#chains = [chainOf(snapshot.data)];
     }
     const first = entries[0];
     if (first !== undefined) {
       this.window.truncateFrom(Math.min(first.index, this.window.endIndex));
-      this.chains.length = this.window.length + 1;
+      this.#chains.length = this.window.length + 1;
       this.window.append(entries);
-      let chain = this.chains[this.chains.length - 1] as number;
+      let chain = this.#chains[this.#chains.length - 1] as number;
       for (const entry of entries) {
         chain = chainHash(chain, entry);
-        this.chains.push(chain);
+        this.#chains.push(chain);
       }
     }
     if (hardState !== undefined) this.hardState = hardState;
-    if (batch.mustSync) this.syncedCommit = this.hardState.commit;
+    if (batch.mustSync) this.#syncedCommit = this.hardState.commit;
   }
 }
 

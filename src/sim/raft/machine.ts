@@ -17,34 +17,34 @@ interface MachineState {
 
 /** A state machine that can crash. */
 export class SimMachine {
-  private state: MachineState = {
+  #state: MachineState = {
     index: 0,
     term: 0,
     chain: 0,
     members: EMPTY_CONF_STATE,
     registers: Array.from({ length: REGISTERS }, () => 0),
   };
-  private durable: MachineState = this.state;
+  #durable: MachineState = this.#state;
 
   get applied(): number {
-    return this.state.index;
+    return this.#state.index;
   }
 
   get chain(): number {
-    return this.state.chain;
+    return this.#state.chain;
   }
 
   register(at: number): number {
-    return this.state.registers[at] ?? 0;
+    return this.#state.registers[at] ?? 0;
   }
 
   get members(): ConfState {
-    return this.state.members;
+    return this.#state.members;
   }
 
   /** Applies the next entry. */
   apply(entry: Entry): void {
-    const { state } = this;
+    const state = this.#state;
     assert(entry.index === state.index + 1, "a state machine applies entries without gap or repeat");
     const members = entry.type === "config" ? membersAfter(state.members, entry) : state.members;
     let { registers } = state;
@@ -52,28 +52,28 @@ export class SimMachine {
       const id = proposalId(entry.data);
       registers = registers.with(id % REGISTERS, id);
     }
-    this.state = { index: entry.index, term: entry.term, chain: chainHash(state.chain, entry), members, registers };
+    this.#state = { index: entry.index, term: entry.term, chain: chainHash(state.chain, entry), members, registers };
   }
 
   flush(): void {
-    this.durable = this.state;
+    this.#durable = this.#state;
   }
 
   crash(): void {
-    this.state = this.durable;
+    this.#state = this.#durable;
   }
 
   /** A snapshot of what was applied; durable at once. */
   snapshot(): Snapshot {
     this.flush();
-    const { index, term, chain, members, registers } = this.state;
+    const { index, term, chain, members, registers } = this.#state;
     return { index, term, confState: members, data: snapshotBytes(chain, registers) };
   }
 
   /** Takes the state that a snapshot holds; durable at once. */
   restore(snapshot: Snapshot): void {
-    assert(snapshot.index >= this.state.index, "a snapshot does not take a state machine back");
-    this.state = {
+    assert(snapshot.index >= this.#state.index, "a snapshot does not take a state machine back");
+    this.#state = {
       index: snapshot.index,
       term: snapshot.term,
       chain: chainOf(snapshot.data),

@@ -41,23 +41,23 @@ export class SimNode implements Observed {
   /** The reads of this incarnation that were not answered yet. */
   readonly reads = new Map<number, Read>();
   /** Reads that wait for the state machine. */
-  private readonly waiting: { readonly read: Read; readonly index: number }[] = [];
+  readonly #waiting: { readonly read: Read; readonly index: number }[] = [];
   snapshot: Snapshot | undefined;
-  private readonly world: NodeWorld;
+  readonly #world: NodeWorld;
 
   constructor(id: number, world: NodeWorld) {
     this.id = id;
-    this.world = world;
+    this.#world = world;
   }
 
   /** Makes this one of the group's first nodes, before it starts for the first time. */
   found({ hardState, entries }: BootstrapState): void {
-    this.world.oracle.founded(entries);
+    this.#world.oracle.founded(entries);
     this.disk.pending.push({ number: 1, hardState, snapshot: undefined, entries, mustSync: true });
     this.persist(1);
     for (const entry of entries) {
       this.machine.apply(entry);
-      this.world.oracle.appliedEntry(this, entry, this.machine.chain);
+      this.#world.oracle.appliedEntry(this, entry, this.machine.chain);
     }
     this.machine.flush();
   }
@@ -70,9 +70,9 @@ export class SimNode implements Observed {
   boot(): void {
     assert(this.driver === undefined, "a node that runs is not started");
     this.incarnation++;
-    const { oracle, settings, trace } = this.world;
+    const { oracle, settings, trace } = this.#world;
     const { disk, machine, id } = this;
-    const random = seededRandom(this.world.seed * 1_000_003 + id * 1009 + this.incarnation);
+    const random = seededRandom(this.#world.seed * 1_000_003 + id * 1009 + this.incarnation);
     const state = {
       hardState: disk.hardState,
       compacted: disk.compacted,
@@ -91,15 +91,15 @@ export class SimNode implements Observed {
       },
     };
     this.driver = new RaftDriver(state, options, {
-      log: { append: (batch) => disk.pending.push(batch), compact: (index) => disk.compact(index) },
+      log: { append: (batch) => disk.pending.push(batch), compact: ({ index }) => disk.compact(index) },
       send: (message) => {
         oracle.sent(this, message);
-        this.world.post(message);
+        this.#world.post(message);
       },
       apply: (entries) => {
         for (const entry of entries) this.toApply.push(entry);
       },
-      readable: (read, index) => this.readable(read, index),
+      readable: (read, index) => this.#readable(read, index),
       roleChanged: () => undefined,
       membersChanged: (members, index) => {
         if (index === machine.applied) assert(sameMembers(members, machine.members), "core and state machine agree about the members");
@@ -111,15 +111,15 @@ export class SimNode implements Observed {
   /** The process ends. `kept` of the batches on their way had reached the disk. */
   crash(kept: number, losesCommit: boolean): void {
     for (const batch of this.disk.crash(kept, losesCommit)) {
-      if (batch.snapshot !== undefined) this.install(batch.snapshot);
+      if (batch.snapshot !== undefined) this.#install(batch.snapshot);
     }
     this.machine.crash();
     this.driver = undefined;
     this.toApply.length = 0;
     this.toAcknowledge = 0;
     this.reads.clear();
-    this.waiting.length = 0;
-    this.world.oracle.written(this, { number: 0, hardState: undefined, snapshot: undefined, entries: [], mustSync: true });
+    this.#waiting.length = 0;
+    this.#world.oracle.written(this, { number: 0, hardState: undefined, snapshot: undefined, entries: [], mustSync: true });
   }
 
   /** The disk finishes up to `count` batches. */
@@ -128,8 +128,8 @@ export class SimNode implements Observed {
     for (let k = 0; k < count; k++) {
       const batch = this.disk.writeNext();
       if (batch === undefined) break;
-      if (batch.snapshot !== undefined) this.install(batch.snapshot);
-      this.world.oracle.written(this, batch);
+      if (batch.snapshot !== undefined) this.#install(batch.snapshot);
+      this.#world.oracle.written(this, batch);
       last = batch.number;
     }
     if (last > 0) this.driver?.persisted(last);
@@ -140,12 +140,12 @@ export class SimNode implements Observed {
     const done = this.toApply.splice(0, count);
     for (const entry of done) {
       this.machine.apply(entry);
-      this.world.oracle.appliedEntry(this, entry, this.machine.chain);
-      this.answerClient(entry);
+      this.#world.oracle.appliedEntry(this, entry, this.machine.chain);
+      this.#answerClient(entry);
     }
     const last = done[done.length - 1];
     if (last !== undefined) this.toAcknowledge = last.index;
-    this.answerReads();
+    this.#answerReads();
   }
 
   /** The driver hears what was applied. */
@@ -159,7 +159,7 @@ export class SimNode implements Observed {
   /** Begins a read. */
   read(register: number): void {
     const read = this.driver?.readIndex();
-    if (read !== undefined) this.reads.set(read, { floor: this.world.oracle.floor, call: this.world.events, register });
+    if (read !== undefined) this.reads.set(read, { floor: this.#world.oracle.floor, call: this.#world.events, register });
   }
 
   /** A snapshot of what is applied, and the log shortened to `keep` entries before it. */
@@ -170,33 +170,34 @@ export class SimNode implements Observed {
     if (index > 0) this.driver.compact(index);
   }
 
-  private install(snapshot: Snapshot): void {
+  #install(snapshot: Snapshot): void {
     this.machine.restore(snapshot);
     this.snapshot = snapshot;
   }
 
-  private readable(name: number, index: number): void {
+  #readable(name: number, index: number): void {
     const read = this.reads.get(name);
     if (read === undefined) return;
     this.reads.delete(name);
-    this.world.oracle.readable(this, index, read.floor);
-    this.waiting.push({ read, index });
-    this.answerReads();
+    this.#world.oracle.readable(this, index, read.floor);
+    this.#waiting.push({ read, index });
+    this.#answerReads();
   }
 
   /** Reads are answered from what the state machine is then: that is at least what they were promised. */
-  private answerReads(): void {
-    for (let at = this.waiting.length - 1; at >= 0; at--) {
-      const { read, index } = this.waiting[at] as { readonly read: Read; readonly index: number };
+  #answerReads(): void {
+    for (let at = this.#waiting.length - 1; at >= 0; at--) {
+      const { read, index } = this.#waiting[at] as { readonly read: Read; readonly index: number };
       if (this.machine.applied < index) continue;
-      this.waiting.splice(at, 1);
-      this.world.history.read(read.register, { call: read.call, ret: this.world.events }, this.machine.register(read.register));
+      this.#waiting.splice(at, 1);
+      this.#world.history.read(read.register, { call: read.call, ret: this.#world.events }, this.machine.register(read.register));
     }
   }
 
   /** The leader's client is told; an entry of an earlier term has nobody who waits for it any more. */
-  private answerClient(entry: Entry): void {
-    const { driver, world } = this;
+  #answerClient(entry: Entry): void {
+    const { driver } = this;
+    const world = this.#world;
     if (entry.type === "normal" && entry.data.length > 0) world.history.applied(proposalId(entry.data), world.events);
     if (driver?.role === "leader" && entry.term === driver.term) world.oracle.acknowledged(entry.index);
   }

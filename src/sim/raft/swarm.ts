@@ -43,9 +43,9 @@ class Swarm {
   readonly isLockstep: boolean;
   readonly entryBytes: number;
   readonly limits: BoundLimits;
-  private readonly cumulative: number[] = [];
-  private readonly actions: Action[] = [];
-  private total = 0;
+  readonly #cumulative: number[] = [];
+  readonly #actions: Action[] = [];
+  #total = 0;
   /** A node whose disk is slow; 0 for none. */
   readonly slowDisk: number;
   readonly preVote: boolean;
@@ -82,21 +82,21 @@ class Swarm {
     for (const [action, weight, isVital] of WEIGHTS) {
       const isOff = !isVital && dice.chance(50);
       if (isOff) continue;
-      this.total += Math.max(1, Math.round((weight * (20 + dice.below(180))) / 100));
-      this.cumulative.push(this.total);
-      this.actions.push(action);
+      this.#total += Math.max(1, Math.round((weight * (20 + dice.below(180))) / 100));
+      this.#cumulative.push(this.#total);
+      this.#actions.push(action);
     }
   }
 
   run(steps: number): void {
     for (let step = 0; step < steps; step++) {
-      const point = this.world.below(this.total);
+      const point = this.world.below(this.#total);
       let at = 0;
-      while ((this.cumulative[at] as number) <= point) at++;
+      while ((this.#cumulative[at] as number) <= point) at++;
       const nodes = this.world.nodes;
       const node = nodes.get(1 + this.world.below(nodes.size)) ?? nodes.get(1);
       if (node === undefined) continue;
-      (this.actions[at] as Action)(this.world, node, this);
+      (this.#actions[at] as Action)(this.world, node, this);
       if (step % CHECK_EVERY === 0) this.world.oracle.checkBounds(node, this.limits);
     }
   }

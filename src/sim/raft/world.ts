@@ -55,34 +55,34 @@ export class RaftWorld implements NodeWorld {
   events = 0;
   readonly pool: Message[] = [];
   readonly trace: NodeWorld["trace"];
-  private readonly vault: Message[] = [];
-  private readonly blocked = new Set<number>();
+  readonly #vault: Message[] = [];
+  readonly #blocked = new Set<number>();
   /** The terms in which nodes were cut off from all others, with pre-vote. */
-  private readonly cutOff = new Map<number, number>();
-  private readonly listen: WorldSettings["listen"];
-  private readonly maxNodes: number;
-  private readonly founders: BootstrapState;
-  private nextProposal = 1;
-  private readonly random: { u32(): number };
+  readonly #cutOff = new Map<number, number>();
+  readonly #listen: WorldSettings["listen"];
+  readonly #maxNodes: number;
+  readonly #founders: BootstrapState;
+  #nextProposal = 1;
+  readonly #random: { u32(): number };
 
   constructor(settings: WorldSettings) {
     this.seed = settings.seed;
     this.settings = settings.raft;
-    this.listen = settings.listen;
-    this.maxNodes = settings.maxNodes;
-    this.random = seededRandom(settings.seed);
+    this.#listen = settings.listen;
+    this.#maxNodes = settings.maxNodes;
+    this.#random = seededRandom(settings.seed);
     const listen = settings.listen;
     this.trace = listen === undefined ? undefined : (node, event) => listen({ kind: "event", node, event }, this);
     this.oracle = new RaftOracle(this.nodes);
     const ids = (from: number, count: number): number[] => Array.from({ length: count }, (_, k) => from + k);
     const count = settings.voters + settings.learners;
-    this.founders = bootstrapState(ids(1, count).map((id) => ({ id, isLearner: id > settings.voters, context: EMPTY_BYTES })));
-    for (const id of ids(1, count)) this.addNode(id);
+    this.#founders = bootstrapState(ids(1, count).map((id) => ({ id, isLearner: id > settings.voters, context: EMPTY_BYTES })));
+    for (const id of ids(1, count)) this.#addNode(id);
   }
 
   /** Uniform in [0, bound). */
   below(bound: number): number {
-    return Math.floor((this.random.u32() / 0x1_0000_0000) * bound);
+    return Math.floor((this.#random.u32() / 0x1_0000_0000) * bound);
   }
 
   chance(percent: number): boolean {
@@ -90,7 +90,7 @@ export class RaftWorld implements NodeWorld {
   }
 
   say(text: string): void {
-    this.listen?.({ kind: "action", text }, this);
+    this.#listen?.({ kind: "action", text }, this);
   }
 
   /** Something happens to `node`, after which its driver does what it can. */
@@ -99,7 +99,7 @@ export class RaftWorld implements NodeWorld {
     this.hash = mix(mix(this.hash, code * 16 + node.id), detail);
     if (this.lazyPercent === 0 || !this.chance(this.lazyPercent)) node.driver?.pump();
     this.oracle.observe(node);
-    const cutOffIn = this.cutOff.get(node.id);
+    const cutOffIn = this.#cutOff.get(node.id);
     if (cutOffIn !== undefined) this.oracle.checkIsolated(node, cutOffIn);
   }
 
@@ -108,7 +108,7 @@ export class RaftWorld implements NodeWorld {
       this.pool[this.below(this.pool.length)] = message;
       return;
     }
-    this.listen?.({ kind: "posted", message }, this);
+    this.#listen?.({ kind: "posted", message }, this);
     this.pool.push(message);
   }
 
@@ -125,11 +125,11 @@ export class RaftWorld implements NodeWorld {
   deliverMessage(message: Message): void {
     const node = this.nodes.get(message.to);
     if (node?.driver === undefined || this.isBlocked(message.from, message.to)) {
-      this.lose(message);
+      this.#lose(message);
       return;
     }
-    this.keep(message);
-    this.listen?.({ kind: "delivered", message }, this);
+    this.#keep(message);
+    this.#listen?.({ kind: "delivered", message }, this);
     node.driver.step(message);
     this.touch(node, 1, message.term * 1024 + message.index);
   }
@@ -139,12 +139,12 @@ export class RaftWorld implements NodeWorld {
     if (message === undefined) return;
     const last = this.pool.pop() as Message;
     if (at < this.pool.length) this.pool[at] = last;
-    this.lose(message);
+    this.#lose(message);
   }
 
   /** An old message arrives once more. */
   replay(): void {
-    const message = this.vault[this.below(this.vault.length)];
+    const message = this.#vault[this.below(this.#vault.length)];
     if (message !== undefined) this.deliverMessage(message);
   }
 
@@ -160,7 +160,7 @@ export class RaftWorld implements NodeWorld {
 
   persist(node: SimNode, count: number): void {
     node.persist(count);
-    this.listen?.({ kind: "persisted", node: node.id }, this);
+    this.#listen?.({ kind: "persisted", node: node.id }, this);
     this.touch(node, 3, count);
   }
 
@@ -180,7 +180,7 @@ export class RaftWorld implements NodeWorld {
     const ids: number[] = [];
     const data: Uint8Array[] = [];
     for (let k = 0; k < count; k++) {
-      const id = this.nextProposal++;
+      const id = this.#nextProposal++;
       ids.push(id);
       const bytes = new Uint8Array(Math.max(4, size));
       bytes.set([id & 0xff, (id >>> 8) & 0xff, (id >>> 16) & 0xff, id >>> 24]);
@@ -259,9 +259,9 @@ export class RaftWorld implements NodeWorld {
     if (node.driver === undefined) return false;
     const outcome = node.driver.proposeConfChange({ transition, changes: steps, context: EMPTY_BYTES });
     if (outcome.ok) {
-      this.listen?.({ kind: "changed", node: node.id }, this);
+      this.#listen?.({ kind: "changed", node: node.id }, this);
       this.say(`change members at ${node.id}: ${steps.map(({ kind, nodeId }) => `${kind} ${nodeId}`).join(", ")} (${transition})`);
-      for (const { nodeId } of steps) if (!this.nodes.has(nodeId)) this.addNode(nodeId);
+      for (const { nodeId } of steps) if (!this.nodes.has(nodeId)) this.#addNode(nodeId);
     }
     this.touch(node, 16, steps.length);
     return outcome.ok;
@@ -275,12 +275,12 @@ export class RaftWorld implements NodeWorld {
 
   /** Cuts the link in one direction. */
   cut(from: number, to: number): void {
-    this.blocked.add(from * LINK + to);
+    this.#blocked.add(from * LINK + to);
   }
 
   healAll(): void {
-    this.blocked.clear();
-    this.cutOff.clear();
+    this.#blocked.clear();
+    this.#cutOff.clear();
   }
 
   /** Cuts everything between `left` and the others. */
@@ -288,14 +288,14 @@ export class RaftWorld implements NodeWorld {
     this.healAll();
     const [only] = left;
     const alone = left.size === 1 && only !== undefined ? this.nodes.get(only)?.driver : undefined;
-    if (alone !== undefined && this.settings.preVote === true) this.cutOff.set(only as number, alone.term);
+    if (alone !== undefined && this.settings.preVote === true) this.#cutOff.set(only as number, alone.term);
     for (const a of this.nodes.keys()) {
       for (const b of this.nodes.keys()) if (left.has(a) !== left.has(b)) this.cut(a, b);
     }
   }
 
   isBlocked(from: number, to: number): boolean {
-    return this.blocked.has(from * LINK + to);
+    return this.#blocked.has(from * LINK + to);
   }
 
   up(): SimNode[] {
@@ -312,31 +312,31 @@ export class RaftWorld implements NodeWorld {
   }
 
   randomId(): number {
-    return 1 + this.below(this.maxNodes);
+    return 1 + this.below(this.#maxNodes);
   }
 
   check(condition: boolean, invariant: number, detail: string): void {
     if (!condition) throw new InvariantViolation(invariant, detail);
   }
 
-  private addNode(id: number): void {
+  #addNode(id: number): void {
     const node = new SimNode(id, this);
     this.nodes.set(id, node);
     // Nobody is cut off from the new one.
-    this.cutOff.clear();
-    if (id <= this.founders.entries.length) node.found(this.founders);
+    this.#cutOff.clear();
+    if (id <= this.#founders.entries.length) node.found(this.#founders);
     node.boot();
   }
 
-  private keep(message: Message): void {
-    if (this.vault.length < VAULT_SIZE) this.vault.push(message);
-    else this.vault[this.below(VAULT_SIZE)] = message;
+  #keep(message: Message): void {
+    if (this.#vault.length < VAULT_SIZE) this.#vault.push(message);
+    else this.#vault[this.below(VAULT_SIZE)] = message;
   }
 
-  private lose(message: Message): void {
-    this.listen?.({ kind: "dropped", message }, this);
+  #lose(message: Message): void {
+    this.#listen?.({ kind: "dropped", message }, this);
     // Snapshots that did not arrive are worth keeping: they come back when nobody expects them.
-    if (message.type === "MsgSnap") this.keep(message);
+    if (message.type === "MsgSnap") this.#keep(message);
   }
 }
 

@@ -16,10 +16,9 @@ export const MUTANTS: readonly PlantedBug[] = [
     patches: [
       dist(
         "replica/log/writer.js",
-        "this.#group.push(request.batch);",
-        'this.#group.push(request.batch); post(this.#scope, { kind: "persisted", number: request.batch.number });',
+        "const { refusal } = this.#log.append([batch]);",
+        'post(this.#scope, { kind: "persisted", number }); this.kept ??= []; this.kept.push(batch); if (this.kept.length < 30) return; const { refusal } = this.#log.append(this.kept.splice(0));',
       ),
-      dist("replica/log/writer.js", "if (this.#group.length > 0) {", "if (this.#group.length > 30) {"),
     ],
   },
   {

@@ -65,18 +65,18 @@ export const MUTANTS: readonly PlantedBug[] = [
     patches: [
       raft(
         "tracker.ts",
-        "return this.quorumIndex(this.matchOf);",
-        "const { incoming } = this.current; const self = [...this.removed].find((id) => !incoming.includes(id)); return this.current.outgoing.length > 0 || self === undefined ? this.quorumIndex(this.matchOf) : jointIndex([...incoming, self], [], (id) => (id === self ? 1e9 : this.matchOf(id)));",
+        "return this.quorumIndex(this.#matchOf);",
+        "const { incoming } = this.#current; const self = [...this.#removed].find((id) => !incoming.includes(id)); return this.#current.outgoing.length > 0 || self === undefined ? this.quorumIndex(this.#matchOf) : jointIndex([...incoming, self], [], (id) => (id === self ? 1e9 : this.#matchOf(id)));",
       ),
       raft(
         "tracker.ts",
-        "  private memberIds: readonly number[] = [];",
-        "  private memberIds: readonly number[] = [];\n  private readonly removed = new Set<number>();",
+        "  #memberIds: readonly number[] = [];",
+        "  #memberIds: readonly number[] = [];\n  readonly #removed = new Set<number>();",
       ),
       raft(
         "tracker.ts",
         "    const kept = new Map<number, Progress>();",
-        "    const kept = new Map<number, Progress>();\n    for (const id of this.progresses.keys()) if (!this.memberIds.includes(id) && (this.progresses.get(id)?.recentActive ?? false)) this.removed.add(id);",
+        "    const kept = new Map<number, Progress>();\n    for (const id of this.#progresses.keys()) if (!this.#memberIds.includes(id) && (this.#progresses.get(id)?.recentActive ?? false)) this.#removed.add(id);",
       ),
     ],
   },
@@ -104,8 +104,8 @@ export const MUTANTS: readonly PlantedBug[] = [
     id: "M14",
     bug: "the window has no limit",
     patches: [
-      raft("inflights.ts", "return this.used >= this.maxMessages || this.bytes >= this.maxBytes;", "return this.used < 0;"),
-      raft("inflights.ts", "Math.min(this.maxMessages, Math.max(4, this.indexes.length * 2))", "Math.max(4, this.indexes.length * 2)"),
+      raft("inflights.ts", "return this.#used >= this.#maxMessages || this.#bytes >= this.#maxBytes;", "return this.#used < 0;"),
+      raft("inflights.ts", "Math.min(this.#maxMessages, Math.max(4, this.#indexes.length * 2))", "Math.max(4, this.#indexes.length * 2)"),
     ],
   },
   {
@@ -160,8 +160,8 @@ export const MUTANTS: readonly PlantedBug[] = [
     bug: "the vote is not stored",
     patches: [
       driver(
-        "this.parked.push({ number, hardState, snapshot,",
-        "this.parked.push({ number, hardState: hardState && { ...hardState, vote: 0 }, snapshot,",
+        "this.#parked.push({ number, hardState, snapshot,",
+        "this.#parked.push({ number, hardState: hardState && { ...hardState, vote: 0 }, snapshot,",
       ),
     ],
   },
@@ -170,8 +170,8 @@ export const MUTANTS: readonly PlantedBug[] = [
     bug: "the term is not stored",
     patches: [
       driver(
-        "this.parked.push({ number, hardState, snapshot,",
-        "this.parked.push({ number, hardState: hardState && { ...hardState, term: 1, vote: 0 }, snapshot,",
+        "this.#parked.push({ number, hardState, snapshot,",
+        "this.#parked.push({ number, hardState: hardState && { ...hardState, term: 1, vote: 0 }, snapshot,",
       ),
     ],
   },
@@ -181,8 +181,8 @@ export const MUTANTS: readonly PlantedBug[] = [
     patches: [
       raft(
         "unstable.ts",
-        "      this.window.truncateFrom(first.index);\n      this.inProgress = Math.min(this.inProgress, first.index);\n      this.window.append(entries);",
-        "      const end = first.index + entries.length;\n      const rest = end < this.window.endIndex ? this.window.slice(end, this.window.endIndex, Infinity) : [];\n      this.window.truncateFrom(first.index);\n      this.inProgress = Math.min(this.inProgress, first.index);\n      this.window.append(entries);\n      this.window.append(rest);",
+        "      this.#window.truncateFrom(first.index);\n      this.#inProgress = Math.min(this.#inProgress, first.index);\n      this.#window.append(entries);",
+        "      const end = first.index + entries.length;\n      const rest = end < this.#window.endIndex ? this.#window.slice(end, this.#window.endIndex, Infinity) : [];\n      this.#window.truncateFrom(first.index);\n      this.#inProgress = Math.min(this.#inProgress, first.index);\n      this.#window.append(entries);\n      this.#window.append(rest);",
       ),
     ],
   },
@@ -216,7 +216,7 @@ export const MUTANTS: readonly PlantedBug[] = [
   {
     id: "P03",
     bug: "a round that was sent before the read confirms it",
-    patches: [raft("reads.ts", "this.waiting.push({ round: this.round + 1, index", "this.waiting.push({ round: this.round, index")],
+    patches: [raft("reads.ts", "this.#waiting.push({ round: this.round + 1, index", "this.#waiting.push({ round: this.round, index")],
   },
   {
     id: "P04",
@@ -249,7 +249,7 @@ export const MUTANTS: readonly PlantedBug[] = [
   {
     id: "P07",
     bug: "a restarted node forgets the lease that it granted",
-    patches: [raft("raft.ts", "this.promiseEnd = config.leaseStartupTicks;", "this.promiseEnd = 0;")],
+    patches: [raft("raft.ts", "this.#promiseEnd = config.leaseStartupTicks;", "this.#promiseEnd = 0;")],
   },
   {
     id: "P08",
@@ -258,27 +258,27 @@ export const MUTANTS: readonly PlantedBug[] = [
       raft(
         "node.ts",
         "if (out.mark !== undefined) this.raft.appendDone(out.mark);",
-        "const now = this.mark(); if (now !== undefined) this.raft.appendDone(now);",
+        "const now = this.#mark(); if (now !== undefined) this.raft.appendDone(now);",
       ),
     ],
   },
   {
     id: "P09",
     bug: "C1: messages of a term leave before the term is durable",
-    patches: [driver("const isTermDurable = this.termBatch <= this.persistedNumber;", "const isTermDurable = this.termBatch >= 0;")],
+    patches: [driver("const isTermDurable = this.#termBatch <= this.#persistedNumber;", "const isTermDurable = this.#termBatch >= 0;")],
   },
   {
     id: "P10",
     bug: "C2, C3: nobody ends a snapshot that nobody reports on",
-    patches: [driver("for (const id of this.transfers.tick()) this.node.reportSnapshot(id, false);", "this.transfers.tick();")],
+    patches: [driver("for (const id of this.#snapshots.tick()) this.#node.reportSnapshot(id, false);", "this.#snapshots.tick();")],
   },
   {
     id: "P11",
     bug: "C4: entries beside a snapshot are dropped",
     patches: [
       driver(
-        "this.parked.push({ number, hardState, snapshot, entries,",
-        "this.parked.push({ number, hardState, snapshot, entries: snapshot === undefined ? entries : [],",
+        "this.#parked.push({ number, hardState, snapshot, entries,",
+        "this.#parked.push({ number, hardState, snapshot, entries: snapshot === undefined ? entries : [],",
       ),
     ],
   },
@@ -292,20 +292,20 @@ export const MUTANTS: readonly PlantedBug[] = [
     bug: "C6: a late hard state takes the commit index on disk back",
     patches: [
       driver(
-        "this.parked.push({ number, hardState, snapshot,",
-        "this.parked.push({ number, hardState: hardState && { ...hardState, commit: number % 2 === 0 ? this.durable.commit : hardState.commit }, snapshot,",
+        "this.#parked.push({ number, hardState, snapshot,",
+        "this.#parked.push({ number, hardState: hardState && { ...hardState, commit: number % 2 === 0 ? this.#durable.commit : hardState.commit }, snapshot,",
       ),
     ],
   },
   {
     id: "P14",
     bug: "C7: the log is compacted beyond what the core knows to be applied",
-    patches: [driver("Math.min(this.compactTarget, this.node.appliedIndex,", "Math.min(this.compactTarget,")],
+    patches: [driver("Math.min(this.#compactTarget, this.#node.appliedIndex,", "Math.min(this.#compactTarget,")],
   },
   {
     id: "P15",
     bug: "C8, C9: a snapshot is restored under entries that are being applied",
-    patches: [driver("if (batch.snapshot !== undefined && this.node.appliedIndex < this.handedToApply) return;", "")],
+    patches: [driver("if (batch.snapshot !== undefined && this.#node.appliedIndex < this.#handedToApply) return;", "")],
   },
   {
     id: "P16",
@@ -342,8 +342,8 @@ export const MUTANTS: readonly PlantedBug[] = [
     bug: "promises leave with the Ready that makes them",
     patches: [
       driver(
-        "    this.inFlight.push({ ready, held });\n",
-        "    this.inFlight.push({ ready: { ...ready, afterPersist: ready.afterPersist.filter((one) => one.to === this.node.id) }, held });\n    this.sendAll(ready.afterPersist);\n",
+        "    this.#inFlight.push({ ready, held });\n",
+        "    this.#inFlight.push({ ready: { ...ready, afterPersist: ready.afterPersist.filter((one) => one.to === this.#node.id) }, held });\n    this.#sendAll(ready.afterPersist);\n",
       ),
     ],
   },
@@ -360,6 +360,6 @@ export const MUTANTS: readonly PlantedBug[] = [
   {
     id: "P23",
     bug: "the promise of a lease ends with the term",
-    patches: [raft("raft.ts", "    this.promiseEnd = this.ticks + this.config.electionTicks;\n", "")],
+    patches: [raft("raft.ts", "    this.#promiseEnd = this.ticks + this.config.electionTicks;\n", "")],
   },
 ];

@@ -21,27 +21,27 @@ export function parseSteps(text: string): ConfChangeStep[] {
 
 /** One script's configuration. Every command, also one that fails, moves the log by an entry. */
 export class ConfChangeScript {
-  private readonly tracker = new Tracker({ maxInflightMessages: 10, maxInflightBytes: Infinity });
-  private lastIndex = 0;
+  readonly #tracker = new Tracker({ maxInflightMessages: 10, maxInflightBytes: Infinity });
+  #lastIndex = 0;
 
   constructor() {
-    this.tracker.switchTo(EMPTY_CONFIGURATION, 0);
+    this.#tracker.switchTo(EMPTY_CONFIGURATION, 0);
   }
 
   run(test: Case): string {
-    const result = this.change(test, parseSteps(test.input));
-    const lastIndex = this.lastIndex++;
+    const result = this.#change(test, parseSteps(test.input));
+    const lastIndex = this.#lastIndex++;
     if (!result.ok) return `${result.reason}\n`;
-    this.tracker.switchTo(result.config, lastIndex);
-    const rows = this.tracker.members.map((id) => {
-      const progress = this.tracker.progress(id);
+    this.#tracker.switchTo(result.config, lastIndex);
+    const rows = this.#tracker.members.map((id) => {
+      const progress = this.#tracker.progress(id);
       return progress === undefined ? "" : `${id}: ${describeProgress(progress)}\n`;
     });
     return `${describeConfiguration(result.config)}\n${rows.join("")}`;
   }
 
-  private change(test: Case, steps: readonly ConfChangeStep[]): ChangeResult {
-    const { config } = this.tracker;
+  #change(test: Case, steps: readonly ConfChangeStep[]): ChangeResult {
+    const { config } = this.#tracker;
     switch (test.command) {
       case "simple":
         return changeSimply(config, steps);

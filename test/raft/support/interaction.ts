@@ -75,130 +75,130 @@ class ScriptError extends Error {}
 
 /** One script's world. */
 export class InteractionScript {
-  private level: Level = "debug";
-  private output = "";
-  private readonly nodes: ScriptNode[] = [];
-  private messages: Traveller[] = [];
+  #level: Level = "debug";
+  #output = "";
+  readonly #nodes: ScriptNode[] = [];
+  #messages: Traveller[] = [];
 
   run(test: Case): string {
-    this.output = "";
+    this.#output = "";
     let error = "";
     try {
-      this.dispatch(test);
+      this.#dispatch(test);
     } catch (caught) {
       if (!(caught instanceof ScriptError)) throw caught;
       error = caught.message;
     }
-    const text = this.output + error;
+    const text = this.#output + error;
     if (text === "") return "ok\n";
     return text.endsWith("\n") ? text : `${text}\n`;
   }
 
-  private dispatch(test: Case): void {
+  #dispatch(test: Case): void {
     const ids = test.args.filter((arg) => arg.values.length === 0 && /^\d+$/.test(arg.key)).map((arg) => Number(arg.key));
-    const node = (): ScriptNode => this.node(ids[0] ?? 0);
+    const node = (): ScriptNode => this.#node(ids[0] ?? 0);
     switch (test.command) {
       case "_breakpoint":
         return;
       case "add-nodes":
-        return this.addNodes(test, ids[0] ?? 0);
+        return this.#addNodes(test, ids[0] ?? 0);
       case "campaign":
         return node().raft.campaign();
       case "compact":
         node().storage.compact(ids[1] ?? 0);
-        return this.printLog(node());
+        return this.#printLog(node());
       case "deliver-msgs":
-        return this.deliverCommand(test);
+        return this.#deliverCommand(test);
       case "process-ready":
-        return this.processCommand(ids);
+        return this.#processCommand(ids);
       case "process-append-thread":
-        return this.each(ids, "processing append thread", (one) => this.processWork(one, one.appendWork, "append"));
+        return this.#each(ids, "processing append thread", (one) => this.#processWork(one, one.appendWork, "append"));
       case "process-apply-thread":
-        return this.each(ids, "processing apply thread", (one) => this.processWork(one, one.applyWork, "apply"));
+        return this.#each(ids, "processing apply thread", (one) => this.#processWork(one, one.applyWork, "apply"));
       case "log-level":
-        this.level = parseLevel(test.args[0]?.key ?? "");
+        this.#level = parseLevel(test.args[0]?.key ?? "");
         return;
       case "raft-log":
-        return this.printLog(node());
+        return this.#printLog(node());
       case "raft-state":
-        return this.printStates();
+        return this.#printStates();
       case "status":
-        return this.printStatus(node());
+        return this.#printStatus(node());
       case "stabilize":
-        return this.stabilizeCommand(test, ids);
+        return this.#stabilizeCommand(test, ids);
       case "tick-election":
-        return this.tick(node(), ELECTION_TICKS);
+        return this.#tick(node(), ELECTION_TICKS);
       case "tick-heartbeat":
-        return this.tick(node(), HEARTBEAT_TICKS);
+        return this.#tick(node(), HEARTBEAT_TICKS);
       case "set-randomized-election-timeout":
         node().raft.raft.randomizedElectionTicks = Number(valueOf(test, "timeout"));
         return;
       case "transfer-leadership":
-        return this.node(Number(valueOf(test, "from"))).raft.transferLeader(Number(valueOf(test, "to")));
+        return this.#node(Number(valueOf(test, "from"))).raft.transferLeader(Number(valueOf(test, "to")));
       case "forget-leader":
         return node().raft.forgetLeader();
       case "send-snapshot":
-        return this.sendSnapshot(node(), ids[1] ?? 0);
+        return this.#sendSnapshot(node(), ids[1] ?? 0);
       case "propose":
-        return this.propose(node(), new TextEncoder().encode(test.args[1]?.key ?? ""), "normal");
+        return this.#propose(node(), new TextEncoder().encode(test.args[1]?.key ?? ""), "normal");
       case "propose-conf-change":
-        return this.propose(node(), encodeConfChange(parseChange(test)), "config");
+        return this.#propose(node(), encodeConfChange(parseChange(test)), "config");
       case "report-unreachable":
         return node().raft.reportUnreachable(ids[1] ?? 0);
       default:
-        return this.ownCommand(test, ids);
+        return this.#ownCommand(test, ids);
     }
   }
 
   /** Commands of our own scripts, for what the others leave out. */
-  private ownCommand(test: Case, ids: readonly number[]): void {
+  #ownCommand(test: Case, ids: readonly number[]): void {
     if (test.command === "reverse-msgs") {
-      this.messages.reverse();
+      this.#messages.reverse();
       return;
     }
-    const node = this.node(ids[0] ?? 0);
+    const node = this.#node(ids[0] ?? 0);
     switch (test.command) {
       case "read-index":
         if (node.raft.readIndex(ids[1] ?? 0) === "dropped") throw new ScriptError("raft read dropped");
         return;
       case "restart":
-        return this.restart(node);
+        return this.#restart(node);
       case "report-snapshot":
         return node.raft.reportSnapshot(ids[1] ?? 0, test.args[2]?.key === "finish");
       case "duplicate-msgs":
-        this.messages.push(...this.messages.filter((one) => one.to === node.id && !one.isLocal));
+        this.#messages.push(...this.#messages.filter((one) => one.to === node.id && !one.isLocal));
         return;
       default:
         throw new Error(`unknown command ${test.command}`);
     }
   }
 
-  private node(id: number): ScriptNode {
-    const node = this.nodes[id - 1];
+  #node(id: number): ScriptNode {
+    const node = this.#nodes[id - 1];
     if (node === undefined) throw new Error(`there is no node ${id}`);
     return node;
   }
 
-  private print(text: string): void {
-    if (this.level !== "none") this.output += text;
+  #print(text: string): void {
+    if (this.#level !== "none") this.#output += text;
   }
 
   /** Runs `f` with what it prints two spaces further in. */
-  private indented(f: () => void): void {
-    const before = this.output;
-    this.output = "";
+  #indented(f: () => void): void {
+    const before = this.#output;
+    this.#output = "";
     try {
       f();
     } finally {
-      const inner = this.output.endsWith("\n") || this.output === "" ? this.output : `${this.output}\n`;
-      this.output = before + indent(inner);
+      const inner = this.#output.endsWith("\n") || this.#output === "" ? this.#output : `${this.#output}\n`;
+      this.#output = before + indent(inner);
     }
   }
 
-  private addNodes(test: Case, count: number): void {
+  #addNodes(test: Case, count: number): void {
     const options = parseNodeOptions(test);
     for (let k = 0; k < count; k++) {
-      const id = this.nodes.length + 1;
+      const id = this.#nodes.length + 1;
       const confState = { voters: options.voters, votersOutgoing: [], learners: options.learners, learnersNext: [], autoLeave: false };
       const data = new TextEncoder().encode(valueOf(test, "content") ?? "");
       const isBootstrap = options.index > 0 || options.voters.length > 0;
@@ -212,13 +212,13 @@ export class InteractionScript {
         applied: options.index,
         appendWork: [],
         applyWork: [],
-        raft: this.boot(id, storage, options, options.index),
+        raft: this.#boot(id, storage, options, options.index),
       };
-      this.nodes.push(node);
+      this.#nodes.push(node);
     }
   }
 
-  private boot(id: number, storage: ScriptStorage, options: NodeOptions, applied: number): RaftNode {
+  #boot(id: number, storage: ScriptStorage, options: NodeOptions, applied: number): RaftNode {
     const confState = storage.history.at(-1)?.confState;
     if (confState === undefined) throw new Error("a node has a configuration");
     return new RaftNode(
@@ -227,67 +227,68 @@ export class InteractionScript {
       { hardState: storage.hardState, confState, applied },
       (event) => {
         const line = logLine(id, event);
-        if (line !== undefined && LEVELS.indexOf(line.level) >= LEVELS.indexOf(this.level))
-          this.print(`${line.level.toUpperCase()} ${line.text}\n`);
+        if (line !== undefined && LEVELS.indexOf(line.level) >= LEVELS.indexOf(this.#level))
+          this.#print(`${line.level.toUpperCase()} ${line.text}\n`);
       },
     );
   }
 
   /** Everything that was not stored is gone, and so is what the node's threads had still to do. */
-  private restart(node: ScriptNode): void {
+  #restart(node: ScriptNode): void {
     node.appendWork.length = 0;
     node.applyWork.length = 0;
-    this.messages = this.messages.filter((one) => !(one.isLocal && one.to === node.id));
-    node.raft = this.boot(node.id, node.storage, node.options, node.applied);
+    this.#messages = this.#messages.filter((one) => !(one.isLocal && one.to === node.id));
+    node.raft = this.#boot(node.id, node.storage, node.options, node.applied);
   }
 
-  private propose(node: ScriptNode, data: Uint8Array, type: "normal" | "config"): void {
+  #propose(node: ScriptNode, data: Uint8Array, type: "normal" | "config"): void {
     if (node.raft.forward([{ type, data }]) === "dropped") throw new ScriptError("raft proposal dropped");
   }
 
-  private tick(node: ScriptNode, ticks: number): void {
+  #tick(node: ScriptNode, ticks: number): void {
     for (let k = 0; k < ticks; k++) node.raft.tick();
   }
 
-  private each(ids: readonly number[], header: string, f: (node: ScriptNode) => void): void {
+  #each(ids: readonly number[], header: string, f: (node: ScriptNode) => void): void {
     for (const id of ids) {
-      const node = this.node(id);
+      const node = this.#node(id);
       if (ids.length === 1) {
         f(node);
         continue;
       }
-      this.print(`> ${id} ${header}\n`);
-      this.indented(() => f(node));
+      this.#print(`> ${id} ${header}\n`);
+      this.#indented(() => f(node));
     }
   }
 
-  private processCommand(ids: readonly number[]): void {
-    this.each(ids.length === 0 ? this.nodes.map((node) => node.id) : ids, "handling Ready", (node) => this.processReady(node));
+  #processCommand(ids: readonly number[]): void {
+    this.#each(ids.length === 0 ? this.#nodes.map((node) => node.id) : ids, "handling Ready", (node) => this.#processReady(node));
   }
 
-  private processReady(node: ScriptNode): void {
+  #processReady(node: ScriptNode): void {
     node.raft.hasReady();
     const ready = node.raft.ready();
     const threads = node.options.isAsync ? asyncWork(node.id, ready) : undefined;
-    this.print(describeReady(node.id, ready, threads));
+    this.#print(describeReady(node.id, ready, threads));
     if (threads === undefined) {
       append(node, ready);
-      this.apply(node, ready.committedEntries);
-      for (const message of [...ready.messages, ...ready.afterPersist]) if (message.to !== node.id) this.messages.push(travelling(message));
+      this.#apply(node, ready.committedEntries);
+      for (const message of [...ready.messages, ...ready.afterPersist])
+        if (message.to !== node.id) this.#messages.push(travelling(message));
       node.raft.persisted(ready.number);
       const last = ready.committedEntries.at(-1);
       if (last !== undefined) node.raft.applied(last.index);
       return;
     }
-    for (const message of ready.messages) this.messages.push(travelling(message));
+    for (const message of ready.messages) this.#messages.push(travelling(message));
     if (threads.append !== undefined) node.appendWork.push(threads.append);
     if (threads.apply !== undefined) {
       const entries = ready.committedEntries;
-      node.applyWork.push({ ...threads.apply, run: (one) => this.apply(one, entries) });
+      node.applyWork.push({ ...threads.apply, run: (one) => this.#apply(one, entries) });
     }
   }
 
-  private apply(node: ScriptNode, entries: readonly Entry[]): void {
+  #apply(node: ScriptNode, entries: readonly Entry[]): void {
     for (const entry of entries) {
       if (entry.type === "config") node.raft.applyConfChange(entry);
       node.applied = entry.index;
@@ -302,20 +303,20 @@ export class InteractionScript {
     }
   }
 
-  private processWork(node: ScriptNode, queue: Work[], name: string): void {
+  #processWork(node: ScriptNode, queue: Work[], name: string): void {
     const work = queue.shift();
     if (work === undefined) {
-      this.print(`no ${name} work to perform`);
+      this.#print(`no ${name} work to perform`);
       return;
     }
-    this.print(`Processing:\n${work.text}\n`);
+    this.#print(`Processing:\n${work.text}\n`);
     work.run(node);
-    this.print("Responses:\n");
-    for (const response of work.responses) this.print(`${response.text}\n`);
-    this.messages.push(...work.responses);
+    this.#print("Responses:\n");
+    for (const response of work.responses) this.#print(`${response.text}\n`);
+    this.#messages.push(...work.responses);
   }
 
-  private deliverCommand(test: Case): void {
+  #deliverCommand(test: Case): void {
     let type: string | undefined;
     const recipients: { readonly id: number; readonly drop: boolean }[] = [];
     for (const { key, values } of test.args) {
@@ -324,51 +325,51 @@ export class InteractionScript {
       else if (key === "type") type = values[0];
     }
     let count = 0;
-    for (const { id, drop } of recipients) count += this.deliver(id, type, drop);
-    if (count === 0) this.print("no messages\n");
+    for (const { id, drop } of recipients) count += this.#deliver(id, type, drop);
+    if (count === 0) this.#print("no messages\n");
   }
 
   /** Delivers, or drops, what is on its way to `id`. Returns how much that was. */
-  private deliver(id: number, type: string | undefined, drop: boolean): number {
+  #deliver(id: number, type: string | undefined, drop: boolean): number {
     const isMeant = (one: Traveller): boolean => one.to === id && !(drop && one.isLocal) && (type === undefined || one.type === type);
-    const mine = this.messages.filter(isMeant);
-    this.messages = this.messages.filter((one) => !isMeant(one));
+    const mine = this.#messages.filter(isMeant);
+    this.#messages = this.#messages.filter((one) => !isMeant(one));
     for (const one of mine) {
-      this.print(`${drop ? "dropped: " : ""}${one.text}\n`);
+      this.#print(`${drop ? "dropped: " : ""}${one.text}\n`);
       if (drop) continue;
-      const error = one.deliver(this.node(id));
-      if (error !== undefined) this.print(`${error}\n`);
+      const error = one.deliver(this.#node(id));
+      if (error !== undefined) this.#print(`${error}\n`);
     }
     return mine.length;
   }
 
-  private stabilizeCommand(test: Case, ids: readonly number[]): void {
+  #stabilizeCommand(test: Case, ids: readonly number[]): void {
     const level = valueOf(test, "log-level");
-    const before = this.level;
-    if (level !== undefined) this.level = parseLevel(level);
+    const before = this.#level;
+    if (level !== undefined) this.#level = parseLevel(level);
     try {
-      this.stabilize(ids.length === 0 ? this.nodes : ids.map((id) => this.node(id)));
+      this.#stabilize(ids.length === 0 ? this.#nodes : ids.map((id) => this.#node(id)));
     } finally {
-      this.level = before;
+      this.#level = before;
     }
   }
 
-  private stabilize(nodes: readonly ScriptNode[]): void {
+  #stabilize(nodes: readonly ScriptNode[]): void {
     const step = (node: ScriptNode, header: string, f: () => void): void => {
-      this.print(`> ${node.id} ${header}\n`);
-      this.indented(f);
+      this.#print(`> ${node.id} ${header}\n`);
+      this.#indented(f);
     };
     for (let isDone = false; !isDone;) {
       isDone = true;
       for (const node of nodes) {
         if (!node.raft.hasReady()) continue;
         isDone = false;
-        step(node, "handling Ready", () => this.processReady(node));
+        step(node, "handling Ready", () => this.#processReady(node));
       }
       for (const node of nodes) {
-        if (!this.messages.some((one) => one.to === node.id)) continue;
+        if (!this.#messages.some((one) => one.to === node.id)) continue;
         isDone = false;
-        step(node, "receiving messages", () => this.deliver(node.id, undefined, false));
+        step(node, "receiving messages", () => this.#deliver(node.id, undefined, false));
       }
       for (const [name, queueOf] of [
         ["append", (node: ScriptNode) => node.appendWork],
@@ -379,39 +380,39 @@ export class InteractionScript {
           if (queue.length === 0) continue;
           isDone = false;
           step(node, `processing ${name} thread`, () => {
-            while (queue.length > 0) this.processWork(node, queue, name);
+            while (queue.length > 0) this.#processWork(node, queue, name);
           });
         }
       }
     }
   }
 
-  private sendSnapshot(from: ScriptNode, to: number): void {
+  #sendSnapshot(from: ScriptNode, to: number): void {
     const message = createMessage({ type: "MsgSnap", from: from.id, to, term: from.raft.term, snapshot: from.storage.snapshot() });
-    this.messages.push(travelling(message));
-    this.print(describeMessage(message));
+    this.#messages.push(travelling(message));
+    this.#print(describeMessage(message));
   }
 
-  private printLog(node: ScriptNode): void {
+  #printLog(node: ScriptNode): void {
     const { storage } = node;
     if (storage.lastIndex() < storage.firstIndex())
-      this.print(`log is empty: first index=${storage.firstIndex()}, last index=${storage.lastIndex()}`);
-    else for (const entry of storage.all()) this.print(`${describeEntry(entry)}\n`);
+      this.#print(`log is empty: first index=${storage.firstIndex()}, last index=${storage.lastIndex()}`);
+    else for (const entry of storage.all()) this.#print(`${describeEntry(entry)}\n`);
   }
 
-  private printStates(): void {
-    for (const { id, raft } of this.nodes) {
+  #printStates(): void {
+    for (const { id, raft } of this.#nodes) {
       const { role, term, lead } = raft.status();
-      this.print(`${id}: ${roleName(role)} (${isVoter(raft.configuration(), id) ? "Voter" : "Non-Voter"}) Term:${term} Lead:${lead}\n`);
+      this.#print(`${id}: ${roleName(role)} (${isVoter(raft.configuration(), id) ? "Voter" : "Non-Voter"}) Term:${term} Lead:${lead}\n`);
     }
   }
 
-  private printStatus(node: ScriptNode): void {
+  #printStatus(node: ScriptNode): void {
     const { tracker, role } = node.raft.raft;
     if (role !== "leader") return;
     for (const id of tracker.members) {
       const progress = tracker.progress(id);
-      if (progress !== undefined) this.print(`${id}: ${describeProgress(progress)}\n`);
+      if (progress !== undefined) this.#print(`${id}: ${describeProgress(progress)}\n`);
     }
   }
 }

@@ -40,7 +40,7 @@ class Host {
       state,
       { raft: { id, random, preVote: false, checkQuorum: false }, random, snapshotTimeoutTicks: 3, maxLogBytes },
       {
-        log: { append: (batch) => this.batches.push(batch), compact: (index) => this.compactions.push(index) },
+        log: { append: (batch) => this.batches.push(batch), compact: ({ index }) => this.compactions.push(index) },
         send: (message) => this.sent.push(message),
         apply: (entries) => this.applied.push(...entries),
         readable: (read, index) => this.reads.push({ read, index }),

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AssertionError, crc32, isPumiceError, seededRandom, utf8 } from "../../../src/base/mod.ts";
 import type { Entry } from "../../../src/raft/mod.ts";
-import { Log, packBatch, type LogAppend, type LogSettings } from "../../../src/replica/mod.ts";
+import { Log, type LogSettings } from "../../../src/replica/mod.ts";
+import { packed, type TestBatch } from "./support/batch.ts";
 import { SimDisk } from "../../../src/sim/mod.ts";
 import { contentsOf } from "./support/model.ts";
 
@@ -20,8 +21,8 @@ function entry(index: number, term = 1, data: Uint8Array = utf8(`entry ${index}`
   return { index, term, type: "normal", data };
 }
 
-function append(log: Log, ...group: Omit<LogAppend, "number">[]): void {
-  const outcome = log.append(group.map((batch, i) => packBatch({ number: i + 1, ...batch })));
+function append(log: Log, ...group: Omit<TestBatch, "number">[]): void {
+  const outcome = log.append(group.map((batch, i) => packed({ number: i + 1, ...batch })));
   assert.deepEqual(outcome, { persisted: group.length, refusal: undefined });
 }
 
@@ -97,16 +98,16 @@ test("a term and a vote cost a sync, alone too", () => {
 test("what a core must never ask is a programmer's error, and leaves the log as it is", () => {
   const log = open(newDisk());
   append(log, { hardState: { term: 3, vote: 1, commit: 2 }, entries: [entry(1, 3), entry(2, 3), entry(3, 3)] });
-  const wrong: Omit<LogAppend, "number">[] = [
+  const wrong: Omit<TestBatch, "number">[] = [
     { entries: [entry(5, 3)] },
     { entries: [entry(2, 4)] },
     { entries: [entry(4, 2)] },
     { hardState: { term: 2, vote: 0, commit: 0 }, entries: [] },
     { hardState: { term: 3, vote: 2, commit: 0 }, entries: [] },
   ];
-  for (const batch of wrong) assert.throws(() => log.append([packBatch({ number: 1, ...batch })]), AssertionError);
-  assert.throws(() => packBatch({ number: 1, entries: [entry(4, 3), entry(6, 3)] }), AssertionError);
-  assert.throws(() => packBatch({ number: 1, entries: [entry(4, 3), entry(5, 2)] }), AssertionError);
+  for (const batch of wrong) assert.throws(() => log.append([packed({ number: 1, ...batch })]), AssertionError);
+  assert.throws(() => packed({ number: 1, entries: [entry(4, 3), entry(6, 3)] }), AssertionError);
+  assert.throws(() => packed({ number: 1, entries: [entry(4, 3), entry(5, 2)] }), AssertionError);
   assert.throws(() => log.compact({ index: 4, term: 3 }), AssertionError);
   append(log, { entries: [entry(4, 3)] });
   assert.equal(log.state.last.index, 4);
@@ -173,7 +174,7 @@ test("on a full disk a reserve of the default size holds 3,000 votes", () => {
   const free = disk.freeBytes();
   assert.equal(free, Infinity);
   disk.capacityBytes = 0;
-  const big = packBatch({ number: 1, entries: [entry(1, 1, new Uint8Array(300_000))] });
+  const big = packed({ number: 1, entries: [entry(1, 1, new Uint8Array(300_000))] });
   assert.ok(isPumiceError(log.append([big]).refusal, "LOG_FULL"));
   for (let term = 1; term <= 3000; term++) append(log, { hardState: { term, vote: 1, commit: 0 }, entries: [] });
   disk.crash();

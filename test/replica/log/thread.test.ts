@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { LogClient, logWriter } from "../../../src/replica/mod.ts";
+import { LogHandle, logWriter } from "../../../src/replica/mod.ts";
 import { plant } from "./support/plant.ts";
 import { PLANTED_THREAD_BUGS } from "./support/planted-bugs.ts";
 import { threadLaw, type ThreadCode } from "./support/thread-law.ts";
@@ -20,7 +20,7 @@ async function firstBroken(code: ThreadCode): Promise<{ readonly seed: number; r
 
 test("log thread: every acknowledgement is kept through power loss, failed syncs and a full disk; none comes after a refusal or a failure", async (context) => {
   context.diagnostic(`seeds 0 to ${SEEDS - 1}`);
-  const broken = await firstBroken({ logWriter, LogClient });
+  const broken = await firstBroken({ logWriter, LogHandle });
   if (broken !== undefined) throw new Error(`broken by seed ${broken.seed}`, { cause: broken.error });
 });
 

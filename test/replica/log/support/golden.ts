@@ -1,7 +1,8 @@
 /** The logs that the golden files hold: between them every frame type, several segments, and one that was recycled. */
 import { utf8, type Crc32, type FileSystem } from "../../../../src/base/mod.ts";
 import type { Entry } from "../../../../src/raft/mod.ts";
-import { Log, packBatch, type LogAppend, type LogState } from "../../../../src/replica/mod.ts";
+import { Log, type LogState } from "../../../../src/replica/mod.ts";
+import { packed, type TestBatch } from "./batch.ts";
 
 /** FROZEN: what the files of version 1 were written with. */
 const SETTINGS = { segmentBytes: 1024, sliceBytes: 512 };
@@ -9,7 +10,7 @@ const SETTINGS = { segmentBytes: 1024, sliceBytes: 512 };
 /** A golden log: how it is written, by the public calls of the log alone, and what is read from it. */
 export interface GoldenLog {
   readonly name: string;
-  readonly write: (log: Log, append: (batch: Omit<LogAppend, "number">) => void) => void;
+  readonly write: (log: Log, append: (batch: Omit<TestBatch, "number">) => void) => void;
   readonly state: LogState;
   readonly entries: readonly Entry[];
 }
@@ -74,7 +75,7 @@ export function writeGolden(golden: GoldenLog, parts: { readonly files: FileSyst
   const log = Log.open(parts, { folder, ...SETTINGS });
   let number = 0;
   golden.write(log, (batch) => {
-    log.append([packBatch({ number: ++number, ...batch })]);
+    log.append([packed({ number: ++number, ...batch })]);
   });
   log.close();
 }

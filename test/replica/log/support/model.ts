@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import type { EntryId } from "../../../../src/base/mod.ts";
 import type { Entry, HardState } from "../../../../src/raft/mod.ts";
-import type { LogAppend, LogState, ReadResult } from "../../../../src/replica/mod.ts";
+import type { LogState, ReadResult } from "../../../../src/replica/mod.ts";
+import type { TestBatch } from "./batch.ts";
 
 /** A log as a value. Immutable. */
 export interface ModelState {
@@ -27,7 +28,7 @@ export function lastOf(state: ModelState): EntryId {
 }
 
 /** The state after a group of batches was made durable. */
-export function appended(state: ModelState, group: readonly LogAppend[]): ModelState {
+export function appended(state: ModelState, group: readonly TestBatch[]): ModelState {
   let { hardState, compacted, entries } = state;
   let writes = false;
   for (const batch of group) {

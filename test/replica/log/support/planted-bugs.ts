@@ -189,26 +189,37 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
 ];
 
-/** Bugs of the log's thread and of its client, caught by the thread's law. */
+/** Bugs of the log's thread and of its handle, caught by the thread's law. */
 export const PLANTED_THREAD_BUGS: readonly Omit<PlantedBug, "law">[] = [
   {
-    name: "batches are acknowledged before they are written",
+    name: "a batch is acknowledged before it is written",
     file: "writer.ts",
-    from: "    const outcome = this.#try(() => this.#log.append(group));\n",
-    to: "    post(this.#scope, { kind: 'persisted', number: group.at(-1)?.number ?? 0 });\n    const outcome = this.#try(() => this.#log.append(group));\n",
+    from: "      const { refusal } = this.#log.append([batch]);\n",
+    to: "      post(this.#scope, { kind: 'persisted', number });\n      const { refusal } = this.#log.append([batch]);\n",
   },
   {
-    name: "a group with a refused batch is acknowledged whole",
+    name: "a refused batch is acknowledged",
     file: "writer.ts",
-    from: "group[outcome.persisted - 1];",
-    to: "group[group.length - 1];",
+    from: 'else post(this.#scope, { kind: "refused", number, error: packError(refusal) });',
+    to: 'else post(this.#scope, { kind: "persisted", number });',
   },
-  { name: "batches after a refused one are taken", file: "writer.ts", from: 'if (this.#mode !== "open") return;', to: "" },
   {
-    name: "a compaction overtakes the batches before it",
-    file: "writer.ts",
-    from: "      this.#flush();\n      this.#answer(request);",
-    to: "      this.#answer(request);",
+    name: "a refused batch is forgotten",
+    file: "handle.ts",
+    from: "        this.#refusal = unpackError(reply.error);\n",
+    to: "        this.#refusal = unpackError(reply.error);\n        this.#pending.shift();\n",
+  },
+  {
+    name: "what waits is acknowledged with what was written",
+    file: "handle.ts",
+    from: "if (batch.number > number && !isCommitOnly(batch)) break;",
+    to: "void number;",
+  },
+  {
+    name: "a commit index is acknowledged before the batch in front of it",
+    file: "handle.ts",
+    from: "if (this.#pending.length === 0) this.#owner.acknowledge(batch.number);",
+    to: "if (this.#pending.length >= 0) this.#owner.acknowledge(batch.number);",
   },
   {
     name: "a failure is not told",

@@ -1,19 +1,20 @@
-/** The log's thread and client in the simulated world: turns in random order, power lost or the disk full at random moments. */
+/** The log's thread and its handle in the simulated world: turns in random order, power lost or the disk full at random moments. */
 import assert from "node:assert/strict";
 import { crc32, isPumiceError, type PumiceError, type WorkerMain } from "../../../../src/base/mod.ts";
-import type { LogAppend, LogClient, LogParts } from "../../../../src/replica/mod.ts";
+import type { LogHandle, LogParts } from "../../../../src/replica/mod.ts";
 import { simSpawner } from "../../../../src/sim/mod.ts";
+import { batchOf, type TestBatch } from "./batch.ts";
 import { appended, compactedTo, type ModelState } from "./model.ts";
 import { LogWorld, openRealLog, writes } from "./world.ts";
 
-/** The code of the log's thread and its client: the real ones, or those with a planted bug. */
+/** The code of the log's thread and its handle: the real ones, or those with a planted bug. */
 export interface ThreadCode {
   readonly logWriter: (parts: LogParts) => WorkerMain;
-  readonly LogClient: Pick<typeof LogClient, "open">;
+  readonly LogHandle: Pick<typeof LogHandle, "open">;
 }
 
 interface Given {
-  readonly batch: LogAppend;
+  readonly batch: TestBatch;
   readonly before: ModelState;
   /** What the log holds once this batch counts. */
   readonly state: ModelState;
@@ -24,10 +25,9 @@ class Session {
   readonly world: LogWorld;
   readonly given: Given[] = [];
   persistedCount = 0;
-  refusal: PumiceError | undefined;
   failure: PumiceError | undefined;
   readonly turns: (() => void)[] = [];
-  client: LogClient | undefined;
+  log: LogHandle | undefined;
 
   constructor(world: LogWorld) {
     this.world = world;
@@ -37,19 +37,12 @@ class Session {
     return this.given.at(-1)?.state ?? this.world.acked;
   }
 
-  persisted(number: number): void {
+  acknowledge(number: number): void {
     const count = this.given.findIndex(({ batch }) => batch.number === number) + 1;
     assert.ok(count > this.persistedCount, "batches are acknowledged in order, each once");
-    assert.equal(this.refusal, undefined, "nothing is acknowledged after a refusal");
     assert.equal(this.failure, undefined, "nothing is acknowledged after a failure");
     if (this.given.slice(this.persistedCount, count).some(({ batch, before }) => writes(batch, before))) this.world.refused = [];
     this.persistedCount = count;
-  }
-
-  refused(number: number, error: PumiceError): void {
-    assert.ok(isPumiceError(error, "LOG_FULL"));
-    assert.equal(this.given[this.persistedCount]?.batch.number, number, "the first batch that is not acknowledged is the refused one");
-    this.refusal = error;
   }
 
   failed(error: PumiceError): void {
@@ -61,10 +54,10 @@ class Session {
       this.world.random.below(6) === 0 ? { ...this.world.vote(), hardState: nextVote(this.newest) } : this.world.batch(this.newest);
     const before = this.newest;
     this.given.push({ batch, before, state: appended(before, [batch]) });
-    this.client?.append(batch);
+    this.log?.append(batchOf(batch, writes(batch, before)));
   }
 
-  /** Lets up to `count` turns happen; those of the thread and of the client in their order. */
+  /** Lets up to `count` turns happen; those of the thread and of its handle in their order. */
   async run(count: number): Promise<void> {
     for (let i = 0; i < count; i++) {
       this.turns.shift()?.();
@@ -93,9 +86,9 @@ export async function threadLaw(seed: number, code: ThreadCode): Promise<void> {
     const session = new Session(world);
     const parts: LogParts = { files: world.disk.files, crc32 };
     const spawner = simSpawner(new Map([["log", code.logWriter(parts)]]), (turn) => session.turns.push(turn));
-    const opening = code.LogClient.open(spawner.spawn("log", world.settings), session);
+    const opening = code.LogHandle.open(spawner.spawn("log", world.settings), session);
     await session.run(20);
-    session.client = await opening;
+    session.log = await opening;
     const lossAt = world.disk.operations + 1 + world.random.below(60);
     const kind = world.random.below(3);
     if (kind === 0) world.disk.faults = (operation) => (operation.number === lossAt ? { kind: "powerLoss" } : undefined);
@@ -117,58 +110,48 @@ async function drive(session: Session, steps: number): Promise<void> {
   const { world } = session;
   for (let step = 0; step < steps; step++) {
     if (session.failure !== undefined) return;
-    if (session.refusal !== undefined) await rewind(session);
-    else if (world.random.below(15) === 0) await compact(session);
+    if (session.log?.refusal !== undefined) retry(session);
+    if (world.random.below(15) === 0) await compact(session);
     else session.append();
     await session.run(world.random.below(6));
   }
+  world.disk.capacityBytes = Infinity;
   await session.run(30);
-  // Whatever was met, the client knows of it by now.
-  const isOver = session.persistedCount === session.given.length || session.failure !== undefined || session.refusal !== undefined;
-  assert.ok(isOver, "every batch is acknowledged, refused or failed");
+  if (session.failure === undefined) session.log?.retry();
+  await session.run(100);
+  const isOver = session.persistedCount === session.given.length || session.failure !== undefined;
+  assert.ok(isOver, "every batch is acknowledged once there is space, or the log has failed");
 }
 
-/** Drops what is durable and committed; the answer comes after every batch before it is durable. */
+/** Drops what is durable and committed. Batches that wait are written after it. */
 async function compact(session: Session): Promise<void> {
   const durable = session.given[session.persistedCount - 1]?.state ?? session.world.acked;
   const entry = durable.entries.find(({ index }) => index === durable.hardState.commit);
   if (entry === undefined) return;
-  const given = session.given.length;
-  const answers: string[] = [];
-  const asked = session.client?.compact({ index: entry.index, term: entry.term }).then(
-    () => answers.push("done"),
-    (error) => answers.push(isPumiceError(error) ? error.code : String(error)),
-  );
+  const persistedAtCall = session.persistedCount;
+  const answers: (boolean | undefined)[] = [];
+  const asked = session.log?.compact({ index: entry.index, term: entry.term }).then((isDone) => answers.push(isDone));
   for (let i = 0; i < 50 && answers.length === 0; i++) await session.run(1);
   await asked;
-  const [answer] = answers;
-  if (answer === "done") {
-    // After a refusal too: what was refused does not count, and the rest is durable.
-    if (session.refusal === undefined) assert.equal(session.persistedCount, given, "a compaction waits for the batches before it");
+  const after = (state: ModelState): ModelState => (state.compacted.index >= entry.index ? state : compactedTo(state, entry.index));
+  if (answers[0] === true) {
     const newest = session.given[session.persistedCount - 1]?.state ?? session.world.acked;
-    session.world.acked = compactedTo(newest, entry.index);
+    const waiting = session.given.splice(session.persistedCount);
+    session.world.acked = after(newest);
     session.given.length = 0;
+    for (const { batch, before, state } of waiting) session.given.push({ batch, before: after(before), state: after(state) });
     session.persistedCount = 0;
     session.world.refused = [];
-  } else if (session.failure !== undefined) {
-    // Under way when the log failed: with the mark or without it.
-    const before = session.newest;
-    session.given.push({ batch: { number: -1, entries: [] }, before, state: compactedTo(before, entry.index) });
-  } else {
-    assert.equal(answer, "LOG_FULL");
-    session.world.refused.push(compactedTo(session.newest, entry.index));
+    return;
   }
+  // Refused, or under way when the log failed: with the mark or without it, over whatever had been written by then.
+  if (session.failure === undefined) assert.notEqual(session.world.disk.capacityBytes, Infinity, "only a full disk drops nothing");
+  session.world.refused.push(after(durable), ...session.given.slice(persistedAtCall).map(({ state }) => after(state)));
 }
 
-/** After a refusal: what was refused is forgotten, and with space the log goes on. */
-async function rewind(session: Session): Promise<void> {
-  const { world } = session;
-  world.refused.push(...session.given.splice(session.persistedCount).map(({ state }) => state));
-  const rewinding = session.client?.rewind();
-  if (world.random.below(2) === 0) world.disk.capacityBytes = Infinity;
-  await session.run(5);
-  const state = await rewinding;
-  session.refusal = undefined;
-  const { hardState } = session.newest;
-  assert.deepEqual(state?.hardState, hardState, "a rewind tells what is durable");
+/** After a refusal: with space or without, what waits is sent again. */
+function retry(session: Session): void {
+  assert.ok(isPumiceError(session.log?.refusal, "LOG_FULL"));
+  if (session.world.random.below(2) === 0) session.world.disk.capacityBytes = Infinity;
+  session.log?.retry();
 }

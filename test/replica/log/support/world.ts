@@ -2,16 +2,9 @@
 import assert from "node:assert/strict";
 import { crc32, isPumiceError, type EntryId, type FileSystem, type Random } from "../../../../src/base/mod.ts";
 import type { Entry, HardState } from "../../../../src/raft/mod.ts";
-import {
-  Log,
-  packBatch,
-  type AppendOutcome,
-  type LogAppend,
-  type LogParts,
-  type LogSettings,
-  type PackedBatch,
-} from "../../../../src/replica/mod.ts";
+import { Log, type AppendOutcome, type LogParts, type LogSettings, type PackedBatch } from "../../../../src/replica/mod.ts";
 import { PowerLoss, SimDisk, randomOf } from "../../../../src/sim/mod.ts";
+import { packed, type TestBatch } from "./batch.ts";
 import { EMPTY_MODEL, appended, compactedTo, contentsOf, difference, lastOf, modelOf, type LogLike, type ModelState } from "./model.ts";
 
 /** The log under test: the real one, or one with a planted bug. */
@@ -114,13 +107,13 @@ export class LogWorld {
     }
   }
 
-  append(group: readonly LogAppend[]): StepResult {
+  append(group: readonly TestBatch[]): StepResult {
     const before = this.acked;
     const after = appended(before, group);
     let outcome: AppendOutcome | undefined;
     this.underWay = [after];
     const result = this.attempt(() => {
-      outcome = this.opened.append(group.map(packBatch));
+      outcome = this.opened.append(group.map(packed));
     });
     if (result !== "done" || outcome === undefined) {
       // With no space for all of it, the batches in front of the entries may have been written by themselves.
@@ -194,7 +187,7 @@ export class LogWorld {
   }
 
   /** One to three batches, with entries, truncations, snapshots and commit indexes as a core would give them. */
-  group(): LogAppend[] {
+  group(): TestBatch[] {
     let state = this.acked;
     return Array.from({ length: 1 + this.random.below(3) }, () => {
       const batch = this.batch(state);
@@ -203,13 +196,13 @@ export class LogWorld {
     });
   }
 
-  vote(): LogAppend {
+  vote(): TestBatch {
     const { term, commit } = this.acked.hardState;
     const hardState = { term: term + 1, vote: this.random.below(4), commit };
     return { number: ++this.#number, hardState, entries: [] };
   }
 
-  batch(state: ModelState): LogAppend {
+  batch(state: ModelState): TestBatch {
     const { random } = this;
     const last = lastOf(state);
     let hardState: HardState | undefined;
@@ -242,7 +235,7 @@ export class LogWorld {
 }
 
 /** The log writes something for this batch: more than a commit index. */
-export function writes(batch: LogAppend, before: ModelState): boolean {
+export function writes(batch: TestBatch, before: ModelState): boolean {
   const { term, vote } = batch.hardState ?? before.hardState;
   return batch.entries.length > 0 || batch.snapshot !== undefined || term !== before.hardState.term || vote !== before.hardState.vote;
 }

@@ -2,8 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { crc32, type PumiceError } from "../../../src/base/mod.ts";
 import type { LogBatch } from "../../../src/replica/consensus/ports.ts";
-import { LogThread } from "../../../src/replica/log/log-thread.ts";
-import { LogClient, logWriter } from "../../../src/replica/log/mod.ts";
+import { LogHandle, logWriter } from "../../../src/replica/log/mod.ts";
 import { SimDisk, randomOf, simSpawner } from "../../../src/sim/mod.ts";
 
 /** A log's thread on a simulated disk; turns run when the test says so. */
@@ -21,25 +20,15 @@ async function create() {
   };
   const acknowledged: number[] = [];
   const failures: PumiceError[] = [];
-  const openClient = async (listener: { persisted(number: number): void; refused(number: number, error: PumiceError): void }) => {
-    const opening = LogClient.open(spawner.spawn("log", { folder: "/log", segmentBytes: 65_536, sliceBytes: 4096 }), {
-      ...listener,
-      failed: (error) => failures.push(error),
-    });
+  const open = async (acknowledge: (number: number) => void): Promise<LogHandle> => {
+    const worker = spawner.spawn("log", { folder: "/log", segmentBytes: 65_536, sliceBytes: 4096 });
+    const opening = LogHandle.open(worker, { acknowledge, failed: (error) => failures.push(error) });
     await runTurns();
     return opening;
   };
-  let thread: LogThread | undefined;
-  const client = await openClient({
-    persisted: (number) => thread?.persisted(number),
-    refused: (_number, error) => thread?.refused(error),
-  });
-  thread = new LogThread(client, { acknowledge: (number) => acknowledged.push(number), failed: (error) => failures.push(error) });
-  const stateOnDisk = async () => {
-    const reader = await openClient({ persisted: () => undefined, refused: () => undefined });
-    return reader.opened;
-  };
-  return { disk, runTurns, acknowledged, failures, thread, stateOnDisk };
+  const log = await open((number) => acknowledged.push(number));
+  const stateOnDisk = async () => (await open(() => undefined)).opened;
+  return { disk, runTurns, acknowledged, failures, log, stateOnDisk };
 }
 
 const entries = (number: number, index: number, commit?: number): LogBatch => ({
@@ -58,66 +47,68 @@ const commitOnly = (number: number, commit: number): LogBatch => ({
 });
 
 test("a batch with entries is acknowledged only when the log's thread has synced it", async () => {
-  const { thread, acknowledged, runTurns } = await create();
-  thread.append(entries(1, 1, 0));
+  const { log, acknowledged, runTurns } = await create();
+  log.append(entries(1, 1, 0));
   assert.deepEqual(acknowledged, []);
   await runTurns();
   assert.deepEqual(acknowledged, [1]);
 });
 
 test("a commit index alone is acknowledged at once, but never before a batch in front of it", async () => {
-  const { thread, acknowledged, runTurns } = await create();
-  thread.append(entries(1, 1, 0));
-  thread.append(commitOnly(2, 1));
+  const { log, acknowledged, runTurns } = await create();
+  log.append(entries(1, 1, 0));
+  log.append(commitOnly(2, 1));
   assert.deepEqual(acknowledged, []);
   await runTurns();
   assert.deepEqual(acknowledged, [2], "both, by the number of the last");
-  thread.append(commitOnly(3, 1));
+  log.append(commitOnly(3, 1));
   assert.deepEqual(acknowledged, [2, 3]);
 });
 
 test("the commit index travels with the next batch, with a compaction and with the close", async () => {
-  const { thread, runTurns, stateOnDisk } = await create();
-  thread.append(entries(1, 1, 0));
+  const { log, runTurns, stateOnDisk } = await create();
+  log.append(entries(1, 1, 0));
   await runTurns();
-  thread.append(commitOnly(2, 1));
-  thread.append(entries(3, 2));
+  log.append(commitOnly(2, 1));
+  log.append(entries(3, 2));
   await runTurns();
-  thread.append(commitOnly(4, 2));
-  thread.compact(2, 1);
+  log.append(commitOnly(4, 2));
+  const compacting = log.compact({ index: 2, term: 1 });
+  await runTurns();
+  assert.equal(await compacting, true);
   await runTurns();
   assert.deepEqual(await stateOnDisk(), {
     hardState: { term: 1, vote: 1, commit: 2 },
     compacted: { index: 2, term: 1 },
     last: { index: 2, term: 1 },
   });
-  thread.append(entries(5, 3));
+  log.append(entries(5, 3));
   await runTurns();
-  thread.append(commitOnly(6, 3));
-  const closing = thread.close();
+  log.append(commitOnly(6, 3));
+  const closing = log.close();
   await runTurns();
   await closing;
   assert.equal((await stateOnDisk()).hardState.commit, 3);
 });
 
 test("what a full disk refuses is neither acknowledged nor lost: it is written, in order, when there is space", async () => {
-  const { disk, thread, acknowledged, failures, runTurns, stateOnDisk } = await create();
-  thread.append(entries(1, 1, 0));
+  const { disk, log, acknowledged, failures, runTurns, stateOnDisk } = await create();
+  log.append(entries(1, 1, 0));
   await runTurns();
   disk.capacityBytes = 0;
   const count = 2000;
-  for (let number = 2; number <= count; number++) thread.append(entries(number, number, number - 1));
+  for (let number = 2; number <= count; number++) log.append(entries(number, number, number - 1));
   await runTurns();
-  assert.equal(thread.refusal?.code, "LOG_FULL");
+  assert.equal(log.refusal?.code, "LOG_FULL");
   const refusedFrom = (acknowledged.at(-1) ?? 0) + 1;
   assert.ok(refusedFrom < count, "the disk is too small for all");
-  thread.retry();
+  log.retry();
   await runTurns();
-  assert.equal(thread.refusal?.code, "LOG_FULL", "still full");
+  assert.equal(log.refusal?.code, "LOG_FULL", "still full");
   disk.capacityBytes = Infinity;
-  thread.retry();
+  log.retry();
   await runTurns();
-  assert.equal(thread.refusal, undefined);
+  assert.equal(log.refusal, undefined);
   assert.equal(acknowledged.at(-1), count);
   assert.deepEqual(failures, []);
   assert.deepEqual((await stateOnDisk()).last, { index: count, term: 1 });
