@@ -34,11 +34,13 @@ export async function runPumiced(args: readonly string[]): Promise<void> {
 async function run(request: Extract<Request, { readonly kind: "run" }>): Promise<void> {
   const { values, dataDirectory, notices } = request;
   survivePipes();
+  // What SQLite makes by itself, such as copies for backups, is nobody else's to read.
+  process.umask(0o077);
   const say = printer(values["raft-log-level"]);
   for (const notice of notices) say("WARN", notice);
   const stopped = firstSignal();
   const starting = startNode(nodeSettings(values, dataDirectory, (line) => say("WARN", line)));
-  // Before the start is done nothing was accepted that a process that ends would owe to anybody.
+  // Nothing is acknowledged before the start is done, so that exiting loses nothing.
   const early = await Promise.race([stopped, starting.catch(() => undefined)]);
   if (typeof early === "string") process.exit(0);
   let node: RunningNode;

@@ -5,9 +5,10 @@
  *     DIR/db.sqlite[-wal|-shm]   the database
  *     DIR/raft/log/         the Raft log (docs/formats/log.md)
  *
- * Files of others in DIR are left alone.
+ * Directories are 0700 and files 0600, whatever the umask. A directory that was open to other users is closed to them; files of others in DIR are
+ * left alone.
  */
-import { accessSync, constants, existsSync, mkdirSync, statSync } from "node:fs";
+import { accessSync, chmodSync, closeSync, constants, existsSync, mkdirSync, openSync, readdirSync, statSync } from "node:fs";
 import { dirname, isAbsolute, join, relative, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { PumiceError } from "../base/mod.ts";
@@ -30,6 +31,7 @@ export function openDataDirectory(path: string): DataDirectory {
     makeDirectories(full);
     if (!statSync(full).isDirectory()) throw new Error("it is not a directory");
     makeDirectories(logPath);
+    closeToOthers(full);
     accessSync(full, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
     throw unusable({ path, full }, error);
@@ -49,7 +51,38 @@ export function openDataDirectory(path: string): DataDirectory {
 function makeDirectories(path: string): void {
   if (existsSync(path)) return;
   makeDirectories(dirname(path));
-  mkdirSync(path);
+  mkdirSync(path, { mode: DIRECTORY_MODE });
+}
+
+const DIRECTORY_MODE = 0o700;
+const FILE_MODE = 0o600;
+/** The rights of the group and of all others. */
+const OTHERS = 0o077;
+const MODE_BITS = 0o7777;
+/** What a node keeps beside its folders. SQLite gives `-wal` and `-shm` the mode of the database. */
+const FILES = ["lock", "db.sqlite", "db.sqlite-wal", "db.sqlite-shm"];
+
+/** Takes the rights of other users from DIR and from what a node keeps in it, and makes the files that SQLite would make readable. */
+function closeToOthers(full: string): void {
+  const log = join(full, "raft", "log");
+  for (const name of ["lock", "db.sqlite"]) {
+    const path = join(full, name);
+    // Only where it is missing: to open and close a file takes SQLite's locks on it from this process.
+    if (!existsSync(path)) closeSync(openSync(path, "a", FILE_MODE));
+  }
+  const names = [...FILES.filter((name) => existsSync(join(full, name))).map((name) => join(full, name)), join(full, "raft"), log];
+  for (const path of [...names, ...readdirSync(log).map((name) => join(log, name))]) restrict(path);
+  try {
+    restrict(full);
+  } catch (error) {
+    // A mounted volume belongs to somebody else. What is in it is private all the same.
+    if (!(error instanceof Error && "code" in error && error.code === "EPERM")) throw error;
+  }
+}
+
+function restrict(path: string): void {
+  const { mode } = statSync(path);
+  if ((mode & OTHERS) !== 0) chmodSync(path, mode & ~OTHERS & MODE_BITS);
 }
 
 /** The error that names the directory as its user did, and what in it was in the way by its name there. */

@@ -145,7 +145,7 @@ class Node implements RunningNode {
 function openSettings(settings: NodeSettings, directory: DataDirectory): OpenSettings {
   const temporaryFolder = join(directory.path, "tmp");
   rmSync(temporaryFolder, { recursive: true, force: true });
-  mkdirSync(temporaryFolder);
+  mkdirSync(temporaryFolder, { mode: 0o700 });
   return {
     id: settings.nodeId ?? settings.raftAddress,
     address: settings.raftAddress,

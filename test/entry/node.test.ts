@@ -1,8 +1,20 @@
 /** A whole node in this process: what holds between its threads. */
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { isPumiceError } from "../../src/base/mod.ts";
 import { openDataDirectory } from "../../src/entry/data-directory.ts";
@@ -184,4 +196,43 @@ test("a close finishes what was accepted", async () => {
   await node.restart();
   const [count] = /\d+/.exec((await node.query("SELECT count(*) FROM t")).split("values")[1] ?? "") ?? ["0"];
   assert.ok(Number(count) >= acknowledged.length, `${count} rows, ${acknowledged.length} acknowledged`);
+});
+
+test("other users may read nothing of a data directory, whatever the umask and whatever it was before", async (context) => {
+  const umask = process.umask(0o000);
+  context.after(() => void process.umask(umask));
+  await using node = await TestNode.start();
+  await node.execute(CREATE);
+  const directory = join(node.folder, "data");
+  const open = (): string[] =>
+    ["", ...readdirSync(directory, { recursive: true, encoding: "utf8" })].filter(
+      (name) => (statSync(join(directory, name)).mode & 0o077) !== 0,
+    );
+  assert.deepEqual(open(), []);
+  const names = readdirSync(directory, { recursive: true, encoding: "utf8" });
+  for (const name of ["db.sqlite", "db.sqlite-wal", "db.sqlite-shm", "lock", "tmp", join("raft", "log")])
+    assert.ok(names.includes(name), name);
+  await node.restart(() => {
+    for (const name of ["", ...readdirSync(directory, { recursive: true, encoding: "utf8" })]) {
+      const path = join(directory, name);
+      chmodSync(path, statSync(path).isDirectory() ? 0o755 : 0o644);
+    }
+  });
+  assert.deepEqual(open(), []);
+});
+
+test("after a clean stop db.sqlite alone holds everything", async () => {
+  await using node = await TestNode.start();
+  await node.execute(CREATE);
+  for (let i = 0; i < 30; i++) await node.execute(["INSERT INTO t(name) VALUES(?)", `name ${i}`]);
+  let count: unknown;
+  await node.restart(() => {
+    const copy = join(node.folder, "copy.sqlite");
+    copyFileSync(join(node.folder, "data", "db.sqlite"), copy);
+    using database = new DatabaseSync(copy);
+    count = database.prepare("SELECT count(*) AS n FROM t").get()?.["n"];
+    assert.equal(database.prepare("PRAGMA integrity_check").get()?.["integrity_check"], "ok");
+  });
+  assert.equal(count, 30);
+  assert.match(await node.query("SELECT count(*) FROM t"), /30/);
 });

@@ -77,7 +77,7 @@ class ApplyServer {
         this.#post({ kind: "status", status: machine.status() });
         return;
       case "close":
-        machine.close();
+        machine.finish();
         this.#post({ kind: "closed" });
     }
   }
@@ -101,6 +101,6 @@ class ApplyServer {
   }
 
   close(): void {
-    this.#machine.close();
+    this.#machine.finish();
   }
 }

@@ -404,6 +404,21 @@ export class StateMachine {
     return readStatus(this.#open.connection, this.walBytes());
   }
 
+  /**
+   * Ends cleanly: the main file alone then holds everything, unless another connection reads or the disk is full; the WAL has the rest then. Idempotent.
+   */
+  finish(): void {
+    if (!this.#isClosed && this.#failure === undefined) {
+      try {
+        this.checkpoint("truncate");
+      } catch (error) {
+        // Nothing is lost: the WAL and the log hold what the main file lacks, and the next start says what is wrong with it.
+        if (!isPumiceError(error)) throw error;
+      }
+    }
+    this.close();
+  }
+
   /** Idempotent. Makes no checkpoint. */
   close(): void {
     if (this.#isClosed) return;

@@ -99,9 +99,10 @@ export class TestNode implements AsyncDisposable {
     if (drops.length > 0) await this.execute(...drops);
   }
 
-  /** Stops the node and starts it again on the same folder; the port may be another. */
-  async restart(): Promise<void> {
+  /** Stops the node and starts it again on the same folder; the port may be another. `between` runs while nothing does. */
+  async restart(between: () => void = () => undefined): Promise<void> {
     await this.#node.close();
+    between();
     this.#node = await startNode(this.#settings);
     await this.#untilReady();
   }
