@@ -24,7 +24,7 @@ import { bind, type BoundParams } from "../connection/params.ts";
 import { errorJson, execJson, writeRows } from "../result/json.ts";
 import type { EntryResult } from "../result/results.ts";
 import { type Piece, type PieceDone, runPieces } from "../connection/split.ts";
-import { isInterrupt, isMachineError, isSqliteError, isVacuumInTransaction, machineError, type SqliteError } from "../connection/errors.ts";
+import { isInterrupt, isSqliteError, isVacuumInTransaction, machineError, type SqliteError, verdictOf } from "../connection/errors.ts";
 import { isSameMark, isTooLong, TextBuffer, type TextMark, TextTooLong } from "../result/text.ts";
 import type { AuthorizerMode } from "../connection/policy.ts";
 import type { Prepared } from "../connection/prepared.ts";
@@ -45,7 +45,8 @@ const TOO_LONG_TEXT = "results are too large";
 /**
  * Why an entry cannot go on in this transaction. `ended`: statement `unit` failed with `text` and took the transaction with it, or has to.
  * `interrupted`: the budget is spent. `refused`: the whole request is an error. `vacuum`: it is a VACUUM. `alone`: it must not share its transaction.
- * `foreign-keys-off`: a script wants them off, which SQLite does only outside of a transaction.
+ * `foreign-keys-off`: a script wants them off, which SQLite does only outside of a transaction. `doubtful`: the error of `unit` may be this machine's.
+ * `undone`: all of the entry is to be undone, and this is its result.
  */
 export type BrokenReason =
   | { readonly kind: "ended"; readonly unit: number; readonly text: string }
@@ -53,7 +54,9 @@ export type BrokenReason =
   | { readonly kind: "refused"; readonly text: string }
   | { readonly kind: "vacuum"; readonly unit: number }
   | { readonly kind: "alone" }
-  | { readonly kind: "foreign-keys-off" };
+  | { readonly kind: "foreign-keys-off" }
+  | { readonly kind: "doubtful"; readonly unit: number; readonly error: SqliteError }
+  | { readonly kind: "undone"; readonly result: EntryResult };
 
 /** Thrown out of an entry that cannot go on in this transaction. */
 export class Broken extends Error {
@@ -74,6 +77,8 @@ export interface RunControl {
   readonly steps: number;
   /** Units that are known to end the transaction, with their error: not run again. */
   readonly failed: ReadonlyMap<number, string>;
+  /** Gets the errors of the units that fail. */
+  readonly errors: Map<number, string>;
   /** Foreign keys are off while the entry runs, and checked as a whole at its end. */
   readonly isUnchecked: boolean;
   /** The first unit for which the budget does not suffice: it and those after it are not run. */
@@ -99,6 +104,8 @@ interface RunState {
   readonly out: TextBuffer;
   readonly mode: AuthorizerMode;
   unit: number;
+  /** The last unit that wrote a virtual table. */
+  lastVirtualUnit: number | undefined;
   /** The unit of the entry is the entry: transaction or script. */
   readonly isOneUnit: boolean;
 }
@@ -169,17 +176,25 @@ export class EntryRunner {
       out: new TextBuffer(RESULT_BYTES_MAX),
       mode: command.script === true ? "script" : "write",
       unit: 0,
+      lastVirtualUnit: undefined,
       isOneUnit: command.transaction === true || command.script === true,
     };
-    // FTS keeps what was written in memory and writes it out at the next savepoint, inside whichever entry that is: so before the next one.
-    if (this.#virtualWrites > 0) {
-      this.#savepoint.run();
-      this.#release.run();
-    }
     this.#enter.run(command.timeMs, BigInt.asIntN(64, command.seed), control.steps);
     const error = state.isOneUnit ? this.#runOneUnit(state) : this.#runEach(state);
-    if (error !== undefined) return { results: "", error };
-    return wanted.text ? { results: finishText(state.out) } : { results: "" };
+    this.#flushVirtual(state);
+    return resultOf(state, error);
+  }
+
+  /** FTS keeps what was written in memory and writes it out at the next savepoint: inside of the entry that wrote it, so that an error of it is that entry's. */
+  #flushVirtual(state: RunState): void {
+    const unit = state.lastVirtualUnit;
+    if (unit === undefined) return;
+    try {
+      this.#savepoint.run();
+      this.#release.run();
+    } catch (error) {
+      throw new Broken({ kind: "ended", unit, text: this.#explain(error, unit) });
+    }
   }
 
   #runEach(state: RunState): undefined {
@@ -190,17 +205,20 @@ export class EntryRunner {
 
   /** All or nothing; a text if it is nothing although no statement failed. */
   #runOneUnit(state: RunState): string | undefined {
+    const { isAlone } = state.control;
     const writesBefore = this.#virtualWrites;
-    this.#savepoint.run();
+    if (!isAlone) this.#savepoint.run();
     let isGood = true;
     for (const { sql, params } of state.command.statements) {
       isGood = this.#runSeparated(state, sql, params ?? []);
       if (!isGood) break;
     }
+    if (isGood) this.#flushVirtual(state);
     const isPending = isGood && this.#foreignKeys && this.#violatesForeignKeys(state);
-    if (!isGood || isPending) this.#undo(state, this.#virtualWrites > writesBefore);
-    this.#release.run();
-    return isPending ? FK_TEXT : undefined;
+    const error = isPending ? FK_TEXT : undefined;
+    if (!isGood || isPending) this.#undoUnit(state, { wroteVirtual: this.#virtualWrites > writesBefore, error });
+    if (!isAlone) this.#release.run();
+    return error;
   }
 
   #violatesForeignKeys(state: RunState): boolean {
@@ -208,9 +226,13 @@ export class EntryRunner {
     return (this.#takeFlags(state) & FLAG_DEFERRED_FK) !== 0;
   }
 
-  /** Undoes a unit. Virtual tables remember some of what is undone. */
-  #undo(state: RunState, wroteVirtual: boolean): void {
+  /**
+   * Undoes all of an entry. Virtual tables remember some of what ROLLBACK TO undoes, and after it SQLite may refuse to commit: so an entry that wrote
+   * one is applied alone, and undone by the end of its transaction.
+   */
+  #undoUnit(state: RunState, { wroteVirtual, error }: { readonly wroteVirtual: boolean; readonly error: string | undefined }): void {
     if (wroteVirtual) this.#needsNewConnection(state);
+    if (state.control.isAlone) throw new Broken({ kind: "undone", result: resultOf(state, error) });
     this.#rollbackTo.run();
     this.#connection.forgetStatements();
   }
@@ -276,6 +298,7 @@ export class EntryRunner {
   }
 
   #fail(state: RunState, text: string): undefined {
+    state.control.errors.set(state.unit - 1, text);
     if (state.wanted.text) state.out.add(errorJson(text));
   }
 
@@ -283,7 +306,10 @@ export class EntryRunner {
   #runPrepared(state: RunState, unit: number, bound: BoundStatement): boolean {
     const { prepared } = bound;
     if (prepared.touchesStatistics) this.#needsNewConnection(state);
-    if (prepared.writesVirtual) this.#virtualWrites++;
+    if (prepared.writesVirtual) {
+      this.#virtualWrites++;
+      state.lastVirtualUnit = unit;
+    }
     const isInSavepoint = this.#foreignKeys && !state.isOneUnit && !prepared.isReadOnly;
     if (isInSavepoint) this.#savepoint.run();
     const mark = isInSavepoint ? state.out.mark() : undefined;
@@ -302,7 +328,10 @@ export class EntryRunner {
     if (!isInSavepoint) return true;
     const isPending = (flags & FLAG_DEFERRED_FK) !== 0;
     if (isPending) {
-      this.#undo(state, prepared.writesVirtual);
+      // Virtual tables remember some of what ROLLBACK TO undoes.
+      if (prepared.writesVirtual) throw new Broken({ kind: "ended", unit, text: FK_TEXT });
+      this.#rollbackTo.run();
+      this.#connection.forgetStatements();
       if (mark !== undefined) state.out.cutBack(mark);
       this.#fail(state, FK_TEXT);
     }
@@ -337,7 +366,9 @@ export class EntryRunner {
   /** The text of an error that is a result. @throws what is none. */
   #explain(error: unknown, unit: number): string {
     if (!isSqliteError(error)) throw error;
-    if (isMachineError(error, this.isDiskFull)) throw machineError(error, "apply");
+    const verdict = verdictOf(error, this.isDiskFull);
+    if (verdict === "machine") throw machineError(error, "apply");
+    if (verdict !== "statement") throw new Broken({ kind: "doubtful", unit, error });
     if (isInterrupt(error)) throw new Broken({ kind: "interrupted", unit });
     if (isVacuumInTransaction(error)) throw new Broken({ kind: "vacuum", unit });
     const { refusal } = this.#connection.authorizer;
@@ -374,6 +405,12 @@ function exhaust(rows: Iterable<unknown>): void {
 
 function explainTooLong(error: unknown): string | undefined {
   return isTooLong(error) ? TOO_LONG_TEXT : undefined;
+}
+
+/** What is told of the entry as far as it was run. */
+function resultOf({ wanted, out }: RunState, error: string | undefined): EntryResult {
+  if (error !== undefined) return { results: "", error };
+  return wanted.text ? { results: finishText(out) } : { results: "" };
 }
 
 function finishText(out: TextBuffer): EntryResult["results"] {

@@ -8,11 +8,12 @@
 import { DatabaseSync } from "node:sqlite";
 import { assert, concat, type EntryId, type FileSystem, viewOf } from "../../base/mod.ts";
 import type { LoadCommitCommand } from "../command/command.ts";
-import { fileUri, pumiceUri } from "../connection/connection.ts";
+import { Connection, fileUri, pumiceUri } from "../connection/connection.ts";
 import type { Sessions } from "./sessions.ts";
-import { isDamage, isSqliteError } from "../connection/errors.ts";
+import { isFull, isSqliteError, verdictOf } from "../connection/errors.ts";
+import { isModuleAllowed, moduleOf, moduleText } from "../connection/modules.ts";
 import { dropStateTable, findForeignState, STATE_FORMAT, STATE_TABLE, STATE_TABLE_SQL } from "../connection/state-schema.ts";
-import type { StateTable } from "./state-table.ts";
+import { StateTable } from "./state-table.ts";
 import { copyDatabase } from "../connection/copy.ts";
 
 /** What is loaded, and into what. */
@@ -41,14 +42,43 @@ export function replaceDatabase(what: Replacement): string | undefined {
   };
   clean();
   try {
-    const error = writeStaging(what, staging) ?? verify(staging);
+    const error = writeStaging(what, staging) ?? refusal(() => verify(staging));
     if (error !== undefined) return error;
-    const prepared = pack(staging, packed) ? packed : staging;
-    addStateTable(prepared, what);
+    let prepared = staging;
+    const refused = refusal(() => {
+      if (pack(staging, packed)) prepared = packed;
+      addStateTable(prepared, what);
+      tryOut(prepared, what.extensionPath);
+    });
+    if (refused !== undefined) return refused;
     copyDatabase(what.extensionPath, fileUri(prepared), pumiceUri(what.path));
     return undefined;
   } finally {
     clean();
+  }
+}
+
+/**
+ * What `step` says against the file, or why SQLite cannot do it with this file: its schema cannot be read, names a module or collation that nobody has, or
+ * is damaged. Every replica has the same bytes in its staging file, so it is a result. @throws what is this machine's
+ */
+function refusal(step: () => string | undefined | void): string | undefined {
+  try {
+    return step() ?? undefined;
+  } catch (error) {
+    if (!isSqliteError(error) || isFull(error) || verdictOf(error, () => true) === "machine") throw error;
+    return `the file cannot be loaded: ${error.message}`;
+  }
+}
+
+/** Opens the file as the database will be opened: what fails then would fail at every start. */
+function tryOut(path: string, extensionPath: string): void {
+  const connection = new Connection({ path, extensionPath, foreignKeys: false, isReader: false });
+  try {
+    new StateTable(connection).applied();
+    connection.text("SELECT count(*) FROM sqlite_schema");
+  } finally {
+    connection.close();
   }
 }
 
@@ -100,21 +130,33 @@ function verify(staging: string): string | undefined {
   try {
     const check = database.prepare("PRAGMA integrity_check(1)").get()?.[0];
     if (check !== "ok") return `the file is damaged: ${String(check)}`;
-    const foreign = findForeignState(database);
+    const foreign = findForeignState(database) ?? findForeignModule(database);
     if (foreign !== undefined) return foreign;
     dropStateTable(database);
     return findLastRowid(database);
-  } catch (error) {
-    // Damage, a schema that cannot be read, a module that nobody has: the file's fault, and the same everywhere.
-    if (isSqliteError(error) && (isDamage(error) || (error.errcode & 0xff) === 1)) return `the file cannot be loaded: ${error.message}`;
-    throw error;
   } finally {
     database.close();
   }
 }
 
+/** A virtual table whose content is not in the file. */
+function findForeignModule(database: DatabaseSync): string | undefined {
+  const tables = database.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND rootpage = 0").all();
+  for (const [name, sql] of tables) {
+    const module = moduleOf(String(sql));
+    if (!isModuleAllowed(module)) return `table ${String(name)} cannot be loaded: ${moduleText(module)}`;
+  }
+  return undefined;
+}
+
 function openStaging(path: string): DatabaseSync {
-  const options = { enableForeignKeyConstraints: false, readBigInts: true, returnArrays: true, defensive: false };
+  const options = {
+    enableForeignKeyConstraints: false,
+    readBigInts: true,
+    returnArrays: true,
+    enableDoubleQuotedStringLiterals: true,
+    defensive: false,
+  };
   const database = new DatabaseSync(path, options);
   database.exec("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA secure_delete = ON");
   return database;
@@ -127,10 +169,29 @@ function findLastRowid(database: DatabaseSync): string | undefined {
     .all();
   for (const [name] of tables) {
     assert(typeof name === "string", "a table has a name");
-    const row = database.prepare(`SELECT 1 FROM "${name.replaceAll('"', '""')}" WHERE rowid = 9223372036854775807`).get();
-    if (row !== undefined) return `table ${name} has a row with rowid 9223372036854775807; give it another one first`;
+    if (hasLastRowid(database, name)) return `table ${name} has a row with rowid 9223372036854775807; give it another one first`;
   }
   return undefined;
+}
+
+function hasLastRowid(database: DatabaseSync, table: string): boolean {
+  const columns = database.prepare("SELECT lower(name) FROM pragma_table_xinfo(?)").all(table);
+  const taken = new Set(columns.map(([name]) => name));
+  const alias = ["rowid", "oid", "_rowid_"].find((name) => !taken.has(name));
+  const ask = (name: string): boolean =>
+    database.prepare(`SELECT 1 FROM ${quoted(table)} WHERE ${name} = 9223372036854775807`).get() !== undefined;
+  if (alias !== undefined) return ask(alias);
+  // Columns have all three names: one of them makes way for the question.
+  let free = "free";
+  while (taken.has(free)) free += "_";
+  database.exec(`BEGIN; ALTER TABLE ${quoted(table)} RENAME COLUMN rowid TO ${free}`);
+  const found = ask("rowid");
+  database.exec("ROLLBACK");
+  return found;
+}
+
+function quoted(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
 }
 
 /** Writes the file anew with our page size and without auto-vacuum, if it has others. Rowids stay. True if it did. */

@@ -12,13 +12,14 @@ import { assert, AssertionError, type EntryId, type File, type FileSystem, isPum
 import type { Command, LoadCommitCommand, RetiredCommand, SqlCommand } from "../command/command.ts";
 import { decodeCommand } from "../command/codec.ts";
 import { Connection } from "../connection/connection.ts";
-import { Broken, type BrokenReason, EntryRunner, grantedSteps, type RunControl, type RunWanted } from "./entry-runner.ts";
+import { isFaultOfMachine } from "./doubt.ts";
+import { Broken, type BrokenReason, EntryRunner, errorText, grantedSteps, type RunControl, type RunWanted } from "./entry-runner.ts";
 import { replaceDatabase } from "./load.ts";
 import { errorJson } from "../result/json.ts";
 import type { EntryResult } from "../result/results.ts";
 import { Sessions } from "./sessions.ts";
 import { isSingle } from "../connection/split.ts";
-import { fullError, isCommitRefused, isFull, isMachineError, isSqliteError, machineError } from "../connection/errors.ts";
+import { fullError, isFull, isSqliteError, machineError, type SqliteError, verdictOf } from "../connection/errors.ts";
 import { StateTable } from "./state-table.ts";
 import type { SqliteStatus } from "../connection/sqlite-status.ts";
 import { readStatus } from "../connection/status.ts";
@@ -61,15 +62,24 @@ interface Open {
 /** What is known of an entry that is applied alone, from its earlier tries. */
 interface Attempt {
   readonly failed: Map<number, string>;
+  /** Errors of the last try. */
+  readonly errors: Map<number, string>;
   spentAt: number;
   /** Decided on a connection just opened. */
   isFresh: boolean;
   isUnchecked: boolean;
 }
 
+/** SQLite refuses to commit what an entry has done, or fails in a statement of ours between two of its statements. */
+interface Uncommittable {
+  readonly kind: "uncommittable";
+  readonly error: SqliteError;
+}
+
 type AnyCommand = Command | RetiredCommand;
 
 const NO_SKIPS: ReadonlyMap<number, string> = new Map();
+const noErrors = (): Map<number, string> => new Map();
 const NOTHING: EntryResult = { results: "" };
 /** The error of a VACUUM that does not stand alone: sent again alone it may run. */
 export const VACUUM_ALONE_TEXT = "VACUUM must be the only statement of its request, without the transaction flag";
@@ -168,10 +178,15 @@ export class StateMachine {
       return results;
     } catch (error) {
       runner.leave();
-      if (!(error instanceof Broken) && !(isSqliteError(error) && isCommitRefused(error))) throw error;
+      if (!(error instanceof Broken) && !this.#isEntrys(error)) throw error;
       this.#rollback();
       return undefined;
     }
+  }
+
+  /** True if an entry may have caused the error of a statement of ours: of COMMIT, or of a savepoint. */
+  #isEntrys(error: unknown): error is SqliteError {
+    return isSqliteError(error) && verdictOf(error, this.#open.runner.isDiskFull) !== "machine";
   }
 
   #runShared(entry: ApplyEntry): EntryResult {
@@ -183,6 +198,7 @@ export class StateMachine {
         isAlone: false,
         steps: grantedSteps(command) / 2,
         failed: NO_SKIPS,
+        errors: noErrors(),
         spentAt: Infinity,
         isUnchecked: false,
       });
@@ -227,7 +243,7 @@ export class StateMachine {
     if (entry.data.length === 0) return this.#finishAlone(entry, NOTHING);
     const command = decodeCommand(entry.data);
     if (command.kind === "load-commit") return this.#load(entry, command);
-    const attempt: Attempt = { failed: new Map(), spentAt: Infinity, isFresh: false, isUnchecked: false };
+    const attempt: Attempt = { failed: new Map(), errors: noErrors(), spentAt: Infinity, isFresh: false, isUnchecked: false };
     for (;;) {
       const tried = this.#tryAlone(entry, command, attempt);
       if (tried.kind === "done") return tried.result;
@@ -244,9 +260,25 @@ export class StateMachine {
           break;
         case "interrupted":
           if (attempt.isFresh) attempt.spentAt = reason.unit;
-          else attempt.failed.clear();
-          attempt.isFresh = true;
+          else becomeFresh(attempt);
           break;
+        case "doubtful":
+          if (attempt.isFresh) attempt.failed.set(reason.unit, this.#resultText(reason.error));
+          else becomeFresh(attempt);
+          break;
+        case "undone":
+          return this.#finishAlone(entry, this.#remembered(entry, command, reason.result));
+        case "uncommittable": {
+          const isKnown = [...attempt.errors.keys()].every((unit) => attempt.failed.has(unit));
+          if (attempt.isFresh && isKnown) {
+            const error = this.#resultText(reason.error);
+            return this.#finishAlone(entry, this.#remembered(entry, command, { results: "", error }));
+          }
+          // A statement that failed may have left SQLite unable to commit: without it the others may be.
+          if (attempt.isFresh) for (const [unit, text] of attempt.errors) attempt.failed.set(unit, text);
+          else becomeFresh(attempt);
+          break;
+        }
         case "foreign-keys-off":
           attempt.isUnchecked = true;
           break;
@@ -260,7 +292,8 @@ export class StateMachine {
     entry: ApplyEntry,
     command: AnyCommand,
     attempt: Attempt,
-  ): { kind: "done"; result: EntryResult } | { kind: "broken"; reason: BrokenReason } {
+  ): { kind: "done"; result: EntryResult } | { kind: "broken"; reason: BrokenReason | Uncommittable } {
+    attempt.errors.clear();
     if (attempt.isFresh) this.#reopen();
     const { connection, begin, runner } = this.#open;
     if (attempt.isUnchecked) connection.exec("PRAGMA foreign_keys = OFF");
@@ -273,9 +306,11 @@ export class StateMachine {
       return { kind: "done", result: this.#commitAlone(entry, result) };
     } catch (error) {
       runner.leave();
-      if (!(error instanceof Broken)) throw error;
+      const reason =
+        error instanceof Broken ? error.reason : this.#isEntrys(error) ? ({ kind: "uncommittable", error } as const) : undefined;
+      if (reason === undefined) throw error;
       this.#rollback();
-      return { kind: "broken", reason: error.reason };
+      return { kind: "broken", reason };
     } finally {
       if (attempt.isUnchecked && this.#open.connection === connection) connection.exec("PRAGMA foreign_keys = ON");
     }
@@ -317,8 +352,8 @@ export class StateMachine {
       const prepared = connection.prepare(sql, "write");
       if (prepared !== undefined) connection.running("vacuum", () => prepared.statement.run());
     } catch (error) {
-      if (!isSqliteError(error) || isMachineError(error, runner.isDiskFull)) throw error;
-      result = { results: errorJson(connection.authorizer.refusal?.text ?? error.message) };
+      if (!isSqliteError(error) || verdictOf(error, runner.isDiskFull) === "machine") throw error;
+      result = { results: errorJson(connection.authorizer.refusal?.text ?? this.#resultText(error)) };
     }
     connection.forgetStatements();
     return this.#finishAlone(entry, this.#remembered(entry, command, result));
@@ -338,6 +373,13 @@ export class StateMachine {
       this.#open.table.deleteChunks(command.load);
       return { results: "", error };
     });
+  }
+
+  /** The text of an error that may have been this machine's and is not. @throws SQL_CORRUPT, SQL_MACHINE if it is */
+  #resultText(error: SqliteError): string {
+    const { path, extensionPath } = this.#options;
+    if (isFaultOfMachine(error, { path, extensionPath })) throw machineError(error, "apply");
+    return errorText(error);
   }
 
   #reopen(): void {
@@ -437,6 +479,12 @@ export class StateMachine {
     this.#failure = machineError(error, where);
     return this.#failure;
   }
+}
+
+/** From here on on connections just opened. What was noted before is forgotten, so that what happens depends on the entry and the database alone. */
+function becomeFresh(attempt: Attempt): void {
+  attempt.failed.clear();
+  attempt.isFresh = true;
 }
 
 /** Milliseconds that the writer waits for the lock of a foreign process before it gives up. */

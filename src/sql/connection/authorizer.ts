@@ -8,6 +8,7 @@
  * 2. A refusal is kept in `refusal` with the text for the client; SQLite itself only says "not authorized".
  * 3. Statements are prepared again by SQLite while they run, when the schema has changed: the same rules apply then.
  */
+import { isModuleAllowed, moduleText } from "./modules.ts";
 import { pragmaDecision } from "./pragmas.ts";
 import { isStateTable, stateTableIn, stateTableText } from "./state-schema.ts";
 import type { AuthorizerMode, Refusal } from "./policy.ts";
@@ -46,9 +47,6 @@ const TRANSACTION_TEXT =
   "BEGIN, COMMIT, ROLLBACK, SAVEPOINT and RELEASE are not allowed: send the statements in one request with the transaction flag";
 const ATTACH_TEXT = "ATTACH, DETACH and VACUUM INTO are not allowed: there is one database; use /db/backup for a copy";
 const TEMP_TEXT = "temporary tables, views, triggers and indexes are not allowed: they would be lost at a restart; use ordinary ones";
-
-/** Modules of virtual tables whose content is a function of what was written to them. */
-const MODULES = new Set(["fts3", "fts4", "fts5", "fts5vocab", "fts4aux", "fts3tokenize", "rtree", "rtree_i32", "geopoly"]);
 
 /** Tables that show pages, files or the connection: not the same on every replica, or a way around the other rules. */
 const MACHINE_TABLES = new Set(["sqlite_dbpage", "dbstat", "sqlite_stmt", "bytecode", "tables_used"]);
@@ -144,9 +142,8 @@ export class Authorizer {
     const changes = (action >= 1 && action <= DROP_VIEW) || action === ALTER_TABLE || action === CREATE_VTABLE || action === DROP_VTABLE;
     if (!changes && action !== ANALYZE && action !== REINDEX) return OK;
     this.changesSchema = true;
-    if (action === CREATE_VTABLE && !MODULES.has((second ?? "").toLowerCase())) {
-      return this.#refuse(`virtual tables of module ${second ?? ""} are not allowed: their content is not the same on every node`);
-    }
+    if (action === CREATE_VTABLE || action === DROP_VTABLE) this.writesVirtual = true;
+    if (action === CREATE_VTABLE && !isModuleAllowed(second ?? "")) return this.#refuse(moduleText(second ?? ""));
     // SQLite asks of the new name of a table as little as of what a view or trigger names.
     const isByText = action === CREATE_VIEW || action === CREATE_TRIGGER || action === ALTER_TABLE;
     // What runs was looked at when it was prepared.

@@ -27,26 +27,40 @@ const SQLITE_MISUSE = 21;
 const SQLITE_NOLFS = 22;
 const SQLITE_NOTADB = 26;
 
-/** Extended codes. A full-text index may be told by its user to contradict its content: FTS5 then answers so on every replica. */
+/** Extended codes. */
 const SQLITE_CORRUPT_VTAB = 267;
-const SQLITE_CONSTRAINT_COMMITHOOK = 531;
+const SQLITE_READONLY_DBMOVED = 1032;
 /** The WAL's index could not grow: it lies in a file too. */
 const SQLITE_IOERR_SHMSIZE = 4874;
 
-const MACHINE_CODES = new Set([
-  SQLITE_INTERNAL,
-  SQLITE_PERM,
-  SQLITE_BUSY,
-  SQLITE_NOMEM,
-  SQLITE_READONLY,
-  SQLITE_IOERR,
-  SQLITE_CORRUPT,
-  SQLITE_CANTOPEN,
-  SQLITE_PROTOCOL,
-  SQLITE_SCHEMA,
-  SQLITE_MISUSE,
-  SQLITE_NOLFS,
-  SQLITE_NOTADB,
+/**
+ * Whose an error is. `statement`: every replica gets it, it is a result. `machine`: this machine's alone, it stops the node. The others can be either:
+ * `file`: the machine's if the file is damaged. `memory`: the machine's if it has no memory to give. `fresh`: the statement's if a connection
+ * just opened gets it too; then the entry's own commit shows that the machine works.
+ */
+export type Verdict = "statement" | "machine" | "file" | "memory" | "fresh";
+
+/** By primary code; what is not in it is the statement's. test/sql/error-verdicts.test.ts has a case for each code. */
+const VERDICTS: ReadonlyMap<number, Verdict> = new Map([
+  [SQLITE_INTERNAL, "fresh"],
+  [SQLITE_PERM, "fresh"],
+  [SQLITE_BUSY, "machine"],
+  [SQLITE_NOMEM, "memory"],
+  [SQLITE_READONLY, "fresh"],
+  [SQLITE_IOERR, "machine"],
+  [SQLITE_CORRUPT, "file"],
+  [SQLITE_CANTOPEN, "machine"],
+  [SQLITE_PROTOCOL, "machine"],
+  [SQLITE_SCHEMA, "fresh"],
+  [SQLITE_MISUSE, "fresh"],
+  [SQLITE_NOLFS, "machine"],
+  [SQLITE_NOTADB, "file"],
+]);
+
+/** By extended code, where it says more than the primary one: a virtual table answers so of its own content, and a file moved away is nobody's statement. */
+const EXTENDED_VERDICTS: ReadonlyMap<number, Verdict> = new Map([
+  [SQLITE_CORRUPT_VTAB, "statement"],
+  [SQLITE_READONLY_DBMOVED, "machine"],
 ]);
 
 /** True if `error` came from SQLite. */
@@ -57,11 +71,6 @@ export function isSqliteError(error: unknown): error is SqliteError {
 /** True if a progress handler of ours ended the statement. */
 export function isInterrupt(error: SqliteError): boolean {
   return (error.errcode & 0xff) === SQLITE_INTERRUPT;
-}
-
-/** True if our commit hook refused the transaction. */
-export function isCommitRefused(error: SqliteError): boolean {
-  return error.errcode === SQLITE_CONSTRAINT_COMMITHOOK;
 }
 
 /**
@@ -78,13 +87,11 @@ export function isDamage(error: SqliteError): boolean {
   return code === SQLITE_CORRUPT || code === SQLITE_NOTADB;
 }
 
-/**
- * True if only this machine got the error. `isDiskFull` is asked for SQLITE_FULL, which an exhausted AUTOINCREMENT gives as well.
- */
-export function isMachineError(error: SqliteError, isDiskFull: () => boolean): boolean {
-  if (error.errcode === SQLITE_CORRUPT_VTAB) return false;
+/** Whose the error is. `isDiskFull` is asked for SQLITE_FULL, which an exhausted AUTOINCREMENT gives as well. */
+export function verdictOf(error: SqliteError, isDiskFull: () => boolean): Verdict {
   const code = error.errcode & 0xff;
-  return code === SQLITE_FULL ? isDiskFull() : MACHINE_CODES.has(code);
+  if (code === SQLITE_FULL) return isDiskFull() ? "machine" : "statement";
+  return EXTENDED_VERDICTS.get(error.errcode) ?? VERDICTS.get(code) ?? "statement";
 }
 
 /** True for a machine error that passes when the disk has room again. An AUTOINCREMENT that has run out is none: it is a result. */

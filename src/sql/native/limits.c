@@ -6,6 +6,7 @@
 */
 #include "pumice.h"
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <time.h>
 SQLITE_EXTENSION_INIT3
 
@@ -199,6 +200,14 @@ static void openSchemaFunction(sqlite3_context *call, int argc, sqlite3_value **
   if (rc != SQLITE_OK) sqlite3_result_error_code(call, rc);
 }
 
+/* pumice_memory(BYTES): 1 if this process could have so many bytes more, in one block. */
+static void memoryFunction(sqlite3_context *call, int argc, sqlite3_value **argv) {
+  void *volatile block = malloc((size_t)sqlite3_value_int64(argv[0]));
+  (void)argc;
+  sqlite3_result_int(call, block != 0);
+  free(block);
+}
+
 int pumiceRegisterLimits(Context *ctx) {
   static const struct {
     const char *name;
@@ -210,6 +219,7 @@ int pumiceRegisterLimits(Context *ctx) {
       {"pumice_deadline", 1, deadlineFunction},   {"pumice_handle", 0, handleFunction},     {"pumice_interrupt", 1, interruptFunction},
       {"pumice_guard", 1, guardFunction},         {"pumice_watch_wal", 0, watchWalFunction},
       {"pumice_wal_frames", 1, walFramesFunction}, {"pumice_open_schema", 1, openSchemaFunction},
+      {"pumice_memory", 1, memoryFunction},
   };
   int rc = SQLITE_OK;
   size_t i;

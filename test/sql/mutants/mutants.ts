@@ -32,8 +32,8 @@ export const MUTANTS: readonly PlantedBug[] = [
     patches: [
       sql(
         "apply/entry-runner.ts",
-        "    if (this.#virtualWrites > 0) {\n      this.#savepoint.run();\n      this.#release.run();\n    }",
-        "",
+        "    this.#flushVirtual(state);\n    return resultOf(state, error);",
+        "    return resultOf(state, error);",
       ),
     ],
   },
