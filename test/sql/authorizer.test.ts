@@ -303,6 +303,63 @@ test("what people do need still works: FTS and R-Tree with their commands, ALTER
   for (const sql of statements) assert.doesNotMatch(db.execute([sql], { kind: "request" }), /"error"/, sql);
 });
 
+test("the tables of PRAGMAs go by the same rules in any spelling, and whatever was asked before", (context) => {
+  const db = database(context);
+  for (const table of [
+    "pragma_data_version",
+    "PRAGMA_data_version",
+    "Pragma_Data_Version",
+    '"PRAGMA_database_list"',
+    "[pragma_PAGE_COUNT]",
+  ]) {
+    for (const sql of [
+      `INSERT INTO t SELECT *, 1 FROM ${table}`,
+      `INSERT INTO t SELECT 1, 2 FROM main.${table}`,
+      `CREATE TABLE x AS SELECT * FROM ${table}`,
+    ])
+      for (const [way, result] of everyWay(db, sql).entries()) assert.match(result, /"error"/, `${sql} ${way}: ${result}`);
+  }
+  assert.match(db.execute(["SELECT count(*) FROM t"], { kind: "request" }), /\[\[1\]\]/);
+});
+
+test("a table of the user's is a table, whatever it is called: read, written, altered and dropped", (context) => {
+  const db = database(context);
+  const reader = Reader.open({ path: db.path, extensionPath: EXTENSION, files: systemFiles, monotonic: () => 0 });
+  context.after(() => reader.close());
+  for (const name of ["pragma_settings", "Pragma_Data_Version", "bytecode", "tables_used", "dbstat"]) {
+    const lower = name.toLowerCase();
+    for (const sql of [
+      `CREATE TABLE ${name}(a)`,
+      `INSERT INTO ${lower} VALUES(1)`,
+      `UPDATE ${name} SET a = 2`,
+      `ALTER TABLE ${name} ADD COLUMN b`,
+    ])
+      assert.doesNotMatch(db.execute([sql]), /"error"/, sql);
+    let text = "";
+    reader.readMany([{ statements: [{ sql: `SELECT a FROM ${lower}` }] }], (_, result) => (text = String(result.results)));
+    assert.match(text, /\[\[2\]\]/, name);
+    assert.doesNotMatch(db.execute([`CREATE TABLE c AS SELECT * FROM ${name}`, "DROP TABLE c", `DROP TABLE ${lower}`]), /"error"/, name);
+    assert.match(db.execute([`INSERT INTO t SELECT 1, 2 FROM ${name}`]), /"error"/, name);
+  }
+});
+
+test("statements that change the schema answer without columns", (context) => {
+  const db = database(context);
+  for (const sql of [
+    "ALTER TABLE t ADD COLUMN c",
+    "ALTER TABLE t RENAME COLUMN c TO d",
+    "ALTER TABLE t DROP COLUMN d",
+    "ALTER TABLE t RENAME TO t3",
+    "CREATE INDEX i ON t3(a)",
+    "REINDEX",
+    "ANALYZE",
+    "DROP INDEX i",
+  ]) {
+    assert.doesNotMatch(db.execute([sql]), /columns|"error"/, sql);
+    assert.match(db.execute([`EXPLAIN ${sql}`], { kind: "request" }), /columns|"error"/, sql);
+  }
+});
+
 test("VACUUM runs alone, may run again, and is refused in company", (context) => {
   const db = database(context);
   db.execute(["DELETE FROM t", "INSERT INTO t VALUES(1, 1), (2, 2)", "DELETE FROM t WHERE a = 1"]);

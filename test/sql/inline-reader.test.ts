@@ -141,3 +141,23 @@ test("a read that took long is paid for: for twenty times as long none is run", 
   clock.nowMs += 2;
   assert.ok(inline.read(request) !== undefined);
 });
+
+test("a simple read whose table has lost or got a column goes to a reader, which gives the new columns", (context) => {
+  const db = new Database(join(temporaryFolder(context), "db"));
+  db.execute(["CREATE TABLE t(a INTEGER, b INTEGER)", "INSERT INTO t VALUES(1, 2)"]);
+  const inline = new InlineReader({ path: db.path, extensionPath: EXTENSION, foreignKeys: false, monotonic: () => 0 });
+  context.after(() => {
+    inline.close();
+    db.machine.close();
+  });
+  const ask = (): string => String(inline.read(one("SELECT * FROM t WHERE rowid = 1"))?.results);
+  assert.match(ask(), /\[\[1,2\]\]/);
+  for (const [change, values] of [
+    ["ALTER TABLE t DROP COLUMN b", "[[1]]"],
+    ["ALTER TABLE t ADD COLUMN c DEFAULT 5", "[[1,5]]"],
+  ] as const) {
+    db.execute([change]);
+    assert.equal(ask(), "undefined", change);
+    assert.ok(ask().includes(`"values":${values}`), change);
+  }
+});

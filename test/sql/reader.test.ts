@@ -206,3 +206,71 @@ test("a closed reader says SQL_CLOSED", (context) => {
     assert.throws(act, (error) => isPumiceError(error, "SQL_CLOSED"));
   }
 });
+
+test("a deadline belongs to one read: neither the next one nor the reader's own BEGIN and COMMIT are interrupted by it", async (context) => {
+  const { reader } = open(context);
+  // A kept statement is looked at once in a thousand of its steps, so that any of many reads may be the one.
+  for (let i = 0; i < 900; i++) {
+    assert.match(read(reader, ["SELECT count(*) FROM foo"], { deadlineMs: 1 }), /\[\[1\]\]|query timeout/);
+    await new Promise((resolve) => setTimeout(resolve, 1.2));
+    const [first, second] = readAll(reader, [
+      { statements: [{ sql: "SELECT 1" }], deadlineMs: 1000 },
+      { statements: [{ sql: "SELECT 2" }], deadlineMs: 1000 },
+    ]);
+    assert.match(String(first?.results), /\[\[1\]\]/, String(i));
+    assert.match(String(second?.results), /\[\[2\]\]/, String(i));
+  }
+});
+
+test("an error of a virtual table that the end of the transaction repeats is told once, and the reader goes on", (context) => {
+  const { db, reader } = open(context);
+  db.execute([
+    "CREATE TABLE c(id INTEGER PRIMARY KEY, t)",
+    "CREATE VIRTUAL TABLE f USING fts5(t, content=c, content_rowid=id)",
+    "INSERT INTO f(rowid, t) VALUES(1, 'one one one'), (2, 'two two two'), (3, 'two two two')",
+    ...[1, 2, 3].map(() => "INSERT INTO f(f, rowid, t) VALUES('delete', 1, 'one')"),
+  ]);
+  for (let i = 0; i < 3; i++) {
+    assert.match(read(reader, ["SELECT rowid FROM f WHERE f MATCH 'two' ORDER BY rank"]), /"error":"database disk image is malformed"/);
+    assert.match(read(reader, ["SELECT count(*) FROM foo"]), /\[\[1\]\]/);
+  }
+});
+
+test("a write to a virtual table is a write, whatever SQLite counts it as", (context) => {
+  const { db, reader } = open(context);
+  db.execute([
+    "CREATE VIRTUAL TABLE f4 USING fts4(t)",
+    "CREATE VIRTUAL TABLE f5 USING fts5(t)",
+    "CREATE VIRTUAL TABLE r USING rtree(t, a, b)",
+  ]);
+  for (const table of ["f4", "f5", "r"]) {
+    for (const sql of [
+      `WITH s(x) AS (SELECT 1) INSERT INTO ${table}(t) SELECT x FROM s`,
+      `INSERT INTO ${table}(t) SELECT 1`,
+      `UPDATE ${table} SET t = 2`,
+      `WITH s(x) AS (SELECT 1) DELETE FROM ${table} WHERE t IN (SELECT x FROM s)`,
+    ]) {
+      const request: SqlRead = { statements: [{ sql }], unlessWrite: true };
+      for (let i = 0; i < 2; i++) assert.equal(readAll(reader, [request])[0]?.writes, true, sql);
+      assert.match(read(reader, [sql]), /attempt to change database via query operation/, sql);
+      assert.doesNotMatch(db.execute([sql], { kind: "request" }), /readonly/, sql);
+    }
+    const drop: SqlRead = { statements: [{ sql: `DROP TABLE ${table}` }], unlessWrite: true };
+    assert.equal(readAll(reader, [drop])[0]?.writes, true);
+    assert.equal(readAll(reader, [{ statements: [{ sql: `SELECT * FROM ${table}` }], unlessWrite: true }])[0]?.writes, undefined);
+  }
+});
+
+test("readers plan by the statistics of the last ANALYZE", (context) => {
+  const { db, reader } = open(context);
+  db.execute(["CREATE TABLE t(a INTEGER, b INTEGER)", "CREATE INDEX ia ON t(a)", "INSERT INTO t VALUES(1, 1)", "ANALYZE"]);
+  const plan = (from: Reader): string => read(from, ["EXPLAIN QUERY PLAN SELECT * FROM t WHERE a = 7"]);
+  plan(reader);
+  const rows = "WITH RECURSIVE c(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM c WHERE i < 20000) INSERT INTO t SELECT i, i FROM c";
+  for (const change of ["ANALYZE", "DELETE FROM sqlite_stat1", "INSERT INTO sqlite_stat1 VALUES('t', 'ia', '20000 1')"]) {
+    db.execute([rows, change]);
+    const fresh = openReader(db.path);
+    context.after(() => fresh.close());
+    assert.equal(plan(reader), plan(fresh), change);
+  }
+});

@@ -293,3 +293,30 @@ test("an entry whose result nobody wants has none, and does the same", (context)
   assert.deepEqual(db.machine.apply([{ index: 1, term: 1, data }]), [{ results: "" }]);
   assert.match(query(db, "SELECT count(*) FROM foo"), /\[\[1\]\]/);
 });
+
+test("named parameters are bounded in number, and others are not", (context) => {
+  const db = database(context);
+  const sum = (names: readonly string[]): string => {
+    const parts: string[] = [];
+    for (let i = 0; i < names.length; i += 900) parts.push(`(${names.slice(i, i + 900).join("+")})`);
+    return `SELECT ${parts.join(" + ")}`;
+  };
+  const named = (count: number): string => {
+    const names = Array.from({ length: count }, (_, i) => `n${i}`);
+    const params = names.map((name) => ({ name, value: 1n }));
+    return query(db, sum(names.map((name) => `:${name}`)), params);
+  };
+  const startedMs = performance.now();
+  assert.match(named(4096), /\[\[4096\]\]/);
+  assert.match(named(32_766), /"error":"too many named parameters: at most 4096; use \? for more"/);
+  assert.match(
+    query(
+      db,
+      sum(Array.from({ length: 32_766 }, () => "?")),
+      Array.from({ length: 32_766 }, () => 1n),
+    ),
+    /\[\[32766\]\]/,
+  );
+  assert.match(query(db, sum(Array.from({ length: 20_000 }, () => ":a")), [{ name: "a", value: 1n }]), /\[\[20000\]\]/);
+  assert.ok(performance.now() - startedMs < 5000);
+});

@@ -128,3 +128,23 @@ test("a script of many statements is prepared in time that grows with its length
   assert.match(db.execute([script], { script: true }), /rows_affected/);
   assert.match(db.execute(["SELECT count(*), max(a) FROM t"], { kind: "request" }), /\[\[20000,19999\]\]/);
 });
+
+test("what looks like the end of a text in a string, a name or a comment is none: no statement behind it is dropped", (context) => {
+  const db = open(context);
+  db.execute(["CREATE TABLE t(a)", 'CREATE TABLE "n;--"(a)', "CREATE TABLE [m;/*](a)"]);
+  const texts: readonly (readonly [string, string])[] = [
+    ["INSERT INTO t VALUES(';--'); ", "1"],
+    ["INSERT INTO t VALUES('a;/* b');\n", "2"],
+    ["INSERT INTO t VALUES(4) /* one; -- two */; ", "3"],
+    ["INSERT INTO t VALUES(5) -- one; /* two\n; ", "4"],
+    ['INSERT INTO "n;--" VALUES(1); ', "5"],
+    ["INSERT INTO [m;/*] VALUES(1); ", "6"],
+    ["INSERT INTO t SELECT a AS `;--` FROM t WHERE 0; ", "7"],
+  ];
+  for (const [text, id] of texts) {
+    assert.doesNotMatch(db.execute([`${text}INSERT INTO t VALUES('last ${id}')`]), /"error"/, text);
+    assert.match(db.execute([`SELECT 1 FROM t WHERE a = 'last ${id}'`], { kind: "request" }), /\[\[1\]\]/, text);
+    assert.match(db.execute([`${text}garbage`]), /syntax error/, text);
+    assert.match(db.execute([`${text}garbage`], { kind: "request", transaction: true }), /syntax error/, text);
+  }
+});

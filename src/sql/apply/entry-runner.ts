@@ -39,7 +39,7 @@ const FLAG_ROWID_MAX = 2;
 const FK_TEXT = "FOREIGN KEY constraint failed";
 const ROWID_TEXT = "rowid 9223372036854775807 is not allowed: SQLite would choose the following ones at random";
 /** rqlite's text. */
-const TIMEOUT_TEXT = "execute timeout";
+export const TIMEOUT_TEXT = "execute timeout";
 const TOO_LONG_TEXT = "results are too large";
 
 /**
@@ -138,12 +138,15 @@ export class EntryRunner {
 
   /** What was run leaves the connection with a memory that a new one would not have. */
   mustReopen = false;
+  /** Since `beginTransaction`: statistics were written. */
+  wroteStatistics = false;
   /** Statements that wrote virtual tables since `beginTransaction`. */
   #virtualWrites = 0;
 
   /** The transaction begins, with this entry or with others before it. */
   beginTransaction(): void {
     this.#virtualWrites = 0;
+    this.wroteStatistics = false;
     this.#connection.authorizer.wroteModuleSettings = false;
   }
 
@@ -305,7 +308,10 @@ export class EntryRunner {
   /** True if it succeeded. Errors of SQLite are thrown. */
   #runPrepared(state: RunState, unit: number, bound: BoundStatement): boolean {
     const { prepared } = bound;
-    if (prepared.touchesStatistics) this.#needsNewConnection(state);
+    if (prepared.touchesStatistics) {
+      this.#needsNewConnection(state);
+      this.wroteStatistics = true;
+    }
     if (prepared.writesVirtual) {
       this.#virtualWrites++;
       state.lastVirtualUnit = unit;

@@ -13,13 +13,22 @@ import type { Command, LoadCommitCommand, RetiredCommand, SqlCommand } from "../
 import { decodeCommand } from "../command/codec.ts";
 import { Connection } from "../connection/connection.ts";
 import { isFaultOfMachine } from "./doubt.ts";
-import { Broken, type BrokenReason, EntryRunner, errorText, grantedSteps, type RunControl, type RunWanted } from "./entry-runner.ts";
+import {
+  Broken,
+  type BrokenReason,
+  EntryRunner,
+  errorText,
+  grantedSteps,
+  TIMEOUT_TEXT,
+  type RunControl,
+  type RunWanted,
+} from "./entry-runner.ts";
 import { replaceDatabase } from "./load.ts";
 import { errorJson } from "../result/json.ts";
 import type { EntryResult } from "../result/results.ts";
 import { Sessions } from "./sessions.ts";
 import { isSingle } from "../connection/split.ts";
-import { fullError, isFull, isSqliteError, machineError, type SqliteError, verdictOf } from "../connection/errors.ts";
+import { fullError, isFull, isInterrupt, isSqliteError, machineError, type SqliteError, verdictOf } from "../connection/errors.ts";
 import { StateTable } from "./state-table.ts";
 import type { SqliteStatus } from "../connection/sqlite-status.ts";
 import { readStatus } from "../connection/status.ts";
@@ -271,7 +280,7 @@ export class StateMachine {
         case "uncommittable": {
           const isKnown = [...attempt.errors.keys()].every((unit) => attempt.failed.has(unit));
           if (attempt.isFresh && isKnown) {
-            const error = this.#resultText(reason.error);
+            const error = isInterrupt(reason.error) ? TIMEOUT_TEXT : this.#resultText(reason.error);
             return this.#finishAlone(entry, this.#remembered(entry, command, { results: "", error }));
           }
           // A statement that failed may have left SQLite unable to commit: without it the others may be.
@@ -318,8 +327,10 @@ export class StateMachine {
 
   /** Commits the transaction under way with the applied index. */
   #commitAlone(entry: ApplyEntry, result: EntryResult): EntryResult {
-    const { table, sessions, commit } = this.#open;
+    const { connection, table, sessions, runner, commit } = this.#open;
     table.setApplied(entry);
+    // Other connections read statistics with the schema only.
+    if (runner.wroteStatistics) connection.renewSchema();
     commit.run();
     sessions.commit();
     this.#applied = { index: entry.index, term: entry.term };

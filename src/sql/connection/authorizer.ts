@@ -53,6 +53,11 @@ const MACHINE_TABLES = new Set(["sqlite_dbpage", "dbstat", "sqlite_stmt", "bytec
 
 const PRAGMA_PREFIX = "pragma_";
 
+/** True if SQLite has a table of that name, in lower case, that is in no schema. */
+export function isBuiltInTable(name: string): boolean {
+  return name.startsWith(PRAGMA_PREFIX) || MACHINE_TABLES.has(name);
+}
+
 /** What FTS and R-Tree ask inside their own work: to size their nodes, and to notice other writers. */
 const MODULE_PRAGMAS = new Set(["page_size", "data_version"]);
 
@@ -69,6 +74,8 @@ export class Authorizer {
   /** Since `begin`: a script said `PRAGMA foreign_keys=OFF`. */
   wantsForeignKeysOff = false;
 
+  /** Since `begin`: rows are written. SQLite does not count every write to a virtual table as one. */
+  writes = false;
   /** Since `begin`: ANALYZE, or a write to the tables that hold its findings. */
   touchesStatistics = false;
   /** Since `begin`: a write to a virtual table, in a trigger too. */
@@ -77,6 +84,8 @@ export class Authorizer {
   wroteModuleSettings = false;
   /** Names of the virtual tables, in lower case. */
   virtualTables: ReadonlySet<string> = new Set();
+  /** Names of the user's own tables and views that stand before one of SQLite's of the same name, in lower case. */
+  namesakes: ReadonlySet<string> = new Set();
   /** Since `begin`: an allowed PRAGMA. SQLite does not count some of those as reading that could set something with an argument. */
   isPragma = false;
 
@@ -91,6 +100,7 @@ export class Authorizer {
     this.wantsForeignKeysOff = false;
     this.touchesStatistics = false;
     this.writesVirtual = false;
+    this.writes = false;
     this.changesSchema = false;
   }
 
@@ -154,6 +164,7 @@ export class Authorizer {
   }
 
   #noteWrite(table: string): void {
+    if (!this.running) this.writes = true;
     if (table.startsWith("sqlite_stat")) this.touchesStatistics = true;
     // FTS5 prepares this once per connection; the connection is given up after it.
     if (this.running && table.endsWith("_config")) this.wroteModuleSettings = true;
@@ -163,10 +174,12 @@ export class Authorizer {
   #table(name: string | null): number {
     if (name === null || name.length < 6) return OK;
     if (isStateTable(name)) return this.#refuse(stateTableText(name));
+    const lower = name.toLowerCase();
+    const isPragma = lower.startsWith(PRAGMA_PREFIX);
+    if ((!isPragma && !MACHINE_TABLES.has(lower)) || this.namesakes.has(lower)) return OK;
     // The table of a PRAGMA prepares it only when it runs; what it is, is known now.
-    if (name.startsWith(PRAGMA_PREFIX)) return this.#pragma(name.slice(PRAGMA_PREFIX.length), null);
-    const isMachine = MACHINE_TABLES.has(name.toLowerCase());
-    if (!isMachine || (this.mode === "read" && name.toLowerCase() === "dbstat")) return OK;
+    if (isPragma) return this.#pragma(lower.slice(PRAGMA_PREFIX.length), null);
+    if (this.mode === "read" && lower === "dbstat") return OK;
     return this.#refuse(`table ${name} is not allowed here: it shows the inside of one machine's file`);
   }
 

@@ -6,11 +6,12 @@
  */
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { assert, PumiceError } from "../../base/mod.ts";
-import { Authorizer } from "./authorizer.ts";
+import { Authorizer, isBuiltInTable } from "./authorizer.ts";
 import { columnPlan } from "../result/columns.ts";
 import type { StoredValue } from "../result/json-values.ts";
 import type { BoundParams } from "./params.ts";
-import { isSqliteError } from "./errors.ts";
+import { isSqliteError, StatementRefused } from "./errors.ts";
+import { hasTooManyNames, NAMES_MAX } from "./param-names.ts";
 import { ensureStateTable } from "./state-schema.ts";
 import { StatementCache } from "./statement-cache.ts";
 import type { AuthorizerMode } from "./policy.ts";
@@ -93,7 +94,7 @@ export class Connection {
   readonly #cache = new StatementCache();
   #knowsVirtualTables = false;
   readonly #describe: StatementSync;
-  readonly #param: StatementSync;
+  readonly #params: StatementSync;
 
   /** @throws SQL_EXTENSION, SQL_VERSION, and SQLite's errors. */
   constructor(options: ConnectionOptions) {
@@ -111,7 +112,7 @@ export class Connection {
       loadInto(this.#database, options.extensionPath);
       this.#database.prepare("SELECT pumice_guard(?)").get(options.valueBytesMax ?? VALUE_BYTES_MAX);
       this.#describe = this.#database.prepare("SELECT pumice_describe(?)");
-      this.#param = this.#database.prepare("SELECT pumice_param(?, ?)");
+      this.#params = this.#database.prepare("SELECT pumice_params(?)");
       this.#database.setAuthorizer(this.authorizer.decide);
     } catch (error) {
       this.#database.close();
@@ -139,6 +140,19 @@ export class Connection {
     ensureStateTable(this.#database, (isOpen) => this.#database.prepare("SELECT pumice_open_schema(?)").get(isOpen ? 1n : 0n));
   }
 
+  /** Makes every connection read the schema again, and the statistics with it, when the transaction under way is committed. */
+  renewSchema(): void {
+    const version = this.#database.prepare("PRAGMA schema_version").get()?.[0];
+    assert(typeof version === "bigint", "a schema has a version");
+    const openSchema = this.#database.prepare("SELECT pumice_open_schema(?)");
+    openSchema.get(1n);
+    try {
+      this.#database.exec(`PRAGMA schema_version = ${BigInt.asIntN(32, version + 1n)}`);
+    } finally {
+      openSchema.get(0n);
+    }
+  }
+
   get isTransaction(): boolean {
     return this.#database.isTransaction;
   }
@@ -151,6 +165,7 @@ export class Connection {
     const cached = mode === "script" ? undefined : this.#cache.get(sql);
     if (cached !== undefined) return cached;
     if (!this.#knowsVirtualTables) this.#readVirtualTables();
+    if (hasTooManyNames(sql)) throw new StatementRefused(`too many named parameters: at most ${NAMES_MAX}; use ? for more`);
     this.authorizer.begin(sql);
     const statement = this.#prepareAs(sql, mode);
     if (statement === undefined) return undefined;
@@ -188,34 +203,37 @@ export class Connection {
     statement.setAllowBareNamedParameters(false);
     const paramCount = description >> 2;
     const isExplain = (description & 2) !== 0;
-    // Of PRAGMAs a reader is only allowed those that read.
-    const isRead = (description & 1) !== 0 || isExplain || (mode === "read" && this.authorizer.isPragma);
+    // Of PRAGMAs a reader is only allowed those that read. A virtual table may ask one when it is first opened, inside of any statement.
+    const { changesSchema, isPragma, writes } = this.authorizer;
+    const reads = (description & 1) !== 0 || (mode === "read" && isPragma && !changesSchema);
+    const isRead = (reads && !writes) || isExplain;
+    // ALTER TABLE has columns of statements that SQLite runs inside of it.
+    const hasRows = isExplain || !changesSchema;
     return {
       sql,
       length: own.length,
       statement,
       isReadOnly: isRead,
       isExplain,
-      changesSchema: this.authorizer.changesSchema,
+      changesSchema,
       touchesStatistics: this.authorizer.touchesStatistics,
       writesVirtual: this.authorizer.writesVirtual,
       paramCount,
       paramNames: this.#paramNames(own, paramCount),
-      columns: statement.columns().map(columnPlan),
+      columns: hasRows ? statement.columns().map(columnPlan) : [],
       simplicity: "new",
     };
   }
 
   #paramNames(sql: string, count: number): (string | undefined)[] | undefined {
     if (count === 0 || !MAY_NAME.test(sql)) return undefined;
-    const names: (string | undefined)[] = [];
-    let isNamed = false;
-    for (let i = 1; i <= count; i++) {
-      const name = this.#param.get(sql, i)?.[0];
-      names.push(typeof name === "string" ? name : undefined);
-      if (typeof name === "string") isNamed = true;
-    }
-    return isNamed ? names : undefined;
+    const text = this.#params.get(sql)?.[0];
+    assert(typeof text === "string" || text === null, "parameters have names, or none has");
+    const names = (text ?? "")
+      .split("\n")
+      .slice(0, count)
+      .map((name) => (name === "" ? undefined : name));
+    return names.some((name) => name !== undefined) ? names : undefined;
   }
 
   /** Runs a statement that returns no rows, as `running` does. Most writes are one: it goes without a closure. */
@@ -260,8 +278,11 @@ export class Connection {
   }
 
   #readVirtualTables(): void {
-    const rows = this.#database.prepare("SELECT lower(name) FROM sqlite_schema WHERE type = 'table' AND rootpage = 0").all();
-    this.authorizer.virtualTables = new Set(rows.map(([name]) => String(name)));
+    const rows = this.#database.prepare("SELECT lower(name), type, rootpage FROM sqlite_schema WHERE type IN ('table', 'view')").all();
+    const names = (isWanted: (row: readonly unknown[]) => boolean): Set<string> =>
+      new Set(rows.filter(isWanted).map(([name]) => String(name)));
+    this.authorizer.virtualTables = names(([, type, root]) => type === "table" && root === 0n);
+    this.authorizer.namesakes = names(([name]) => isBuiltInTable(String(name)));
     this.#knowsVirtualTables = true;
   }
 

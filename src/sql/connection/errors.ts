@@ -68,6 +68,12 @@ export function isSqliteError(error: unknown): error is SqliteError {
   return error instanceof Error && "errcode" in error && typeof error.errcode === "number";
 }
 
+/** What is refused before SQLite sees it: an error of the statement, like one of SQLite's. */
+export class StatementRefused extends Error implements SqliteError {
+  override readonly name = "StatementRefused";
+  readonly errcode = SQLITE_ERROR;
+}
+
 /** True if a progress handler of ours ended the statement. */
 export function isInterrupt(error: SqliteError): boolean {
   return (error.errcode & 0xff) === SQLITE_INTERRUPT;

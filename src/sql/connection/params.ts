@@ -40,11 +40,10 @@ function bindNamed(names: readonly (string | undefined)[], params: readonly SqlP
     const param = params[start + i] as SqlParam;
     if (!isNamedParam(param)) values[i] = bound(param);
   });
+  const places = placesByName(names);
   for (const param of params) {
     if (!isNamedParam(param)) continue;
-    names.forEach((name, place) => {
-      if (name !== undefined && name.slice(1) === param.name && !name.startsWith("?")) values[place] = bound(param.value);
-    });
+    for (const place of places.get(param.name) ?? []) values[place] = bound(param.value);
   }
   const named: Record<string, BoundValue> = {};
   const anonymous: BoundValue[] = [];
@@ -53,6 +52,19 @@ function bindNamed(names: readonly (string | undefined)[], params: readonly SqlP
     else named[name] = values[i] as BoundValue;
   });
   return [named, ...anonymous];
+}
+
+/** One name may have several places, with other prefixes. */
+function placesByName(names: readonly (string | undefined)[]): Map<string, number[]> {
+  const places = new Map<string, number[]>();
+  names.forEach((name, place) => {
+    if (name === undefined || name.startsWith("?")) return;
+    const key = name.slice(1);
+    const known = places.get(key);
+    if (known === undefined) places.set(key, [place]);
+    else known.push(place);
+  });
+  return places;
 }
 
 /** Booleans are stored as integers. */

@@ -40,10 +40,12 @@ export function runPieces(sql: string, params: readonly SqlParam[], run: (piece:
   return true;
 }
 
-/** True if the text cannot hold a second statement: nothing stands behind its first semicolon. */
+/** True if the text cannot hold a second statement: nothing stands behind the end of its first. */
 export function isSingle(sql: string): boolean {
   const semicolon = sql.indexOf(";");
-  return semicolon < 0 || semicolon === sql.length - 1 || isBlankSql(sql.slice(semicolon + 1));
+  if (semicolon < 0 || semicolon === sql.length - 1) return true;
+  // A semicolon in a string, a name or a comment is none, and what looks like a comment behind it may stand in one of those too.
+  return isBlankSql(sql.slice(statementEnd(sql, 0)));
 }
 
 /** The position behind the statement that begins at `start`. A NUL ends the text for SQLite, so it does here. */

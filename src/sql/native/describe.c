@@ -25,19 +25,29 @@ static void describeFunction(sqlite3_context *call, int argc, sqlite3_value **ar
                                sqlite3_bind_parameter_count(statement) * 4);
 }
 
-/* pumice_param(SQL, N): the name of the N-th parameter, from 1, with its prefix; NULL if it has none. */
-static void paramFunction(sqlite3_context *call, int argc, sqlite3_value **argv) {
+/* pumice_params(SQL): the names of its parameters with their prefixes, each ended by a newline, which no name holds; empty where there is none. */
+static void paramsFunction(sqlite3_context *call, int argc, sqlite3_value **argv) {
   sqlite3_stmt *statement = findStatement(sqlite3_user_data(call), argv[0]);
-  const char *name;
+  sqlite3_str *names;
+  int count;
+  int i;
   (void)argc;
   if (statement == 0) return;
-  name = sqlite3_bind_parameter_name(statement, sqlite3_value_int(argv[1]));
-  if (name != 0) sqlite3_result_text(call, name, -1, SQLITE_TRANSIENT);
+  names = sqlite3_str_new(sqlite3_context_db_handle(call));
+  count = sqlite3_bind_parameter_count(statement);
+  for (i = 1; i <= count; i++) {
+    const char *name = sqlite3_bind_parameter_name(statement, i);
+    if (name != 0) sqlite3_str_appendall(names, name);
+    sqlite3_str_appendchar(names, 1, '\n');
+  }
+  if (sqlite3_str_errcode(names) != SQLITE_OK) sqlite3_result_error_code(call, sqlite3_str_errcode(names));
+  else sqlite3_result_text(call, sqlite3_str_value(names), sqlite3_str_length(names), SQLITE_TRANSIENT);
+  sqlite3_free(sqlite3_str_finish(names));
 }
 
 int pumiceRegisterDescribe(Context *ctx) {
   int closed = SQLITE_UTF8 | SQLITE_DIRECTONLY;
   int rc = sqlite3_create_function_v2(ctx->db, "pumice_describe", 1, closed, ctx, describeFunction, 0, 0, 0);
-  if (rc == SQLITE_OK) rc = sqlite3_create_function_v2(ctx->db, "pumice_param", 2, closed, ctx, paramFunction, 0, 0, 0);
+  if (rc == SQLITE_OK) rc = sqlite3_create_function_v2(ctx->db, "pumice_params", 1, closed, ctx, paramsFunction, 0, 0, 0);
   return rc;
 }

@@ -79,14 +79,14 @@ export class InlineReader {
     if (prepared === undefined || !prepared.isReadOnly || prepared.columns.length === 0) return undefined;
     const binding = bind(prepared, only.params ?? [], 0);
     if (binding.error !== undefined) return undefined;
-    const out = new TextBuffer(RESULT_BYTES_MAX);
     this.#deadline.get(TIME_MS);
-    this.#connection.running("read", () => {
-      // All at once costs half of what one by one does; there are few.
-      const rows = prepared.statement.all(...binding.params);
-      writeRows(out, rows, { columns: prepared.columns, format: fillFormat(format), seconds: undefined }, () => undefined);
-    });
-    return this.#hasSameSchema() ? { results: out.finish() } : undefined;
+    // All at once costs half of what one by one does; there are few.
+    const rows = this.#connection.running("read", () => prepared.statement.all(...binding.params));
+    // Rows of another schema do not fit the columns.
+    if (!this.#hasSameSchema()) return undefined;
+    const out = new TextBuffer(RESULT_BYTES_MAX);
+    writeRows(out, rows, { columns: prepared.columns, format: fillFormat(format), seconds: undefined }, () => undefined);
+    return { results: out.finish() };
   }
 
   /** Columns are those of the schema that the statement was prepared with. Versions only grow: the same before and after is the same during it. */

@@ -72,6 +72,7 @@ export class Reader {
   readonly #connection: Connection;
   readonly #begin: StatementSync;
   readonly #commit: StatementSync;
+  readonly #rollback: StatementSync;
   readonly #schemaVersion: StatementSync;
   readonly #deadline: StatementSync;
   readonly #stop: StatementSync;
@@ -94,6 +95,7 @@ export class Reader {
     const own = (sql: string): StatementSync => this.#connection.own(sql);
     this.#begin = own("BEGIN");
     this.#commit = own("COMMIT");
+    this.#rollback = own("ROLLBACK");
     this.#schemaVersion = own("PRAGMA schema_version");
     this.#deadline = own("SELECT pumice_deadline(?)");
     this.#stop = own("SELECT pumice_stop()");
@@ -104,6 +106,8 @@ export class Reader {
   readMany(requests: readonly SqlRead[], done: (position: number, result: SqlReadResult) => void): void {
     this.#assertOpen();
     try {
+      // A deadline belongs to one read: BEGIN and COMMIT have none.
+      this.#setDeadline(0);
       this.#begin.run();
       this.#checkSchema();
     } catch (error) {
@@ -119,8 +123,27 @@ export class Reader {
     }
   }
 
+  /** SQLite repeats errors of virtual tables at the end of their transaction: they have been told, and a rollback has none. */
   #endTransaction(): void {
-    if (this.#connection.isTransaction) this.#commit.run();
+    this.#setDeadline(0);
+    if (!this.#connection.isTransaction) return;
+    try {
+      this.#commit.run();
+    } catch (error) {
+      if (!isSqliteError(error)) throw error;
+      this.#setDeadline(0);
+      if (this.#connection.isTransaction) this.#rollback.run();
+    }
+  }
+
+  /** A statement that is kept goes on counting its steps, so that the deadline of the read before may interrupt even this one: once. */
+  #setDeadline(ms: number): void {
+    try {
+      this.#deadline.get(ms);
+    } catch (error) {
+      if (!isSqliteError(error) || !isInterrupt(error)) throw error;
+      this.#deadline.get(ms);
+    }
   }
 
   /** Pins the snapshot. Columns of prepared statements are those of the schema that they were prepared with. */
@@ -135,7 +158,7 @@ export class Reader {
     const { deadlineMs = 0, resultBytesMax = RESULT_BYTES_DEFAULT } = request;
     if (request.unlessWrite === true && this.#writes(request.statements)) return { results: "", writes: true };
     const run: Run = { request, format: fillFormat(request.format), out: new TextBuffer(resultBytesMax) };
-    this.#deadline.get(deadlineMs);
+    this.#setDeadline(deadlineMs);
     this.#wasInterrupted = false;
     try {
       for (const { sql, params } of request.statements) {

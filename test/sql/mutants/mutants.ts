@@ -40,7 +40,13 @@ export const MUTANTS: readonly PlantedBug[] = [
   {
     id: "Q05",
     bug: "statistics outlive a rollback",
-    patches: [sql("apply/entry-runner.ts", "if (prepared.touchesStatistics) this.#needsNewConnection(state);", "")],
+    patches: [
+      sql(
+        "apply/entry-runner.ts",
+        "if (prepared.touchesStatistics) {\n      this.#needsNewConnection(state);",
+        "if (prepared.touchesStatistics) {",
+      ),
+    ],
   },
   {
     id: "Q06",
