@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -32,11 +33,12 @@ interface Ran {
 }
 
 /** Runs `pumice load`, or lets it live for `lifeMs` only. */
-async function load(args: readonly string[], lifeMs?: number): Promise<Ran> {
+async function load(args: readonly string[], lifeMs?: number, input = ""): Promise<Ran> {
   const child = spawn(program, ["load", ...args], {
     cwd: folder,
     env: { ...process.env, PUMICE_URL: `http://127.0.0.1:${node.options.port}` },
   });
+  child.stdin.end(input);
   let out = "";
   let err = "";
   child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()));
@@ -236,6 +238,62 @@ test("a node with users is loaded by one who may, and refuses others in one line
   const allowed = await load([file, "--table", "t", "--create", "--url", url, "--user", "ann:se:cret"]);
   assert.equal(allowed.code, 0, allowed.err);
   assert.equal(await guarded.end("SIGTERM"), 0);
+});
+
+test("a pipe is loaded, and - is standard input", async () => {
+  const { code, out, err } = await load(["-", "--format", "csv", "--table", "piped", "--create"], undefined, "a,b\n1,x\n2,y\n");
+  assert.deepEqual([code, err], [0, ""]);
+  assert.match(out, /^-: 2 records\n/);
+  assert.equal(await query("SELECT * FROM piped"), '[[1,"x"],[2,"y"]]');
+  const second = await load(["/dev/stdin", "--format", "ndjson", "--table", "piped"], undefined, '{"a":3,"b":"z"}\n');
+  assert.equal(second.code, 0, second.err);
+  assert.equal(await query("SELECT count(*) FROM piped"), "[[3]]");
+});
+
+test("a SQLite file that its program has open is loaded with what is in its WAL", async () => {
+  using database = new DatabaseSync(join(folder, "open.db"));
+  database.exec(
+    "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE hot(a); INSERT INTO hot VALUES(1); CREATE TABLE replaced(a)",
+  );
+  const { code, err } = await load(["open.db", "--replace"]);
+  assert.equal(code, 0, err);
+  assert.equal(await query("SELECT a FROM hot"), "[[1]]");
+});
+
+test("records inside of one object are found, and GeoJSON's features are rows", async () => {
+  const wrapped = write("wrapped.json", JSON.stringify({ count: 2, data: [{ id: 1 }, { id: 2 }] }));
+  assert.match((await load([wrapped, "--table", "wrapped", "--create"])).out, /its records are those under "data"/);
+  assert.equal(await query("SELECT id FROM wrapped"), "[[1],[2]]");
+  const features = [1, 2].map((id) => ({
+    type: "Feature",
+    id,
+    properties: { mag: id / 4 },
+    geometry: { type: "Point", coordinates: [id, 0] },
+  }));
+  const geo = write("geo.json", JSON.stringify({ type: "FeatureCollection", features }));
+  assert.equal((await load([geo, "--table", "geo", "--create"])).code, 0);
+  assert.equal(await query("SELECT id, mag, geometry ->> '$.coordinates[0]' FROM geo"), "[[1,0.25,1],[2,0.5,2]]");
+  const two = write("two.json", JSON.stringify({ a: [{ x: 1 }], b: [{ y: 1 }] }));
+  assert.match((await load([two, "--table", "two", "--create"])).err, /arrays of objects under a, b: choose one by --records KEY/);
+  assert.equal((await load([two, "--table", "two", "--create", "--records", "b"])).code, 0);
+  assert.equal(await query("SELECT y FROM two"), "[[1]]");
+});
+
+test("given names beside a header that has one of them are a question, which --header answers", async () => {
+  const file = write("headed.csv", ",name\n0,Ann\n");
+  assert.match(
+    (await load([file, "--table", "h", "--create", "--columns", "i,name"])).err,
+    /say --header skip if the file begins with names/,
+  );
+  assert.equal((await load([file, "--table", "h", "--create", "--columns", "i,name", "--header", "skip"])).code, 0);
+  assert.equal(await query("SELECT * FROM h"), '[[0,"Ann"]]');
+});
+
+test("UTF-16 is refused by its name, with a byte order mark and without", async () => {
+  for (const mark of ["\uFEFF", ""]) {
+    const file = write("wide.csv", Buffer.from(`${mark}id,name\n1,Ann\n`, "utf16le"));
+    assert.match((await load([file, "--table", "wide", "--create"])).err, /wide\.csv is UTF-16, and UTF-8 is needed/);
+  }
 });
 
 test("what can't work is one line and exit code 1", async () => {

@@ -1,6 +1,6 @@
 /** The command `pumice load`. */
-import { statSync } from "node:fs";
 import { Connection } from "./connection.ts";
+import { Inputs } from "./input.ts";
 import { loadRecords, type LoadOutput } from "./load-records.ts";
 import { loadWhole } from "./load-whole.ts";
 import { loadHelp, readLoadArguments } from "./options.ts";
@@ -13,8 +13,10 @@ export async function runLoad(args: readonly string[]): Promise<number> {
   }
   const read = readLoadArguments(args, process.env);
   if (!read.ok) return refuse(read.problem);
-  const { options } = read;
-  if (statSync(options.file, { throwIfNoEntry: false })?.isFile() !== true) return refuse(`no such file: ${options.file}`);
+  using inputs = new Inputs();
+  const input = await inputs.open(read.options);
+  if (!input.ok) return refuse(input.problem);
+  const { options } = input;
   const output: LoadOutput = { out: process.stdout, progress: process.stderr };
   let waited = "";
   const connection = new Connection(options, (problem) => {

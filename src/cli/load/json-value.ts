@@ -34,6 +34,7 @@ export function readJson(raw: string): JsonReading {
 
 /** The cell of the value under `key`. Objects and arrays become their JSON text. */
 export function readCell(key: string, value: unknown): CellReading {
+  if (!isWellFormed(key) || (typeof value === "string" && !isWellFormed(value))) return { ok: false, problem: HALF_CHARACTER };
   if (typeof value !== "object" || value === null) return { ok: true, cell: value as Cell };
   if (!ExactJson.isRawJSON(value)) return { ok: true, cell: JSON.stringify(value) };
   // SQLite reads an integer beyond 64 bits as a double.
@@ -44,6 +45,14 @@ export function readCell(key: string, value: unknown): CellReading {
 /** `text` for a line of output. */
 export function shorten(text: string): string {
   return text.length <= SHOWN_MAX ? text : `${text.slice(0, SHOWN_MAX - 3)}...`;
+}
+
+/** Half of a pair of surrogates stands for no character, and no UTF-8 writes it. */
+const HALF_CHARACTER = "it has half a character (a lone surrogate), which no text can keep: a text cut in the middle of an emoji?";
+const SURROGATE = /[\uD800-\uDFFF]/;
+
+function isWellFormed(text: string): boolean {
+  return !SURROGATE.test(text) || text.isWellFormed();
 }
 
 const QUOTES_HINT = "put it in quotes to keep it as text";

@@ -3,8 +3,9 @@
  * whole: the reader finds where each element ends by its brackets and quotes and parses that much. Columns are the keys in the order
  * in which they first come; a key that a record lacks is NULL. Nested objects and arrays become their JSON text.
  */
+import { flattenFeature, ObjectWalker } from "./json-object.ts";
 import { readCell, readJson, shorten } from "./json-value.ts";
-import { isNotUtf8, RECORD_LENGTH_MAX, type Cell, type FileRecord, type RecordReader } from "./record.ts";
+import { foldCase, isNotUtf8, RECORD_LENGTH_MAX, type Cell, type FileRecord, type RecordReader } from "./record.ts";
 
 /** What stands at the top of the file. Undecided until its first character that is no space. */
 type Shape = "undecided" | "array" | "sequence" | "done";
@@ -14,6 +15,9 @@ const SPACE = /[\s\uFEFF]/;
 /** Reads JSON. */
 export class JsonReader implements RecordReader {
   readonly #isByLine: boolean;
+  /** Walks to the array of records in the one object that the file is. */
+  readonly #walker: ObjectWalker | undefined;
+  readonly #recordsKey: string | undefined;
   readonly #columns: string[];
   readonly #indexOf = new Map<string, number>();
   /** The names of #columns by their folded form: a table cannot have two that differ in case only. */
@@ -31,9 +35,17 @@ export class JsonReader implements RecordReader {
   /** In an array: true after an element, when a comma or the end must follow. */
   #needsComma = false;
 
-  /** `columns`: names known beforehand, in order. With `isByLine` each line is a record (NDJSON), so that a broken one ends with its line. */
-  constructor(columns: readonly string[], isByLine: boolean) {
+  /**
+   * `columns`: names known beforehand, in order. With `isByLine` each line is a record (NDJSON), so that a broken one ends with its line. With
+   * `recordsKey` the file is one object, and its records stand in the array under that key.
+   */
+  constructor(
+    columns: readonly string[],
+    { isByLine, recordsKey }: { readonly isByLine: boolean; readonly recordsKey?: string | undefined },
+  ) {
     this.#isByLine = isByLine;
+    this.#recordsKey = recordsKey;
+    this.#walker = recordsKey === undefined ? undefined : new ObjectWalker();
     if (isByLine) this.#shape = "sequence";
     this.#columns = [...columns];
     for (const [index, name] of columns.entries()) {
@@ -46,7 +58,9 @@ export class JsonReader implements RecordReader {
     return this.#columns;
   }
 
-  push(text: string): FileRecord[] {
+  push(piece: string): FileRecord[] {
+    const text = this.#walker === undefined ? piece : this.#intoArray(piece, this.#walker);
+    if (text === "") return [];
     this.#text = this.#text.slice(this.#position) + text;
     this.#scanned -= this.#position;
     this.#position = 0;
@@ -63,7 +77,18 @@ export class JsonReader implements RecordReader {
     return records;
   }
 
+  /** What of `piece` stands in the array of records; all of it once the array has begun. */
+  #intoArray(piece: string, walker: ObjectWalker): string {
+    if (this.#shape !== "undecided") return piece;
+    const start = walker.walk(piece, this.#recordsKey);
+    for (const character of piece.slice(0, start)) if (character === "\n") this.#line += 1;
+    if (start === undefined) return "";
+    this.#shape = "array";
+    return piece.slice(start);
+  }
+
   end(): FileRecord[] {
+    if (this.#walker !== undefined && this.#shape === "undecided") return [this.#giveUp(`it has no array under "${this.#recordsKey}"`)];
     const line = this.#line;
     const records = this.push("\n");
     const rest = this.#text.slice(this.#position).trim();
@@ -82,6 +107,8 @@ export class JsonReader implements RecordReader {
       if (character === "\n") this.#line += 1;
       if (SPACE.test(character)) continue;
       if (this.#shape === "done") {
+        // What stands behind the array in its object is not looked at.
+        if (this.#walker !== undefined) break;
         records.push(this.#giveUp("text stands after the end of the array"));
         return false;
       }
@@ -178,7 +205,8 @@ export class JsonReader implements RecordReader {
     const { value } = reading;
     if (typeof value !== "object" || value === null || Array.isArray(value))
       return { ok: false, line, number, problem: `it is no object: ${shorten(raw)}` };
-    const cells = this.#cellsOf(value as Readonly<Record<string, unknown>>);
+    const record = value as Readonly<Record<string, unknown>>;
+    const cells = this.#cellsOf(this.#recordsKey === "features" ? flattenFeature(record) : record);
     return typeof cells === "string" ? { ok: false, line, number, problem: cells } : { ok: true, line, number, cells };
   }
 
@@ -242,9 +270,4 @@ export class JsonReader implements RecordReader {
 
 function isScalarEnd(character: string): boolean {
   return character === "," || character === "]" || SPACE.test(character);
-}
-
-/** `name` as SQLite compares names: without regard to the case of ASCII letters. */
-function foldCase(name: string): string {
-  return name.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
 }

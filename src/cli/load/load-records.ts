@@ -3,6 +3,7 @@ import { statSync } from "node:fs";
 import { basename } from "node:path";
 import { behind, readItems, split, startOfFile, type Batch, type Item } from "./batches.ts";
 import type { Connection, SqlAnswer, SqlStatement, StatementResult } from "./connection.ts";
+import { findRecordsKey } from "./json-object.ts";
 import type { LoadOptions } from "./options.ts";
 import { formatCount, formatSeconds, Progress as Bar, type ProgressOutput } from "./progress.ts";
 import { scanFile, type Scan } from "./scan.ts";
@@ -33,6 +34,8 @@ const EXECUTE = "/db/execute?transaction";
 const QUERY = "/db/query?level=linearizable";
 /** Of records that the table refused, so many are shown. */
 const REFUSED_SHOWN = 10;
+/** --records: the object is the record. */
+const AS_IT_IS = ".";
 
 /** Ends a load from within, with its line. */
 class Stop extends Error {}
@@ -49,7 +52,7 @@ export async function loadRecords(options: LoadOptions, connection: Connection, 
 }
 
 class RecordLoad {
-  readonly #options: LoadOptions;
+  #options: LoadOptions;
   readonly #connection: Connection;
   readonly #output: LoadOutput;
   readonly #key: LoadKey;
@@ -66,6 +69,7 @@ class RecordLoad {
 
   async run(): Promise<void> {
     const startedMs = performance.now();
+    await this.#findRecords();
     const scan = await this.#scan();
     this.#columns = scan.columns;
     const resumed = await this.#findInterrupted();
@@ -81,12 +85,30 @@ class RecordLoad {
     this.#say(`${plural(done.records - done.skipped, "row")} in ${quoteName(this.#key.table)}${skipped}, in ${formatSeconds(seconds)}`);
   }
 
+  /** Of a JSON file that is one object: under which key its records stand. */
+  async #findRecords(): Promise<void> {
+    const { format, recordsKey, name } = this.#options;
+    if (format !== "json") return;
+    if (recordsKey === AS_IT_IS) {
+      this.#options = { ...this.#options, recordsKey: undefined };
+      return;
+    }
+    const found = recordsKey ?? (await findRecordsKey(this.#options.file));
+    if (typeof found === "object") {
+      throw new Stop(
+        `${name} is one object with arrays of objects under ${found.join(", ")}: choose one by --records KEY, or take the object as one record by --records ${AS_IT_IS}`,
+      );
+    }
+    if (found !== undefined && recordsKey === undefined) this.#say(`${name} is one object: its records are those under "${found}"`);
+    this.#options = { ...this.#options, recordsKey: found };
+  }
+
   /** Reads the file, shows what is in it, and stops at broken records unless they are to be skipped. */
   async #scan(): Promise<Scan> {
     const bar = new Bar(this.#output.progress, { label: "reading", unit: "bytes", total: statSync(this.#options.file).size, start: 0 });
     const scan = await scanFile(this.#options, (bytes) => bar.update(bytes));
     bar.end();
-    this.#say(`${this.#options.file}: ${plural(scan.recordCount, "record")}`);
+    this.#say(`${this.#options.name}: ${plural(scan.recordCount, "record")}`);
     for (const { line, problem } of scan.broken) this.#say(`  line ${line}: ${problem}`);
     if (scan.brokenCount > 0) {
       if (!this.#options.skipBroken)
@@ -95,7 +117,12 @@ class RecordLoad {
         );
       this.#say(`  ${plural(scan.brokenCount, "broken record")} to be skipped`);
     }
-    if (scan.columns.length === 0) throw new Stop(`${this.#options.file} has no columns: is it empty?`);
+    if (scan.headerLike !== undefined) {
+      throw new Stop(
+        `the first line of ${this.#options.name} has "${scan.headerLike}" where --columns has it too: say --header skip if the file begins with names, --header none if with data`,
+      );
+    }
+    if (scan.columns.length === 0) throw new Stop(`${this.#options.name} has no columns: is it empty?`);
     return scan;
   }
 

@@ -13,14 +13,14 @@ export async function loadWhole(options: LoadOptions, connection: Connection, ou
   const isDatabase = beginsAsDatabase(options.file);
   if (isDatabase !== (options.format === "db")) {
     return isDatabase
-      ? `${options.file} is a SQLite database, not SQL text: give --format db`
-      : `${options.file} is no SQLite database: it does not begin as one`;
+      ? `${options.name} is a SQLite database, not SQL text: give --format db`
+      : `${options.name} is no SQLite database: it does not begin as one`;
   }
   if (isDatabase && !options.replace) {
     const tables = await connection.sql("/db/query?level=linearizable", [["SELECT count(*) FROM sqlite_master WHERE type = 'table'"]]);
     if (!tables.ok) return tables.problem;
     const count = Number(tables.results[0]?.values?.[0]?.[0] ?? 0);
-    if (count > 0) return `the node has ${count} tables, which ${options.file} would replace: add --replace if it shall`;
+    if (count > 0) return `the node has ${count} tables, which ${options.name} would replace: add --replace if it shall`;
   }
   return send(options, connection, output);
 }
@@ -42,7 +42,7 @@ async function send(options: LoadOptions, connection: Connection, output: LoadOu
     bar.end();
   }
   const problem = problemOf(answer.status, answer.body);
-  if (problem === undefined) output.out.write(`${options.file}: ${formatCount(size)} bytes loaded\n`);
+  if (problem === undefined) output.out.write(`${options.name}: ${formatCount(size)} bytes loaded\n`);
   return problem;
 }
 

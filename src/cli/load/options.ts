@@ -20,7 +20,13 @@ const OPTIONS = {
   },
   null: { kind: "text", value: "TEXT", help: "CSV: the field without quotes that means NULL (default: the empty one)" },
   delimiter: { kind: "text", value: "CHARACTER", help: "CSV: what stands between fields (default: a comma; a tab for .tsv)" },
-  columns: { kind: "text", value: "A,B,...", help: "CSV: the names of the columns, for a file that does not begin with them" },
+  columns: { kind: "text", value: "A,B,...", help: "CSV: the names of the columns, in place of a header or for a file without one" },
+  header: { kind: "text", value: "skip|none", help: "CSV, with --columns: whether the file begins with a header, which is passed over" },
+  records: {
+    kind: "text",
+    value: "KEY",
+    help: "JSON: the key of the one object in the file under which the array of records stands (default: found)",
+  },
   format: { kind: "text", value: "csv|json|ndjson|sql|db", help: "the format of the file (default: by its ending)" },
   url: { kind: "text", value: "URL", help: "the node (default: http://localhost:4001, or PUMICE_URL)" },
   user: { kind: "text", value: "NAME:PASSWORD", help: "for a node with -auth (default: PUMICE_USER)" },
@@ -39,7 +45,10 @@ export type Format = "csv" | "json" | "ndjson" | "sql" | "db";
 
 /** What `pumice load` was asked to do. */
 export interface LoadOptions {
+  /** "-": standard input. */
   readonly file: string;
+  /** The file as the command names it. */
+  readonly name: string;
   readonly format: Format;
   /** "" for formats that name their own tables. */
   readonly table: string;
@@ -49,6 +58,10 @@ export interface LoadOptions {
   readonly nullText: string;
   readonly delimiter: string;
   readonly columns: readonly string[] | undefined;
+  /** Whether a file with given columns begins with a header; undefined: nobody said. */
+  readonly header: "skip" | "none" | undefined;
+  /** The key of the array of records in a JSON file that is one object. */
+  readonly recordsKey: string | undefined;
   readonly url: URL;
   readonly user: string;
   readonly batchRows: number;
@@ -64,9 +77,11 @@ export type LoadArguments = { readonly ok: true; readonly options: LoadOptions }
 export function loadHelp(): string {
   const lines = [
     "pumice load FILE --table NAME [OPTIONS]",
+    "COMMAND | pumice load - --format FORMAT --table NAME [OPTIONS]",
     "",
-    "Sends a file to a running node. CSV, JSON (an array of objects) and NDJSON go into one table; a .sql file is run and a .db",
-    "file (SQLite) replaces the database. A load that was interrupted goes on where it stopped when the same command is run again.",
+    "Sends a file to a running node. CSV, JSON (an array of objects, also one in an object, also GeoJSON) and NDJSON go into one table;",
+    "a .sql file is run and a .db file (SQLite) replaces the database. A load that was interrupted goes on where it stopped when the same",
+    "command is run again.",
     "",
   ];
   for (const [name, { value, help }] of Object.entries<OptionOf>(OPTIONS))
@@ -96,7 +111,11 @@ export function readLoadArguments(args: readonly string[], environment: Readonly
   if (file === undefined) return { ok: false, problem: "the file is missing: pumice load FILE --table NAME" };
   if (second !== undefined) return { ok: false, problem: `one file at a time: what is "${second}"?` };
   const format = formatOf(file, text("format"));
-  if (format === undefined) return { ok: false, problem: `the format of ${file} is unknown: give --format csv, json, ndjson, sql or db` };
+  if (format === undefined)
+    return {
+      ok: false,
+      problem: `the format of ${file === "-" ? "standard input" : file} is unknown: give --format csv, json, ndjson, sql or db`,
+    };
   const url = URL.parse(text("url") ?? environment["PUMICE_URL"] ?? "http://localhost:4001");
   if (url === null || !/^https?:$/.test(url.protocol)) return { ok: false, problem: "--url is an address like http://localhost:4001" };
   const batchRows = Number(text("batch-rows") ?? 2000);
@@ -104,6 +123,7 @@ export function readLoadArguments(args: readonly string[], environment: Readonly
   const types = readTypes((given.values["type"] ?? []) as readonly string[]);
   const options: LoadOptions = {
     file,
+    name: file,
     format,
     table: text("table") ?? "",
     create: given.values["create"] === true,
@@ -114,6 +134,8 @@ export function readLoadArguments(args: readonly string[], environment: Readonly
     columns: text("columns")
       ?.split(",")
       .map((name) => name.trim()),
+    header: text("header") as LoadOptions["header"],
+    recordsKey: text("records"),
     url,
     user: text("user") ?? environment["PUMICE_USER"] ?? "",
     batchRows,
@@ -123,6 +145,7 @@ export function readLoadArguments(args: readonly string[], environment: Readonly
   };
   if (types === undefined) return { ok: false, problem: "--type is COLUMN=TYPE, as --type population=INTEGER" };
   if (!["stop", "skip"].includes(text("on-error") ?? "stop")) return { ok: false, problem: "--on-error is stop or skip" };
+  if (!["skip", "none"].includes(text("header") ?? "none")) return { ok: false, problem: "--header is skip or none" };
   const problem = problemOf(options);
   return problem === undefined ? { ok: true, options } : { ok: false, problem };
 }
@@ -132,6 +155,9 @@ function problemOf(options: LoadOptions): string | undefined {
   if (isRecords && options.table === "") return "the table is missing: --table NAME";
   if (!isRecords && options.table !== "") return `--table is for CSV and JSON; a .${options.format} file names its own tables`;
   if (options.types.size > 0 && !options.create) return "--type goes with --create: an existing table has its types";
+  if (options.header !== undefined && options.columns === undefined)
+    return "--header goes with --columns: without it the header has the names";
+  if (options.recordsKey !== undefined && options.format !== "json") return "--records is for JSON";
   if (options.delimiter.length !== 1 || ['"', "\n", "\r"].includes(options.delimiter))
     return "--delimiter is one character, and neither a quote nor a line break";
   if (!Number.isSafeInteger(options.batchRows) || options.batchRows < 1 || options.batchRows > 100_000)

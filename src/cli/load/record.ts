@@ -33,3 +33,8 @@ export const NOT_UTF8 = "\uDFFF";
 export function isNotUtf8(text: string): boolean {
   return text.includes(NOT_UTF8) && /\uDFFF/u.test(text);
 }
+
+/** `name` as SQLite compares names: without regard to the case of ASCII letters. */
+export function foldCase(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
+}

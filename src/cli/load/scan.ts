@@ -3,7 +3,7 @@ import { CsvReader } from "./csv.ts";
 import { ColumnStatistics } from "./infer.ts";
 import { JsonReader } from "./json.ts";
 import type { LoadOptions } from "./options.ts";
-import type { FileRecord, RecordReader } from "./record.ts";
+import { foldCase, type Cell, type FileRecord, type RecordReader } from "./record.ts";
 import { readPieces } from "./source.ts";
 
 /** What the first pass found. */
@@ -15,6 +15,8 @@ export interface Scan {
   readonly brokenCount: number;
   /** The first of the broken records, at most BROKEN_SHOWN. */
   readonly broken: readonly { readonly line: number; readonly problem: string }[];
+  /** A name that --columns gives and that the first record has in its place, if nobody said whether that is a header. */
+  readonly headerLike: string | undefined;
 }
 
 const BROKEN_SHOWN = 10;
@@ -26,10 +28,12 @@ export async function scanFile(options: LoadOptions, onBytes: (bytesRead: number
   let recordCount = 0;
   let brokenCount = 0;
   let columns: readonly string[] = [];
+  let headerLike: string | undefined;
   for await (const group of readRecords(options, undefined)) {
     columns = group.columns;
     while (statistics.length < columns.length) statistics.push(new ColumnStatistics(options.format === "csv"));
     for (const record of group.records) {
+      if (recordCount === 0 && record.ok && options.header === undefined) headerLike = nameIn(record.cells, options.columns);
       recordCount += 1;
       if (record.ok) {
         for (const [index, cell] of record.cells.entries()) statistics[index]?.add(cell);
@@ -40,7 +44,14 @@ export async function scanFile(options: LoadOptions, onBytes: (bytesRead: number
     }
     onBytes(group.bytesRead);
   }
-  return { columns, statistics, recordCount, brokenCount, broken };
+  return { columns, statistics, recordCount, brokenCount, broken, headerLike };
+}
+
+function nameIn(cells: readonly Cell[], columns: readonly string[] | undefined): string | undefined {
+  return columns?.find((name, at) => {
+    const cell = cells[at];
+    return typeof cell === "string" && foldCase(cell.trim()) === foldCase(name);
+  });
 }
 
 /** Some records of a file, in order. */
@@ -63,6 +74,11 @@ export async function* readRecords(options: LoadOptions, columns: readonly strin
 
 function readerOf(options: LoadOptions, columns: readonly string[] | undefined): RecordReader {
   if (options.format === "csv")
-    return new CsvReader({ delimiter: options.delimiter, nullText: options.nullText, columns: options.columns });
-  return new JsonReader(columns ?? [], options.format === "ndjson");
+    return new CsvReader({
+      delimiter: options.delimiter,
+      nullText: options.nullText,
+      columns: options.columns,
+      skipsHeader: options.header === "skip",
+    });
+  return new JsonReader(columns ?? [], { isByLine: options.format === "ndjson", recordsKey: options.recordsKey });
 }
