@@ -315,6 +315,15 @@ export const handOverCases: readonly InteropCase[] = [
       const reader = await openTheirReader(root, { checkpoint: checkpoint.id });
       must((await theirRows(reader)).size === before, "the checkpoint is readable");
       await reader.shutdown();
+      // Without its collector: that one may have left nothing for ours, if it ran once more after the last manifest of SlateDB's shutdown.
+      const littering = await openTheirs(root);
+      await waitUntil("SlateDB has put manifests that are older than its newest", async () => {
+        await littering.put(bytes("after"), bytes("1"));
+        await littering.flush_with_options({ flush_type: slate.FlushType.MemTable });
+        const times = (await admin.listManifests()).map(({ lastModifiedMs }) => lastModifiedMs);
+        return times.length > 2 && (times.at(-2) ?? Infinity) < (times.at(-1) ?? 0);
+      });
+      await littering.shutdown();
       const report = await new Admin("db", ourComponents(root)).collectGarbage(0);
       must(report.manifests > 0, `we collect SlateDB's: ${JSON.stringify(report)}`);
       const again = await openTheirs(root);
