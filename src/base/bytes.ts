@@ -39,6 +39,16 @@ export function getU64(view: DataView, offset: number): number | undefined {
   return high * U32_RANGE + view.getUint32(offset, true);
 }
 
+/**
+ * A copy of bytes [start, end), a plain Uint8Array with memory of its own. `slice` would not do: that of a Buffer, which callers pass as a Uint8Array,
+ * gives a view of the caller's memory.
+ */
+export function copyBytes(bytes: Uint8Array, start = 0, end: number = bytes.length): Uint8Array<ArrayBuffer> {
+  const copy = new Uint8Array(Math.max(0, Math.min(end, bytes.length) - start));
+  copy.set(start === 0 && end >= bytes.length ? bytes : bytes.subarray(start, end));
+  return copy;
+}
+
 /** All `parts` in one new array. */
 export function concat(parts: readonly Uint8Array[]): Uint8Array {
   let length = 0;

@@ -43,6 +43,7 @@ export const ERRORS = {
   LSM_CHECKPOINT_NOT_FOUND: { kind: "invalid", text: "no such checkpoint" },
   LSM_INVALID: { kind: "invalid", text: "invalid argument" },
   LSM_MERGE_OPERATOR: { kind: "invalid", text: "merge needs a merge operator and none was given" },
+  LSM_MERGE_RESULT: { kind: "invalid", text: "the merge operator gave no bytes" },
   LSM_CONFLICT: { kind: "conflict", text: "another transaction wrote what this one read or wrote" },
   LSM_FENCED: { kind: "closed", text: "a newer writer has opened the store" },
   LSM_CLOSED: { kind: "closed", text: "the store is closed" },

@@ -31,3 +31,8 @@ declare var TextDecoder: { new (label?: "utf-8", options?: { readonly fatal?: bo
 
 /** A deep copy, as it crosses between threads; what is in `transfer` is moved. */
 declare function structuredClone<T>(value: T, options?: { readonly transfer?: readonly ArrayBuffer[] }): T;
+
+interface Uint8Array<TArrayBuffer extends ArrayBufferLike = ArrayBufferLike> {
+  /** @deprecated Of a Buffer, which is a Uint8Array too, it gives a view and no copy: use copyBytes, or subarray where a view is meant. */
+  slice(start?: number, end?: number): Uint8Array<ArrayBuffer>;
+}

@@ -3,7 +3,7 @@
  * clock given, its versions from a counter. Nothing is durable beyond the process.
  */
 import { assert } from "./assert.ts";
-import { concat } from "./bytes.ts";
+import { concat, copyBytes } from "./bytes.ts";
 import type { Clock } from "./clock.ts";
 import { PumiceError } from "./errors.ts";
 import { checkObjectKey, compareUtf8 } from "./object-key.ts";
@@ -44,7 +44,8 @@ export class MemoryObjectStore implements ObjectStore {
 
   async get(key: string, options?: StoreOptions): Promise<Uint8Array | undefined> {
     enter(key, options);
-    return this.#objects.get(key)?.body.slice();
+    const stored = this.#objects.get(key);
+    return stored === undefined ? undefined : copyBytes(stored.body);
   }
 
   async getRange(key: string, range: ByteRange, options?: StoreOptions): Promise<Uint8Array | undefined> {
@@ -55,7 +56,7 @@ export class MemoryObjectStore implements ObjectStore {
     if (stored === undefined) return undefined;
     const sizeBytes = stored.body.length;
     if (start > sizeBytes) throw new PumiceError("STORE_RANGE", { key, start, sizeBytes });
-    return stored.body.slice(start, end);
+    return copyBytes(stored.body, start, end);
   }
 
   async head(key: string, options?: StoreOptions): Promise<ObjectMeta | undefined> {

@@ -124,6 +124,10 @@ function plantRestrictions(plant: (file: string, code: string, text: string) => 
           `export const f = (subject: never): unknown => [subject, ${object}.${property}];\n`,
         );
       }
+      if (rules["typescript/no-deprecated"] !== undefined) {
+        const canary = "export const f = (bytes: Uint8Array): Uint8Array => bytes.slice(1);\n";
+        plant(`src/${room}/slice-of-bytes.ts`, "typescript/no-deprecated", canary);
+      }
       if (rules["no-restricted-imports"] === undefined) continue;
       count += 1;
       for (const other of ROOMS.filter((each) => each !== room)) {

@@ -20,6 +20,7 @@ import {
   type PutCondition,
   type PutResult,
   type StoreOptions,
+  copyBytes,
 } from "../../base/mod.ts";
 import { crypto } from "../built-ins.ts";
 import type { DiskCache, DiskCacheStats, PartName } from "./disk-cache.ts";
@@ -224,7 +225,7 @@ export class CachingObjectStore implements ObjectStore {
     const hit = await this.#cache.read(this.#nameOf(key, index), start, end);
     if (hit !== undefined) return hit;
     const payload = await abortable(this.#fill(key, index), options?.signal);
-    return payload === undefined ? undefined : { bytes: payload.slice(start, end), partBytes: payload.length };
+    return payload === undefined ? undefined : { bytes: copyBytes(payload, start, end), partBytes: payload.length };
   }
 
   /** The part from the store, fetched once for all who wait for it. No signal: one of them must not end it for the others. */
@@ -304,7 +305,7 @@ export class CachingObjectStore implements ObjectStore {
     const partCount = Math.floor(body.length / this.#partBytes) + 1;
     if (partCount > WRITES_MAX) return;
     for (let index = 0; index < partCount; index++) {
-      this.#keep(this.#nameOf(key, index), body.slice(index * this.#partBytes, (index + 1) * this.#partBytes));
+      this.#keep(this.#nameOf(key, index), copyBytes(body, index * this.#partBytes, (index + 1) * this.#partBytes));
     }
   }
 

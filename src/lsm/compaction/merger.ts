@@ -10,6 +10,7 @@
 import { PumiceError, toHex } from "../../base/mod.ts";
 import { retain, type RetentionRules } from "../engine/retention.ts";
 import { compareKeys, type EntryCursor } from "../format/entry-cursor.ts";
+import { refusedValue } from "../format/given.ts";
 import { FLAG_EXPIRE, MERGE, TOMBSTONE, VALUE, type Row } from "../format/row.ts";
 import type { SstWriter } from "../format/sst-writer.ts";
 import type { CompactionFilter } from "../engine/compaction.ts";
@@ -116,7 +117,7 @@ export class Merger {
     const only = kept[0];
     // Above the bottom, an older version would come back to light: only at the bottom may a row vanish.
     const isAsked = filter !== undefined && isBottom && kept.length === 1 && only?.kind === VALUE && only.seq <= minSeq;
-    if (isAsked && filter(only) === "drop") return;
+    if (isAsked && isDropped(filter(only), only)) return;
     for (const row of kept) writer.add(row);
   }
 
@@ -190,4 +191,14 @@ function isBefore(left: MergeSource, right: MergeSource): boolean {
 function disorder({ key, keyLength, seq }: EntryCursor): PumiceError {
   const what = "rows of a source of the compaction are out of order; verify names the object";
   return new PumiceError("LSM_CORRUPT", { what, key: toHex(key.subarray(0, Math.min(32, keyLength))), seq });
+}
+
+/** What the filter says, if it says one of the two things that it may. @throws LSM_INVALID otherwise: a promise, say, must not count as one of them */
+function isDropped(verdict: unknown, { key }: Row): boolean {
+  if (verdict === "keep" || verdict === "drop") return verdict === "drop";
+  throw new PumiceError("LSM_INVALID", {
+    what: "the compaction filter says neither keep nor drop",
+    found: refusedValue(verdict),
+    key: toHex(key.subarray(0, 32)),
+  });
 }

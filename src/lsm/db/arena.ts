@@ -2,6 +2,7 @@
  * Copies small byte arrays into shared chunks: a key or value of its own backing store costs more than its bytes. What the caller
  * gave may change afterwards; what the store keeps may not.
  */
+import { copyBytes } from "../../base/mod.ts";
 
 const CHUNK_BYTES = 131_072;
 
@@ -21,7 +22,7 @@ export class Arena {
   /** A copy of `bytes`. */
   copy(bytes: Uint8Array): Uint8Array {
     const { length } = bytes;
-    if (length > this.#sharedBytesMax) return Uint8Array.prototype.slice.call(bytes);
+    if (length > this.#sharedBytesMax) return copyBytes(bytes);
     if (this.#used + length > this.#chunk.length) {
       this.#chunk = new Uint8Array(this.#chunkBytes);
       this.#used = 0;

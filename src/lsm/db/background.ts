@@ -37,6 +37,7 @@ export class Background {
   #writes = 0;
   #compactionError: PumiceError | undefined;
   #gcError: PumiceError | undefined;
+  #flushError: PumiceError | undefined;
   #collected: GcTotals = { runs: 0, checkpoints: 0, detached: 0, manifests: 0, compactions: 0, wals: 0, ssts: 0 };
 
   constructor(parts: { context: StoreContext; settings: LsmSettings; profile: Profile }, hooks: BackgroundHooks) {
@@ -46,9 +47,9 @@ export class Background {
     this.#hooks = hooks;
   }
 
-  /** What failed last in compaction or collection; undefined when it has gone well since. */
+  /** What failed last in compaction, collection, or merging at a flush; undefined when it has gone well since. */
   get failure(): PumiceError | undefined {
-    return this.#compactionError ?? this.#gcError;
+    return this.#compactionError ?? this.#gcError ?? this.#flushError;
   }
 
   /** What failed last in compaction alone. */
@@ -87,6 +88,11 @@ export class Background {
 
   notifyCompactor(): void {
     this.#compactor?.notify();
+  }
+
+  /** A flush has built an SST; `failure` is what the merge operator failed of on the way. */
+  noteFlush(failure: unknown): void {
+    this.#flushError = asFailure("flush", failure);
   }
 
   /** Merges all there is into one run. */
@@ -135,7 +141,7 @@ export class Background {
       settings,
       profile: this.#profile,
       onEnd: (error) => {
-        if (!this.#context.signal.aborted) this.#compactionError = asFailure(error);
+        if (!this.#context.signal.aborted) this.#compactionError = asFailure("compaction", error);
       },
       picker: chosen.compactionPicker ?? new SizeTieredPicker(settings.compactor),
       executor: chosen.compactionFilter === undefined ? eitherExecutor(chosen.compactionExecutor, inline) : inline,
@@ -235,8 +241,8 @@ function eitherExecutor(elsewhere: CompactionExecutor | undefined, inline: Compa
   return { run: async (job, ...rest) => await (elsewhere.takes?.(job) === false ? inline : elsewhere).run(job, ...rest) };
 }
 
-/** What ended a compaction, told in our words: a user's merge operator or filter may throw anything. */
-function asFailure(error: unknown): PumiceError | undefined {
+/** What a compaction or flush failed of, in our words: a user's merge operator or filter may throw anything. */
+function asFailure(name: string, error: unknown): PumiceError | undefined {
   if (error === undefined || isPumiceError(error)) return error;
-  return new PumiceError("WORKER_FAILED", { name: "compaction", reason: error instanceof Error ? error.message : typeof error }, error);
+  return new PumiceError("WORKER_FAILED", { name, reason: error instanceof Error ? error.message : typeof error }, error);
 }

@@ -1,7 +1,8 @@
 /** A batch: writes that become visible and durable together. All get one sequence number; of several writes to a key the last counts. */
 import { compareBytes, EMPTY_BYTES, PumiceError } from "../../base/mod.ts";
 import { checkBytes, checkKey, MERGE, TOMBSTONE, VALUE, VALUE_BYTES_MAX, type Row, type RowKind } from "../format/row.ts";
-import type { MergeOperator } from "../engine/merge-operator.ts";
+import { applyOperator, type MergeOperator } from "../engine/merge-operator.ts";
+import { Arena } from "./arena.ts";
 
 /** When a row expires: after so many milliseconds, at a time (milliseconds since 1970), never, or by the store's default if absent. */
 export type Ttl = { readonly afterMs: number } | { readonly atMs: number } | "never";
@@ -18,7 +19,11 @@ interface Operation {
   readonly ttl: Ttl | undefined;
 }
 
-/** Collects writes. Keys and values are copied when the batch is written; until then they must not change. */
+/** Small keys and values of batches share chunks of this. */
+const POOL_BYTES = 16_384;
+const pool = new Arena(POOL_BYTES);
+
+/** Collects writes. Keys and values are copied as they come: the caller may use its bytes for the next. */
 export class WriteBatch {
   readonly #operations: Operation[] = [];
 
@@ -46,7 +51,7 @@ export class WriteBatch {
     return this.#operations;
   }
 
-  /** The rows of the batch: by ascending key, one per key. Their bytes are the caller's: to be copied before the call that wrote them ends. */
+  /** The rows of the batch: by ascending key, one per key. Their bytes are the batch's. */
   rows(stamp: BatchStamp): Row[] {
     const operations = this.#operations;
     if (operations.length === 1) return [makeRow(operations[0] as Operation, stamp)];
@@ -65,7 +70,8 @@ export class WriteBatch {
 
   #add(operation: Operation): this {
     checkWrite(operation.key, operation.value, operation.ttl);
-    this.#operations.push(operation);
+    const { kind, ttl } = operation;
+    this.#operations.push({ kind, key: pool.copy(operation.key), value: pool.copy(operation.value), ttl });
     return this;
   }
 }
@@ -113,18 +119,17 @@ function combine(operations: readonly Operation[], stamp: BatchStamp): Row {
   if (base === operations.length - 1) return makeRow(first, stamp);
   const { operator } = stamp;
   if (operator === undefined) throw new PumiceError("LSM_MERGE_OPERATOR", { what: "a batch merges twice into one key" });
-  const expireTs = expiry(first.kind === TOMBSTONE ? (operations[base + 1] as Operation).ttl : first.ttl, stamp);
-  let value = first.kind === TOMBSTONE ? undefined : first.value;
-  for (const operation of operations.slice(base + 1)) {
-    if (first.kind === MERGE && expiry(operation.ttl, stamp) !== expireTs) {
-      throw new PumiceError("LSM_INVALID", { what: "merges of one key in a batch have different expiries" });
-    }
-    value = operator.merge(first.key, value, operation.value);
+  // A deletion does not expire: what counts are the operands after it.
+  const expiries = operations.slice(first.kind === TOMBSTONE ? base + 1 : base).map((operation) => expiry(operation.ttl, stamp));
+  const expireTs = expiries[0];
+  if (expiries.some((time) => time !== expireTs)) {
+    throw new PumiceError("LSM_INVALID", {
+      what: "writes of one key in a batch that are merged have different expiries; write them one by one",
+    });
   }
-  const times = operations.slice(base).map((operation) => expiry(operation.ttl, stamp));
-  const earliest = times.reduce((least, time) => (time === undefined || (least !== undefined && least <= time) ? least : time), undefined);
+  const operands = operations.slice(base + 1).map((operation) => operation.value);
+  const value = applyOperator(operator, first.key, { existing: first.kind === TOMBSTONE ? undefined : first.value, operands });
   // A deletion with operands after it is the value that they make of nothing.
   const kind = first.kind === MERGE ? MERGE : VALUE;
-  const row = makeRow({ kind, key: first.key, value: value ?? EMPTY_BYTES, ttl: "never" }, stamp);
-  return { ...row, expireTs: earliest };
+  return { ...makeRow({ kind, key: first.key, value, ttl: "never" }, stamp), expireTs };
 }

@@ -1,4 +1,5 @@
 /** Calls that are many calls: they do nothing that a program could not do by the others. */
+import { copyBytes } from "../../base/mod.ts";
 import { WriteBatch } from "./batch.ts";
 import { NOT_CACHED, type ScanBounds } from "./reads.ts";
 import type { Scan } from "./scan.ts";
@@ -41,15 +42,16 @@ export async function deleteRange(db: RangeTarget, bounds: ScanBounds, options: 
 /** The values of many keys: what is at hand at once, the rest side by side. */
 export async function multiGet(keys: readonly Uint8Array[], reads: ManyReads): Promise<(Uint8Array | undefined)[]> {
   const values: (Uint8Array | undefined)[] = [];
-  const missing: number[] = [];
-  for (const [i, key] of keys.entries()) {
+  /** Copies: the caller may use its bytes for other keys while these are fetched. */
+  const missing: { readonly index: number; readonly key: Uint8Array }[] = [];
+  for (const [index, key] of keys.entries()) {
     const value = reads.now(key);
-    if (value === NOT_CACHED) missing.push(i);
+    if (value === NOT_CACHED) missing.push({ index, key: copyBytes(key) });
     values.push(value === NOT_CACHED ? undefined : value);
   }
   const fetchSome = async (): Promise<void> => {
     try {
-      for (let i = missing.pop(); i !== undefined; i = missing.pop()) values[i] = await reads.fetch(keys[i] as Uint8Array);
+      for (let next = missing.pop(); next !== undefined; next = missing.pop()) values[next.index] = await reads.fetch(next.key);
     } catch (error) {
       missing.length = 0;
       throw error;

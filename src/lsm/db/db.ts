@@ -118,22 +118,21 @@ export class Db {
   /** Writes a value. Resolves when it is durable, unless `awaitDurable` is false. @throws LSM_FENCED, LSM_CLOSED, LSM_INVALID */
   async put(key: Uint8Array, value: Uint8Array, options?: WriteOptions): Promise<WriteHandle> {
     options?.signal?.throwIfAborted();
-    while (this.#path.isFull) await this.#path.waitForRoom(options?.signal);
-    return await this.#finish(this.putSync(key, value, options), options);
+    if (!this.#path.isFull) return await this.#finish(this.putSync(key, value, options), options);
+    return await this.write(new WriteBatch().put(key, value, options), options);
   }
 
   /** Deletes a key, whether or not it is there. */
   async delete(key: Uint8Array, options?: WriteOptions): Promise<WriteHandle> {
     options?.signal?.throwIfAborted();
-    while (this.#path.isFull) await this.#path.waitForRoom(options?.signal);
-    return await this.#finish(this.deleteSync(key), options);
+    if (!this.#path.isFull) return await this.#finish(this.deleteSync(key), options);
+    return await this.write(new WriteBatch().delete(key), options);
   }
 
   /** Writes an operand for the merge operator. @throws LSM_MERGE_OPERATOR */
   async merge(key: Uint8Array, operand: Uint8Array, options?: WriteOptions): Promise<WriteHandle> {
     options?.signal?.throwIfAborted();
-    while (this.#path.isFull) await this.#path.waitForRoom(options?.signal);
-    return await this.#finish(this.writeSync(new WriteBatch().merge(key, operand, options)), options);
+    return await this.write(new WriteBatch().merge(key, operand, options), options);
   }
 
   /** Writes a batch, all or nothing. @throws LSM_INVALID if it is empty */
@@ -485,6 +484,7 @@ export class Db {
       manifest: () => this.manifest,
       minReadSeq: () => this.#pins.least,
       onDurable: () => this.#tellSoon(),
+      onBuilt: (failure) => this.#background.noteFlush(failure),
       onFlushed: () => this.#background.notifyCompactor(),
       onStall: () => {
         this.#background.notifyCompactor();

@@ -36,6 +36,8 @@ export interface FlushHooks {
   minReadSeq(): number | undefined;
   /** @throws LSM_FENCED if the manifest is a newer writer's. */
   checkWriter(manifest: Manifest): void;
+  /** An SST was built; `failure` is what the merge operator failed of on the way, undefined if nothing did. */
+  onBuilt(failure: unknown): void;
   /** The memtable is in L0 of the known manifest. */
   onFlushed(frozen: FrozenMemtable): void;
   /** Compaction must make room before L0 can take more. */
@@ -102,8 +104,11 @@ export class Flusher {
     this.#built = this.#built.then(async () => {
       try {
         await this.#hooks.waitWal(frozen.memtable.lastSeq);
-        const from = { memtable: frozen.memtable, minReadSeq: this.#hooks.minReadSeq() };
+        let failure: unknown;
+        const onMergeFailure = (error: unknown): void => void (failure = error);
+        const from = { memtable: frozen.memtable, minReadSeq: this.#hooks.minReadSeq(), onMergeFailure };
         const built = await buildL0(this.#context, this.#settings, from);
+        this.#hooks.onBuilt(failure);
         // Its ULID is given before the next one is built, and so before the next one's.
         done.resolve(this.#upload(built).then((id) => ({ built, id })));
       } catch (error) {
@@ -117,7 +122,7 @@ export class Flusher {
     const { frozen } = upload;
     const { built, id: firstId } = await upload.done;
     let id = firstId;
-    // Had an older one to take another name because its own was taken, this one's would come before it.
+    // If an older upload was retried under a newer ULID, this ULID is too small: upload again.
     while (id <= (this.#newestId ?? "")) id = await this.#upload(built);
     const sst: SstRef = { id, viewId: id, formatVersion: SST_VERSION, info: built.info, visibleRange: undefined };
     await this.#context.manifests.update((manifest) => {

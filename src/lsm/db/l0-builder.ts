@@ -8,12 +8,16 @@ import type { Memtable } from "./memtable.ts";
 import { Pace } from "../engine/pace.ts";
 import { retain, type RetentionRules } from "../engine/retention.ts";
 
-/** Builds it in short pieces, so that others get their turn. Readers at `minReadSeq` and above see the same in it. @throws LSM_MERGE_OPERATOR, the abort's reason */
-export async function buildL0(
-  context: StoreContext,
-  settings: SstSettings,
-  from: { readonly memtable: Memtable; readonly minReadSeq: number | undefined },
-): Promise<BuiltSst> {
+/** What a flush reads. */
+export interface L0Source {
+  readonly memtable: Memtable;
+  readonly minReadSeq: number | undefined;
+  /** Hears what the merge operator failed of, if it did: operands that it could not merge stay as they are, for reads and compactions to try. */
+  onMergeFailure(error: unknown): void;
+}
+
+/** Builds it in short pieces, so that others get their turn. Readers at `minReadSeq` and above see the same in it. @throws the abort's reason */
+export async function buildL0(context: StoreContext, settings: SstSettings, from: L0Source): Promise<BuiltSst> {
   const { memtable, minReadSeq: minSeq = memtable.lastSeq } = from;
   const rules: RetentionRules = { minSeq, tick: memtable.lastTick, isBottom: false, operator: context.shared.operators.flush };
   const memory = new Uint8Array(expectedBytes(memtable.newestBytes));
@@ -34,12 +38,23 @@ export async function buildL0(
       versions.push(row);
       continue;
     }
-    if (versions.length > 0) for (const kept of retain(versions, rules)) writer.add(kept);
-    else if (newest?.expireTs !== undefined) for (const kept of retain([newest], rules)) writer.add(kept);
+    if (versions.length > 0) for (const kept of retained(versions, rules, from)) writer.add(kept);
+    else if (newest?.expireTs !== undefined) for (const kept of retained([newest], rules, from)) writer.add(kept);
     else if (newest !== undefined) writer.add(newest);
     if (row === undefined) return writer.finish();
     newest = row;
     if (versions.length > 0) versions = [];
+  }
+}
+
+/** What is kept of the versions of a key. A user's function that fails is no reason not to make writes safe. */
+function retained(versions: readonly Row[], rules: RetentionRules, from: L0Source): Row[] {
+  try {
+    return retain(versions, rules);
+  } catch (error) {
+    if (rules.operator === undefined) throw error;
+    from.onMergeFailure(error);
+    return retain(versions, { ...rules, operator: undefined });
   }
 }
 

@@ -8,7 +8,7 @@
  * 4. Rows are never removed; a cursor that meets a change finds its place again by its key.
  * 5. The arena has the rows in the order of their insertion: so a part of the WAL is what was inserted between two marks.
  */
-import { assert, EMPTY_BYTES } from "../../base/mod.ts";
+import { copyBytes, assert, EMPTY_BYTES } from "../../base/mod.ts";
 import type { Entry } from "../format/entry-cursor.ts";
 import { comparePrefix, prefixNumber, sharedLength, type CommonPrefix } from "../format/key-prefix.ts";
 import { isAfterStart, isBeforeEnd, type KeyRange } from "../format/key-range.ts";
@@ -184,7 +184,7 @@ export class Memtable {
   /** Makes the common prefix that of the key too. It only ever gets shorter, so this costs little over a table's life. */
   #admit(key: Uint8Array, length: number): void {
     if (this.#rows === 0) {
-      this.#common = { sample: key.slice(0, length), length };
+      this.#common = { sample: copyBytes(key, 0, length), length };
       return;
     }
     const shared = Math.min(length, sharedLength(key, this.#common.sample, this.#common.length));

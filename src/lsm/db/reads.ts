@@ -1,5 +1,5 @@
 /** Reading: what the store itself, snapshots, transactions and readers of other processes' stores have in common. */
-import { abortable, isPumiceError, PumiceError } from "../../base/mod.ts";
+import { abortable, copyBytes, isPumiceError, PumiceError } from "../../base/mod.ts";
 import { intersect, prefixRange, type KeyRange } from "../format/key-range.ts";
 import { checkBytes, checkKey, type Row } from "../format/row.ts";
 import { MergeCursor, type Order, type RowCursor } from "../store/cursors.ts";
@@ -47,12 +47,13 @@ const READ_AHEAD_BYTES = 262_144;
 /** How often a read begins again because compaction and garbage collection took its tables away. */
 const REOPEN_MAX = 5;
 
-/** The range that bounds mean. */
+/** The range that bounds mean. It has copies of them: the caller may change its bytes while a scan goes on, or a transaction remembers what was read. */
 export function rangeOf(bounds: ScanBounds): KeyRange {
   const { gte, gt, lte, lt, prefix } = bounds;
   for (const [name, bound] of Object.entries({ gte, gt, lte, lt, prefix })) if (bound !== undefined) checkBytes(bound, `bound ${name}`);
-  const range: KeyRange = { start: gte ?? gt, startInclusive: gte !== undefined, end: lte ?? lt, endInclusive: lte !== undefined };
-  return prefix === undefined ? range : intersect(range, prefixRange(prefix));
+  const [start, end] = [gte ?? gt, lte ?? lt].map((bound) => (bound === undefined ? undefined : copyBytes(bound)));
+  const range: KeyRange = { start, startInclusive: gte !== undefined, end, endInclusive: lte !== undefined };
+  return prefix === undefined ? range : intersect(range, prefixRange(copyBytes(prefix)));
 }
 
 const DURABILITIES = ["memory", "remote"];
@@ -105,7 +106,9 @@ export class Reads {
 
   /** The row that a reader sees as what its caller may keep, or undefined. */
   async keyValue(key: Uint8Array, options: GetOptions | undefined): Promise<KeyValue | undefined> {
-    const row = await this.row(key, options);
+    checkKey(key);
+    // A table gives the key that it was asked for back with the row.
+    const row = await this.row(copyBytes(key), options);
     return row === undefined ? undefined : plainRow(row);
   }
 
@@ -115,7 +118,8 @@ export class Reads {
     options?.signal?.throwIfAborted();
     const now = this.rowSync(key, options);
     if (now !== NOT_CACHED) return now;
-    let lookup = { key, maxSeq: source.maxSeq(options?.durability), rules: source.rules(), local: source.local };
+    // The caller may use its bytes for the next key while this one is fetched.
+    let lookup = { key: copyBytes(key), maxSeq: source.maxSeq(options?.durability), rules: source.rules(), local: source.local };
     const unpin = source.pin?.(lookup.maxSeq);
     let letGo = source.keep?.();
     try {

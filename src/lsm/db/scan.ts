@@ -1,7 +1,7 @@
 /** A scan: the rows that a reader sees, in order, in batches. The bytes it gives may be shared with the cache: they must not be changed. */
-import { abortable, compareBytes, isPumiceError, PumiceError } from "../../base/mod.ts";
+import { abortable, compareBytes, copyBytes, isPumiceError, PumiceError } from "../../base/mod.ts";
 import { contains, isEmptyRange, type KeyRange } from "../format/key-range.ts";
-import { MERGE, type Row } from "../format/row.ts";
+import { checkBytes, MERGE, type Row } from "../format/row.ts";
 import type { Order, RowCursor } from "../store/cursors.ts";
 import { isSameKey, resolve, visible, type ReadRules } from "../engine/merge-operator.ts";
 import { plainRow } from "./row-arena.ts";
@@ -87,7 +87,7 @@ export class Scan implements AsyncIterable<KeyValue> {
     options.signal?.throwIfAborted();
     signal?.throwIfAborted();
     while (!this.#collect(batch, count)) {
-      // One at a time: who gave up and comes again waits for the same.
+      // One at a time: a caller that aborted and retries joins the running load.
       this.#loading ??= this.#load().finally(() => (this.#loading = undefined));
       await abortable(abortable(this.#loading, signal), options.signal);
       this.#parts.check();
@@ -128,13 +128,14 @@ export class Scan implements AsyncIterable<KeyValue> {
   seek(key: Uint8Array): void {
     this.#parts.check();
     const { range, order } = this.#parts;
+    checkBytes(key, "key");
     if (!contains(range, key)) throw new PumiceError("LSM_INVALID", { what: "cannot seek to a key outside the scan's range" });
     const direction = order === "ascending" ? 1 : -1;
     if (this.#lastKey !== undefined && compareBytes(key, this.#lastKey) * direction <= 0) {
       throw new PumiceError("LSM_INVALID", { what: "cannot seek backwards" });
     }
-    const rest = order === "ascending" ? { ...range, start: key, startInclusive: true } : { ...range, end: key, endInclusive: true };
-    this.#open(rest);
+    const own = copyBytes(key);
+    this.#open(order === "ascending" ? { ...range, start: own, startInclusive: true } : { ...range, end: own, endInclusive: true });
   }
 
   async *[Symbol.asyncIterator](): AsyncIterator<KeyValue> {

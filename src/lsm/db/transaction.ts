@@ -193,15 +193,15 @@ export class Transaction {
   }
 
   put(key: Uint8Array, value: Uint8Array, options?: PutOptions): void {
-    this.#write((batch) => batch.put(key.slice(), value.slice(), options));
+    this.#write((batch) => batch.put(key, value, options));
   }
 
   delete(key: Uint8Array): void {
-    this.#write((batch) => batch.delete(key.slice()));
+    this.#write((batch) => batch.delete(key));
   }
 
   merge(key: Uint8Array, operand: Uint8Array, options?: PutOptions): void {
-    this.#write((batch) => batch.merge(key.slice(), operand.slice(), options));
+    this.#write((batch) => batch.merge(key, operand, options));
   }
 
   /** Counts the keys as read. */

@@ -37,6 +37,8 @@ export interface WritePathHooks {
   /** The lowest sequence number at which somebody reads. */
   minReadSeq(): number | undefined;
   onDurable(): void;
+  /** An L0 was built; `mergeFailure` is what the merge operator failed of on the way, undefined if nothing did. */
+  onBuilt(mergeFailure: unknown): void;
   /** A memtable became an L0. */
   onFlushed(): void;
   /** Flushing waits for compaction. */
@@ -223,6 +225,7 @@ export class WritePath {
       walIdLastSeen: () => this.wal?.durableId ?? opened.fenceId,
       minReadSeq: () => hooks.minReadSeq(),
       checkWriter: (manifest) => checkEpoch(manifest, opened.epoch),
+      onBuilt: (failure) => hooks.onBuilt(failure),
       onFlushed: (frozen) => {
         this.#frozen = this.#frozen.filter((each) => each !== frozen);
         counts.l0Flushes++;

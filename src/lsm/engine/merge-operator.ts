@@ -1,10 +1,11 @@
 /** Merging: operands wait for each other and for the value they belong to, and become one value when they are read. */
-import { compareBytes, PumiceError, toHex } from "../../base/mod.ts";
-import { isExpired, MERGE, TOMBSTONE, VALUE, type Row } from "../format/row.ts";
+import { assert, compareBytes, copyBytes, PumiceError, toHex } from "../../base/mod.ts";
+import { refusedValue } from "../format/given.ts";
+import { isBytes, isExpired, MERGE, TOMBSTONE, VALUE, type Row } from "../format/row.ts";
 
 /** The user's function. Associative: merge(merge(a, b), c) = merge(a, merge(b, c)); operands may be merged before the value is known. */
 export interface MergeOperator {
-  /** `existing` is undefined if there is no value (yet). Must not change its arguments. */
+  /** `existing` is undefined if there is no value (yet). Must not change its arguments, and gives bytes, not a promise of them. */
   merge(key: Uint8Array, existing: Uint8Array | undefined, operand: Uint8Array): Uint8Array;
 }
 
@@ -41,17 +42,36 @@ export function visible(row: Row, rules: ReadRules): Row | undefined {
 export function fold(operands: readonly Row[], base: Row | undefined, operator: MergeOperator | undefined): Row {
   const newest = operands[0] as Row;
   if (operator === undefined) throw new PumiceError("LSM_MERGE_OPERATOR", { key: toHex(newest.key.subarray(0, 32)) });
-  let value = base?.value;
-  for (let i = operands.length - 1; i >= 0; i--) value = operator.merge(newest.key, value, (operands[i] as Row).value);
+  const values = operands.map((row) => row.value).reverse();
+  const value = applyOperator(operator, newest.key, { existing: base?.value, operands: values });
   const all = base === undefined ? operands : [...operands, base];
   return {
     key: newest.key,
     kind: VALUE,
-    value: value ?? newest.value,
+    value,
     seq: newest.seq,
     createTs: pick(all, (row) => row.createTs, Math.max),
     expireTs: pick(all, (row) => row.expireTs, Math.min),
   };
+}
+
+/**
+ * What the operator makes of the operands, oldest first, at least one. The bytes are ours: an operator may give the same ones again with the next key.
+ * @throws LSM_MERGE_RESULT if it gives no bytes, and what it throws
+ */
+export function applyOperator(
+  operator: MergeOperator,
+  key: Uint8Array,
+  from: { readonly existing: Uint8Array | undefined; readonly operands: readonly Uint8Array[] },
+): Uint8Array {
+  let value = from.existing;
+  for (const operand of from.operands) {
+    const result: unknown = operator.merge(key, value, operand);
+    if (!isBytes(result)) throw new PumiceError("LSM_MERGE_RESULT", { found: refusedValue(result), key: toHex(key.subarray(0, 32)) });
+    value = result;
+  }
+  assert(value !== undefined, "there is an operand");
+  return copyBytes(value);
 }
 
 function pick(rows: readonly Row[], get: (row: Row) => number | undefined, choose: (a: number, b: number) => number): number | undefined {

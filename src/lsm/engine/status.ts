@@ -58,7 +58,10 @@ export interface DbStatus {
   readonly cache: CacheStats;
   /** Undefined if no compactor is embedded. */
   readonly compactor: CompactorStats | undefined;
-  /** What failed last in compaction or garbage collection, which are tried again; undefined if nothing did. */
+  /**
+   * What failed last in compaction or garbage collection, which are tried again, or of the merge operator at a flush, which leaves the operands as they
+   * are; undefined if nothing did.
+   */
   readonly backgroundError: PumiceError | undefined;
   /** Why the object store is being asked again, a full disk for example; undefined once it has answered. Writes that wait, wait for this. */
   readonly storeError: PumiceError | undefined;

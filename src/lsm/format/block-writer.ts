@@ -8,7 +8,7 @@
  * 2. Every 16th entry is a restart; the first always is.
  * 3. A block with more than one entry is at most `blockSizeBytes` long.
  */
-import { assert, viewOf } from "../../base/mod.ts";
+import { copyBytes, assert, viewOf } from "../../base/mod.ts";
 import type { Entry } from "./entry-cursor.ts";
 import { FLAG_CREATE, FLAG_EXPIRE, setTime, TOMBSTONE, type Row } from "./row.ts";
 
@@ -112,7 +112,7 @@ export class BlockWriter {
 
   /** The entries alone, without restarts, in memory of their own; the writer is empty again. */
   finishEntries(): Uint8Array {
-    const entries = this.#buffer.slice(0, this.#length);
+    const entries = copyBytes(this.#buffer, 0, this.#length);
     this.#clear();
     return entries;
   }

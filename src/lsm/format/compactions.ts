@@ -97,11 +97,11 @@ function readCompaction(table: FlatTable, object: string, version: number): Comp
 function readSpec(table: FlatTable, object: string, version: number): CompactionSpec {
   const kind = table.u8(1);
   const spec = table.requiredTable(2);
-  if (kind === DRAIN_SPEC) return { l0: [], runs: [], destination: 0, segment: spec.bytes(0)?.slice() ?? EMPTY_BYTES, isDrain: true };
+  if (kind === DRAIN_SPEC) return { l0: [], runs: [], destination: 0, segment: spec.ownBytes(0) ?? EMPTY_BYTES, isDrain: true };
   if (kind !== TIERED_SPEC) throw new PumiceError("LSM_UNSUPPORTED", { object, what: "unknown kind of compaction", found: kind });
   const runs = spec.u32s(1) ?? [];
   const l0 = (spec.tables(2) ?? spec.tables(0) ?? []).map((id) => ulidFromHalves(readHalves(id)));
   const destination = version === 1 ? runs.reduce((least, run) => Math.min(least, run), runs[0] ?? 0) : spec.u32(4);
-  const segment = version === 1 ? undefined : spec.bytes(3)?.slice();
+  const segment = version === 1 ? undefined : spec.ownBytes(3);
   return segment === undefined || segment.length === 0 ? { l0, runs, destination } : { l0, runs, destination, segment };
 }

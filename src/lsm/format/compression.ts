@@ -1,5 +1,6 @@
 /** The five codecs by their numbers in SstInfo, and the seal that every block and section of an SST carries. */
 import { assert, concat, PumiceError, viewOf, type Codec, type Crc32, type HostCodecs } from "../../base/mod.ts";
+import { givenBytes } from "./given.ts";
 import { damaged } from "./damage.ts";
 import { lz4 } from "./lz4.ts";
 import { snappy } from "./snappy.ts";
@@ -52,7 +53,8 @@ export class Sealer {
   /** What is stored of `raw`, without its checksum; `raw` itself if there is neither codec nor transformer. @throws LSM_UNSUPPORTED */
   encode(raw: Uint8Array, compression: Compression): Uint8Array {
     const compressed = compression === "none" ? raw : this.#codec(compression, "").compress(raw);
-    return this.#parts.transformer === undefined ? compressed : this.#parts.transformer.encode(compressed);
+    const { transformer } = this.#parts;
+    return transformer === undefined ? compressed : givenBytes(transformer.encode(compressed), "the block transformer");
   }
 
   /** The raw bytes; a view into `stored` if there is neither codec nor transformer. @throws LSM_CORRUPT, LSM_UNSUPPORTED */
@@ -63,7 +65,8 @@ export class Sealer {
   /** The same of what is before the checksum, which was verified. @throws LSM_CORRUPT, LSM_UNSUPPORTED */
   decode(body: Uint8Array, compression: Compression, place: SealedPlace): Uint8Array {
     try {
-      const compressed = this.#parts.transformer === undefined ? body : this.#parts.transformer.decode(body);
+      const { transformer } = this.#parts;
+      const compressed = transformer === undefined ? body : givenBytes(transformer.decode(body), "the block transformer");
       return compression === "none" ? compressed : this.#codec(compression, place.object).decompress(compressed, SECTION_BYTES_MAX);
     } catch (error) {
       if (error instanceof PumiceError) throw error;

@@ -3,7 +3,7 @@
  * a buffer of the cursor's, and its tail, the bytes of the block after the key: value | seq u64 | flags u8 | [expire i64] | [create i64].
  * A tail is the same in every block, so that a merge copies it as it is. block-writer.ts draws the block.
  */
-import { EMPTY_BYTES } from "../../base/mod.ts";
+import { copyBytes, EMPTY_BYTES } from "../../base/mod.ts";
 import type { BlockOrigin } from "./block-reader.ts";
 import { damaged } from "./damage.ts";
 import { FLAG_CREATE, FLAG_EXPIRE, FLAGS_KNOWN, kindOf, MERGE, TOMBSTONE, type Row, type RowKind } from "./row.ts";
@@ -113,9 +113,9 @@ export class EntryCursor implements Entry {
     const { kind } = this;
     const createAt = this.tailAt + this.valueLength + 9 + ((this.flags & FLAG_EXPIRE) === 0 ? 0 : 8);
     return {
-      key: this.key.slice(0, this.keyLength),
+      key: copyBytes(this.key, 0, this.keyLength),
       kind,
-      value: kind === TOMBSTONE ? EMPTY_BYTES : this.bytes.slice(this.tailAt, this.tailAt + this.valueLength),
+      value: kind === TOMBSTONE ? EMPTY_BYTES : copyBytes(this.bytes, this.tailAt, this.tailAt + this.valueLength),
       seq: this.seq,
       createTs: (this.flags & FLAG_CREATE) === 0 ? undefined : timeAt(this.bytes, createAt),
       expireTs: this.expireTs,

@@ -2,7 +2,7 @@
  * Reads FlatBuffers without trusting them: every offset and length is checked against the buffer before it is followed, and a
  * violation is an LSM_CORRUPT error that names the object.
  */
-import { fromUtf8, viewOf } from "../../base/mod.ts";
+import { copyBytes, fromUtf8, viewOf } from "../../base/mod.ts";
 import { damaged } from "./damage.ts";
 
 /** Tables visited while reading one buffer, at most: a crafted file cannot make the reader run away. */
@@ -138,6 +138,12 @@ export class FlatTable {
     if (target === undefined) return undefined;
     const length = this.#vectorLength(target, 1);
     return this.#reader.bytes.subarray(target + 4, target + 4 + length);
+  }
+
+  /** A copy of the bytes, for what outlives the buffer; undefined if absent. */
+  ownBytes(slot: number): Uint8Array | undefined {
+    const bytes = this.bytes(slot);
+    return bytes === undefined ? undefined : copyBytes(bytes);
   }
 
   string(slot: number): string | undefined {

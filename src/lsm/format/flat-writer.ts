@@ -3,7 +3,7 @@
  * first, the root last. Fields of a table are laid out by size (largest first, at the highest address) and then by descending slot;
  * equal vtables are shared. So the bytes equal those of the code that flatc generates for Rust, and golden files can be compared whole.
  */
-import { assert, utf8 } from "../../base/mod.ts";
+import { copyBytes, assert, utf8 } from "../../base/mod.ts";
 
 /** Distance of something written from the END of the buffer, in bytes. */
 export type FlatOffset = number;
@@ -125,7 +125,7 @@ export class FlatWriter {
   finish(root: FlatOffset): Uint8Array {
     this.#align(4, this.#maxAlignment);
     this.#pushRef(root);
-    return this.#buffer.slice(this.#head);
+    return copyBytes(this.#buffer, this.#head);
   }
 
   /** Where the vtable of those u16 is: the one there is already, if there is one. */

@@ -1,5 +1,5 @@
 /** Ranges of keys, each end open, closed or without bound. */
-import { compareBytes } from "../../base/mod.ts";
+import { copyBytes, compareBytes } from "../../base/mod.ts";
 
 /** Keys between two bounds. An undefined bound is no bound. */
 export interface KeyRange {
@@ -66,7 +66,7 @@ export function prefixRange(prefix: Uint8Array): KeyRange {
   let length = prefix.length;
   while (length > 0 && prefix[length - 1] === 0xff) length--;
   if (length === 0) return { start: prefix, startInclusive: true, end: undefined, endInclusive: false };
-  const end = prefix.slice(0, length);
+  const end = copyBytes(prefix, 0, length);
   end[length - 1] = (end[length - 1] as number) + 1;
   return { start: prefix, startInclusive: true, end, endInclusive: false };
 }

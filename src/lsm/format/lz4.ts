@@ -2,7 +2,7 @@
  * LZ4: u32 LE length of the raw bytes | one LZ4 block. A greedy compressor with a hash table of four-byte sequences.
  * Source: the LZ4 block format description. Sequence: token (literal length << 4 | match length - 4) | more lengths | literals | offset u16 LE.
  */
-import { assert, viewOf, type Codec } from "../../base/mod.ts";
+import { copyBytes, assert, viewOf, type Codec } from "../../base/mod.ts";
 import { HASH_BITS, MatchTable } from "./match-table.ts";
 
 const MATCH_MIN = 4;
@@ -73,7 +73,7 @@ function compress(raw: Uint8Array): Uint8Array {
     anchor = at;
   }
   output.sequence(raw.subarray(anchor), undefined);
-  return output.bytes.slice(0, output.length);
+  return copyBytes(output.bytes, 0, output.length);
 }
 
 function decompress(stored: Uint8Array, maxBytes: number): Uint8Array {

@@ -283,7 +283,7 @@ export function decodeManifest(bytes: Uint8Array, object: string): Manifest {
     lastL0Seq: root.u64(slots.seq),
     walStoreUri: isV1 ? root.string(13) : undefined,
     recentSnapshotMinSeq: root.u64(14),
-    sequenceTracker: root.bytes(15)?.slice() ?? EMPTY_TRACKER,
+    sequenceTracker: root.ownBytes(15) ?? EMPTY_TRACKER,
     segments: isV1 ? [] : (root.tables(16) ?? []).map((segment) => readSegment(segment, readSst, object)),
     segmentExtractor: isV1 ? undefined : root.string(17),
     fileVersion: version,
@@ -300,7 +300,7 @@ function readTree(table: FlatTable, slots: { marker: number; l0: number; runs: n
 }
 
 function readSegment(table: FlatTable, readSst: (sst: FlatTable) => SstRef, object: string): Segment {
-  const prefix = table.bytes(0)?.slice();
+  const prefix = table.ownBytes(0);
   if (prefix === undefined) throw damaged({ object, what: "segment has no prefix" });
   return { prefix, ...readTree(table, { marker: 1, l0: 2, runs: 3 }, readSst) };
 }
@@ -371,7 +371,7 @@ export function writeRange(writer: FlatWriter, range: KeyRange): FlatOffset {
 function readBound(table: FlatTable, object: string): { key: Uint8Array | undefined; isInclusive: boolean } {
   const kind = table.u8(1);
   if (kind === UNBOUNDED) return { key: undefined, isInclusive: false };
-  const key = table.bytes(0)?.slice();
+  const key = table.ownBytes(0);
   if (key === undefined || (kind !== INCLUDED && kind !== EXCLUDED))
     throw damaged({ object, what: "unknown kind of key bound", found: kind });
   return { key, isInclusive: kind === INCLUDED };

@@ -47,10 +47,16 @@ export const TICK_MIN = -9_223_372_036_854_775_808;
 
 /** @throws LSM_INVALID unless `bytes` are a Uint8Array, of this realm or another: not every caller has a compiler. */
 export function checkBytes(bytes: unknown, what: string): void {
-  if (bytes instanceof Uint8Array) return;
-  const tag = Object.prototype.toString.call(bytes).slice(8, -1);
-  if (tag !== "Uint8Array" || !ArrayBuffer.isView(bytes))
-    throw new PumiceError("LSM_INVALID", { what: `${what} is no Uint8Array`, found: tag });
+  if (!isBytes(bytes)) throw new PumiceError("LSM_INVALID", { what: `${what} is no Uint8Array`, found: tagOf(bytes) });
+}
+
+/** True for a Uint8Array, of another realm too. */
+export function isBytes(value: unknown): value is Uint8Array {
+  return value instanceof Uint8Array || (tagOf(value) === "Uint8Array" && ArrayBuffer.isView(value));
+}
+
+function tagOf(value: unknown): string {
+  return Object.prototype.toString.call(value).slice(8, -1);
 }
 
 /** @throws LSM_INVALID unless `key` has 1 to KEY_BYTES_MAX bytes. */

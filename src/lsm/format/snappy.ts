@@ -3,7 +3,7 @@
  * sequences, matching inside 64 KiB.
  * Source: Snappy's format description. Tag low bits: 0 literal, 1 copy with 11-bit offset, 2 copy with 16-bit offset, 3 with 32-bit.
  */
-import { assert, type Codec } from "../../base/mod.ts";
+import { copyBytes, assert, type Codec } from "../../base/mod.ts";
 import { HASH_BITS, MatchTable } from "./match-table.ts";
 
 const MATCH_MIN = 4;
@@ -80,7 +80,7 @@ function compress(raw: Uint8Array): Uint8Array {
     anchor = at;
   }
   output.literal(raw.subarray(anchor));
-  return output.bytes.slice(0, output.length);
+  return copyBytes(output.bytes, 0, output.length);
 }
 
 /** Reads elements off `stored`, from `at`. */

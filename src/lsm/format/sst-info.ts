@@ -51,8 +51,8 @@ export function readInfo(table: FlatTable, object: string): SstInfo {
   const filterFormat = table.u8(10);
   if (filterFormat > 1) throw damaged({ object, what: "unknown filter format", found: filterFormat });
   const info: SstInfo = {
-    firstEntry: table.bytes(0)?.slice(),
-    lastEntry: table.bytes(7)?.slice(),
+    firstEntry: table.ownBytes(0),
+    lastEntry: table.ownBytes(7),
     indexOffset: table.u64(1),
     indexLength: table.u64(2),
     filterOffset: table.u64(3),
@@ -90,7 +90,7 @@ export function encodeIndex(entries: readonly IndexEntry[]): Uint8Array {
 /** Reads an index: block offsets ascend from 0 and keys never go back. @throws LSM_CORRUPT */
 export function decodeIndex(bytes: Uint8Array, object: string): IndexEntry[] {
   const metas = new FlatReader(object, bytes).root().requiredTables(0);
-  const entries = metas.map((meta) => ({ offset: meta.u64(0), firstKey: meta.bytes(1)?.slice() }));
+  const entries = metas.map((meta) => ({ offset: meta.u64(0), firstKey: meta.ownBytes(1) }));
   let previous = -1;
   return entries.map((entry) => {
     if (entry.firstKey === undefined) throw damaged({ object, what: "index entry has no key" });

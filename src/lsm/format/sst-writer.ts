@@ -5,7 +5,7 @@
  *
  * Two kinds: compacted (keys ascend; has filter and statistics) and WAL (rows in order of sequence number; has neither).
  */
-import { assert, concat, EMPTY_BYTES, viewOf } from "../../base/mod.ts";
+import { copyBytes, assert, concat, EMPTY_BYTES, viewOf } from "../../base/mod.ts";
 import { BlockWriter } from "./block-writer.ts";
 import { BloomBuilder, encodeComposite } from "./bloom.ts";
 import { CRC_BYTES, withCrc, type Compression, type Sealer } from "./compression.ts";
@@ -154,7 +154,7 @@ export class SstWriter {
     const statsLength = this.#isWal ? 0 : this.#seal(encodeStats({ ...this.#totals, blocks: this.#blockCounts }));
     const info: SstInfo = {
       firstEntry: this.#firstEntry,
-      lastEntry: this.#isWal || this.#rows === 0 ? undefined : this.#block.lastKey.slice(),
+      lastEntry: this.#isWal || this.#rows === 0 ? undefined : copyBytes(this.#block.lastKey),
       indexOffset,
       indexLength,
       filterOffset,
@@ -173,7 +173,7 @@ export class SstWriter {
   /** Takes a row into account, as far as its place goes; gives how much its key shares with the one before. */
   #place(key: Uint8Array, keyLength: number, seq: number): number {
     const shared = this.#block.sharedWithLast(key, keyLength);
-    if (this.#rows === 0) this.#firstEntry = this.#isWal ? seqKey(seq) : key.slice(0, keyLength);
+    if (this.#rows === 0) this.#firstEntry = this.#isWal ? seqKey(seq) : copyBytes(key, 0, keyLength);
     if (!this.#isWal) {
       const order = this.#rows === 0 ? -1 : this.#block.compareLast(key, keyLength, shared);
       assert(order < 0 || (order === 0 && this.#lastSeq > seq), "rows of an SST ascend");
@@ -227,7 +227,7 @@ export class SstWriter {
     if (bytes.length >= this.#pieceBytes && this.#pieceLength + bytes.length > this.#piece.length) {
       this.#closePiece();
       // A copy: uncompressed, these are the block writer's own bytes, and the next block is built where they lie.
-      this.#pieces.push(bytes.slice());
+      this.#pieces.push(copyBytes(bytes));
     } else {
       this.#reserve(bytes.length);
       this.#piece.set(bytes, this.#pieceLength);
@@ -311,7 +311,7 @@ export function seqKey(seq: number): Uint8Array {
 export function separator(previous: Uint8Array, next: Uint8Array): Uint8Array {
   const length = Math.min(previous.length, next.length);
   for (let i = 0; i < length; i++) {
-    if (previous[i] !== next[i]) return next.slice(0, i + 1);
+    if (previous[i] !== next[i]) return copyBytes(next, 0, i + 1);
   }
-  return next.slice(0, Math.min(next.length, previous.length + 1));
+  return copyBytes(next, 0, Math.min(next.length, previous.length + 1));
 }

@@ -4,7 +4,7 @@
  *
  * Filter and index lie side by side and are fetched with one ranged read. A block is fetched with its neighbours when a scan asks.
  */
-import { compareBytes, EMPTY_BYTES, isPumiceError, PumiceError, type ObjectStore } from "../../base/mod.ts";
+import { copyBytes, compareBytes, EMPTY_BYTES, isPumiceError, PumiceError, type ObjectStore } from "../../base/mod.ts";
 import { readBlock, type Block } from "../format/block-reader.ts";
 import { readCompositeFilter, readUnsureFilter, type Filter } from "../format/bloom.ts";
 import { checkCrc, CRC_BYTES, type Sealer } from "../format/compression.ts";
@@ -313,7 +313,7 @@ export class Table {
       const stored = bytes.subarray(origin.offset - start, blockOffset(index, i + 1, this.ref) - start);
       const raw = this.#parts.sealer.unseal(stored, this.ref.info.compression, origin);
       // A block that is a view of a longer read would keep all of it alive in the cache.
-      const own = wanted.isCached && wanted.to - wanted.from > 1 && raw.buffer === bytes.buffer ? raw.slice() : raw;
+      const own = wanted.isCached && wanted.to - wanted.from > 1 && raw.buffer === bytes.buffer ? copyBytes(raw) : raw;
       const block = readBlock(own, this.ref.formatVersion, origin);
       blocks.set(i, block);
       if (wanted.isCached && this.#blocks[i] === undefined) this.#cacheBlock(i, block);

@@ -2,7 +2,7 @@
  * Reads entries back. Every frame is checked each time it is read. A finished segment is scanned once, in slices, before its first entry is
  * handed out: only its end tells which of its entries still count.
  */
-import { PumiceError, type File } from "../../base/mod.ts";
+import { copyBytes, PumiceError, type File } from "../../base/mod.ts";
 import { FrameCursor, type CursorSource } from "./frame-cursor.ts";
 import { FrameType, entryTypeOfFlags, segmentSeed } from "./format.ts";
 import type { Positions } from "./positions.ts";
@@ -59,7 +59,7 @@ export function readSegment(view: SegmentView, range: ReadRange): Entry[] {
       }
       bytes += cursor.length;
       if (entries.length > 0 && bytes > range.maxBytes) return entries;
-      entries.push({ index, term: cursor.term, type, data: cursor.payload().slice() });
+      entries.push({ index, term: cursor.term, type, data: copyBytes(cursor.payload()) });
       index++;
     }
   }

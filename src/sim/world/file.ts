@@ -2,7 +2,7 @@
  * A simulated file's bytes: what the process sees, what is durable, and every version of each 512-byte sector in between, any of which a
  * crash may leave.
  */
-import type { Random } from "../../base/mod.ts";
+import { copyBytes, type Random } from "../../base/mod.ts";
 
 /** What a disk writes whole or not at all. */
 export const SECTOR_BYTES = 512;
@@ -77,7 +77,7 @@ export class SimFile {
     this.#settle(random, keepPerMille);
     this.#size = this.#durableSize;
     this.#durable.fill(0, this.#size);
-    this.#current = this.#durable.slice();
+    this.#current = copyBytes(this.#durable);
   }
 
   /** Changes one bit, as rot does: at once and for good. */
@@ -109,7 +109,7 @@ export class SimFile {
     for (let sector = Math.floor(start / SECTOR_BYTES); sector * SECTOR_BYTES < end; sector++) {
       const at = sector * SECTOR_BYTES;
       const versions = this.#versions.get(sector) ?? [];
-      versions.push(this.#current.slice(at, at + SECTOR_BYTES));
+      versions.push(copyBytes(this.#current, at, at + SECTOR_BYTES));
       this.#versions.set(sector, versions);
     }
   }

@@ -1,5 +1,5 @@
 /** A simulated network: messages between members arrive late, twice, in any order, or never. */
-import { assert, type Clock, type NodeId, type Random, type Transport } from "../../base/mod.ts";
+import { copyBytes, assert, type Clock, type NodeId, type Random, type Transport } from "../../base/mod.ts";
 
 /** How bad the network is. All default to none. */
 export interface SimNetworkOptions {
@@ -44,7 +44,7 @@ export class SimNetwork {
     const { lossPerMille = 0, duplicatePerMille = 0 } = this.options;
     if (this.#random.below(1000) < lossPerMille) return;
     const copies = this.#random.below(1000) < duplicatePerMille ? 2 : 1;
-    for (let copy = 0; copy < copies; copy++) void this.#carry(from, to, message.slice());
+    for (let copy = 0; copy < copies; copy++) void this.#carry(from, to, copyBytes(message));
   }
 
   async #carry(from: NodeId, to: NodeId, message: Uint8Array): Promise<void> {

@@ -5,7 +5,7 @@
  *
  * One pass into one buffer that grows and is reused, then one copy of exactly what was written: encoding runs on the HTTP thread.
  */
-import { assert, fromUtf8, getU64, PumiceError, setU64, viewOf } from "../../base/mod.ts";
+import { copyBytes, assert, fromUtf8, getU64, PumiceError, setU64, viewOf } from "../../base/mod.ts";
 import {
   type Command,
   isNamedParam,
@@ -97,7 +97,7 @@ let slabUsed = 0;
 
 /** What has been written, in memory that nothing writes again. */
 function copyOut(): Uint8Array {
-  if (position > FROM_SLAB_BYTES_MAX) return buffer.slice(0, position);
+  if (position > FROM_SLAB_BYTES_MAX) return copyBytes(buffer, 0, position);
   if (slabUsed + position > SLAB_BYTES) {
     slab = new Uint8Array(SLAB_BYTES);
     slabUsed = 0;

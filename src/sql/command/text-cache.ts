@@ -2,7 +2,7 @@
  * SQL texts by their UTF-8: most statements of a log have the text of one before, and to decode it anew costs more than to compare it. The
  * same string object also has its hash already when the prepared statement is looked up. Direct-mapped and small.
  */
-import { equalBytes } from "../../base/mod.ts";
+import { copyBytes, equalBytes } from "../../base/mod.ts";
 
 /** A power of two. */
 const SLOTS = 128;
@@ -27,7 +27,7 @@ export class TextCache {
 
   /** Keeps a copy of the bytes. */
   set(bytes: Uint8Array, text: string): void {
-    if (bytes.length <= TEXT_BYTES_MAX) this.#slots[slotOf(bytes)] = { bytes: bytes.slice(), text };
+    if (bytes.length <= TEXT_BYTES_MAX) this.#slots[slotOf(bytes)] = { bytes: copyBytes(bytes), text };
   }
 }
 

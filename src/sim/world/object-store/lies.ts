@@ -3,6 +3,7 @@
  * store is allowed to do; the engine must then notice, and name what it found.
  */
 import {
+  copyBytes,
   compareUtf8,
   type ByteRange,
   type Clock,
@@ -78,7 +79,7 @@ export function damagedReadStore(inner: ObjectStore, options: DamagedReadOptions
     const draw = random.u32() / 2 ** 32;
     if (draw < truncateRate) {
       onDamage?.(call.key, "truncated");
-      return result.slice(0, random.below(result.length)) as typeof result;
+      return copyBytes(result, 0, random.below(result.length)) as typeof result;
     }
     if (draw < truncateRate + flipRate) {
       onDamage?.(call.key, "flipped");
