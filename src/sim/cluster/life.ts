@@ -4,7 +4,7 @@
  *
  * It is written for a group of machines; as long as a replica is alone in its group, there is one.
  */
-import { assert, concat, crc32, isPumiceError, utf8, type Random } from "../../base/mod.ts";
+import { copyBytes, assert, concat, crc32, isPumiceError, utf8, type Random } from "../../base/mod.ts";
 import type { Replica } from "../../replica/mod.ts";
 import type { SimDisk } from "../world/files.ts";
 import { randomOf } from "../world/random.ts";
@@ -373,5 +373,5 @@ function drawFaults(disk: SimDisk, random: Random): void {
 
 /** Unlike the pieces that the log takes. */
 async function* inPieces(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  for (let at = 0; at < bytes.length; at += PIECE_BYTES) yield bytes.slice(at, at + PIECE_BYTES);
+  for (let at = 0; at < bytes.length; at += PIECE_BYTES) yield copyBytes(bytes, at, at + PIECE_BYTES);
 }
