@@ -505,7 +505,7 @@ export const MUTANTS: readonly LsmBug[] = [
   {
     id: "large-blocks",
     bug: "a block of a MiB goes into the file as the writer's own bytes",
-    patches: [lsm("format/sst-writer.ts", "this.#pieces.push(bytes.slice());", "this.#pieces.push(bytes);")],
+    patches: [lsm("format/sst-writer.ts", "this.#pieces.push(copyBytes(bytes));", "this.#pieces.push(bytes);")],
     nets: ["test:formats"],
   },
   {
