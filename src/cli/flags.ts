@@ -132,6 +132,12 @@ export const FLAGS = {
     group: STORAGE,
     help: "time after which a read without db_timeout is ended; 0: never",
   },
+  "db-timeout-max": {
+    kind: "duration",
+    default: 0,
+    group: STORAGE,
+    help: "largest db_timeout that a read may ask for, a larger one counts as this; 0: -db-read-timeout",
+  },
   "db-write-timeout": {
     kind: "duration",
     default: 5000,

@@ -34,7 +34,8 @@ function serverOptions(values: FlagValues): ServerOptions {
     allowOrigin: orUndefined(values["http-allow-origin"]),
     authFile: orUndefined(values.auth),
     tls: tlsOptions(values),
-    readTimeoutMs: values["db-read-timeout"] === 0 ? undefined : values["db-read-timeout"],
+    readTimeoutMs: values["db-read-timeout"] || undefined,
+    readTimeoutMsMax: values["db-timeout-max"] || values["db-read-timeout"] || undefined,
     limits: {
       ...DEFAULT_LIMITS,
       maxBodyBytes: values["http-max-body"],

@@ -1,8 +1,8 @@
 /** The checks that every request passes before its handler, in rqlite's order: query string (400), path (404), permission (401), method (405). */
-import type { IncomingMessage } from "node:http";
 import type { App } from "./app.ts";
 import type { Credentials } from "./auth.ts";
 import type { Exchange } from "./exchange.ts";
+import { foreignHost, isForeign } from "./origin.ts";
 import { NO_PARAMS, parseParams } from "./params.ts";
 import { findRoute, type Route } from "./routes.ts";
 
@@ -14,9 +14,19 @@ export function admit(exchange: Exchange): Route | undefined {
     exchange.sendEmpty(200);
     return undefined;
   }
-  if (isForeign(app, request)) {
+  const { host, advertisedAddress: advertised, allowOrigin } = app.options;
+  if (isForeign(request, allowOrigin)) {
     app.counters.http.bad_requests++;
-    exchange.sendError(403, `cross-origin request refused: -http-allow-origin ${request.headers.origin ?? ""} would allow it`);
+    exchange.sendError(403, `cross-origin request refused: -http-allow-origin ${request.headers.origin ?? "ORIGIN"} would allow it`);
+    return undefined;
+  }
+  const stranger = foreignHost(request.headers.host, { host, advertised, allowOrigin });
+  if (stranger !== undefined) {
+    app.counters.http.bad_requests++;
+    exchange.sendError(
+      421,
+      `this node is not called ${JSON.stringify(stranger)}: use localhost, or tell the node its name by -http-adv-addr`,
+    );
     return undefined;
   }
   const { path, query } = splitTarget(request.url ?? "");
@@ -41,18 +51,6 @@ export function admit(exchange: Exchange): Route | undefined {
     return undefined;
   }
   return route;
-}
-
-/**
- * True for a request that a page of another site makes through somebody's browser. Browsers send such requests without asking, and only
- * keep the answer from the page: without this check any page could write to a node on the machine of whoever looks at it.
- */
-function isForeign(app: App, request: IncomingMessage): boolean {
-  const { origin, host } = request.headers;
-  if (origin === undefined || request.method === "GET" || request.method === "HEAD") return false;
-  const { allowOrigin } = app.options;
-  if (allowOrigin === "*" || allowOrigin === origin) return false;
-  return !/^https?:\/\//.test(origin) || origin.slice(origin.indexOf("//") + 2) !== host;
 }
 
 function isAllowed(app: App, credentials: Credentials, by: { readonly route: Route; readonly authorization: string | undefined }): boolean {

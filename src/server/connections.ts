@@ -17,6 +17,10 @@ const SWEEP_MS = 500;
 /** How long a refused client may take to read why, ms. */
 const REFUSAL_MS = 1000;
 
+/** Headers that come in, of all connections together, in bytes; and those that are too small to matter. */
+const HEADS_BYTES_MAX = 64 * 1024 * 1024;
+const SMALL_HEAD_BYTES = 16 * 1024;
+
 /** Beyond this many over the limit, connections are closed without a word. */
 const REFUSAL_ROOM = 64;
 
@@ -41,6 +45,8 @@ interface Connection {
   /** The body may take long, as long as bytes keep coming. */
   isStreamed: boolean;
   bytesSeen: number;
+  /** What had come when the last request was complete in its headers: what has come since is a request in the making. */
+  bytesBefore: number;
 }
 
 /** What the connections work with. */
@@ -97,6 +103,7 @@ export class Connections {
     running.response.on("close", this.#end);
     connection.running = running;
     connection.startedMs = running.startedMs;
+    connection.bytesBefore = running.request.socket.bytesRead;
     connection.isStreamed = false;
     return true;
   }
@@ -165,7 +172,7 @@ export class Connections {
       return;
     }
     this.#counters.http.connections_accepted++;
-    this.#open.set(socket, { running: undefined, isHalfClosed: false, startedMs: 0, isStreamed: false, bytesSeen: 0 });
+    this.#open.set(socket, { running: undefined, isHalfClosed: false, startedMs: 0, isStreamed: false, bytesSeen: 0, bytesBefore: 0 });
     socket.once("close", () => {
       this.#open.delete(socket);
     });
@@ -182,11 +189,32 @@ export class Connections {
 
   #sweep(): void {
     const now = performance.now();
+    this.#boundHeads();
     for (const [socket, connection] of this.#open) {
       const { running } = connection;
       if (running === undefined || running.response.writableFinished) continue;
       if (!running.request.complete) this.#sweepBody(socket, connection, now);
       else if (socket.readableEnded) abandonLater(connection, running);
+    }
+  }
+
+  /** Headers in the making are held by the parser: when all of them together are too large, the largest go. */
+  #boundHeads(): void {
+    const heads: { readonly socket: Socket; readonly bytes: number }[] = [];
+    let sum = 0;
+    for (const [socket, { running, bytesBefore }] of this.#open) {
+      if (running !== undefined && !running.response.writableFinished) continue;
+      const bytes = socket.bytesRead - bytesBefore;
+      sum += bytes;
+      if (bytes > SMALL_HEAD_BYTES) heads.push({ socket, bytes });
+    }
+    if (sum <= HEADS_BYTES_MAX) return;
+    heads.sort((left, right) => right.bytes - left.bytes);
+    for (const { socket, bytes } of heads) {
+      if (sum <= HEADS_BYTES_MAX) return;
+      sum -= bytes;
+      this.#counters.http.connections_refused++;
+      socket.destroy();
     }
   }
 

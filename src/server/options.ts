@@ -84,6 +84,8 @@ export interface ServerOptions {
   readonly tls?: TlsOptions | undefined;
   /** Ends a read that does not say by `db_timeout` how long it may take, ms. Default: none. */
   readonly readTimeoutMs?: number | undefined;
+  /** The largest `db_timeout` of a read: a few long ones would keep every reader for themselves. Unit: ms. Default: no bound. */
+  readonly readTimeoutMsMax?: number | undefined;
   readonly limits: Limits;
   readonly queue: QueueOptions;
 }

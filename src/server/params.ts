@@ -117,7 +117,10 @@ function takeValues(params: Params, values: ReadonlyMap<string, string>): string
   params.key = values.get("key");
   params.version = values.get("ver");
   const level = values.get("level")?.toLowerCase();
-  if (level !== undefined && LEVELS.has(level)) params.level = level as LevelParam;
+  if (level !== undefined && level !== "") {
+    if (!LEVELS.has(level)) return `level ${JSON.stringify(level)} is unknown: it is none, weak, linearizable, strong or auto`;
+    params.level = level as LevelParam;
+  }
   const format = values.get("fmt")?.toLowerCase();
   if (format === "sql" || format === "delete") params.format = format;
   const tables = values.get("tables");

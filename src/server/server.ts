@@ -136,6 +136,14 @@ class HttpService implements RunningServer {
       this.#refuseRequest(exchange, 400, "the Host header is missing");
       return;
     }
+    if ((request.url?.length ?? 0) > TARGET_BYTES_MAX) {
+      this.#refuseRequest(exchange, 414, "the URL is too long: the limit is 1 MiB; POST takes more");
+      return;
+    }
+    if (headerBytes(request) > HEADERS_BYTES_MAX) {
+      this.#refuseRequest(exchange, 431, HEADERS_TEXT);
+      return;
+    }
     if (!this.#connections.begin(exchange)) return;
     if (this.#closed !== undefined) response.shouldKeepAlive = false;
     const route = admit(exchange);
@@ -174,7 +182,7 @@ class HttpService implements RunningServer {
       socket.destroy();
     } else if (error.code === "HPE_HEADER_OVERFLOW") {
       http.bad_requests++;
-      this.#connections.refuse(socket, 431, "the headers of the request are too large: the limit is 16384 bytes");
+      this.#connections.refuse(socket, 431, HEADERS_TEXT);
     } else if (error.code === "ERR_HTTP_REQUEST_TIMEOUT") {
       http.timeouts++;
       this.#connections.refuse(socket, 408, "the headers of the request did not come in time (-http-header-timeout)");
@@ -185,9 +193,23 @@ class HttpService implements RunningServer {
   };
 }
 
+/** The target of a request may carry SQL. Unit: bytes. */
+const TARGET_BYTES_MAX = 1024 * 1024;
+/** Everything else that comes before the body. Unit: bytes. */
+const HEADERS_BYTES_MAX = 16 * 1024;
+
+const HEADERS_TEXT = "the headers of the request are too large: the limit is 16384 bytes, and 1 MiB for the URL";
+
+function headerBytes(request: IncomingMessage): number {
+  let bytes = 0;
+  for (const text of request.rawHeaders) bytes += text.length + 2;
+  return bytes;
+}
+
 function create(options: ServerOptions): Server {
   const http: HttpOptions = {
     requireHostHeader: false,
+    maxHeaderSize: TARGET_BYTES_MAX + HEADERS_BYTES_MAX,
     connectionsCheckingInterval: 500,
     keepAlive: true,
     keepAliveInitialDelay: 30_000,

@@ -2,6 +2,7 @@
  * The bodies of requests: a JSON array whose elements are SQL text, or arrays of SQL text and parameters, positional ones and objects
  * of named ones mixed at will. The texts of errors are rqlite's.
  */
+import { isUtf8 } from "node:buffer";
 import { NumberRangeError, parseExactJson, Real } from "./exact-json.ts";
 import { HttpError } from "./http-error.ts";
 import type { SqlParam, SqlValue, Statement } from "../sql/mod.ts";
@@ -9,7 +10,7 @@ import type { SqlParam, SqlValue, Statement } from "../sql/mod.ts";
 /** The statements of a JSON body. @throws HttpError 400 for a body that is none, 413 if there are more than `limit` statements. */
 export function parseStatements(body: Buffer, limit: number): Statement[] {
   if (body.length === 0) throw new HttpError(400, "no statements");
-  const parsed = parseBody(body.toString("utf8"));
+  const parsed = parseBody(textOf(body));
   if (parsed === null) throw new HttpError(400, "no statements");
   if (!Array.isArray(parsed)) throw new HttpError(400, "invalid request");
   const elements = parsed as readonly unknown[];
@@ -35,6 +36,26 @@ function parseBody(text: string): unknown {
 /** Text that is one statement as it stands. @throws HttpError 400 */
 export function oneStatement(text: string): Statement[] {
   return [{ sql: wholeSql(text) }];
+}
+
+/** The text of a body. @throws HttpError 400 for one that is not UTF-8: its letters would be lost for good */
+export function textOf(body: Buffer): string {
+  if (isUtf8(body)) return body.toString("utf8");
+  throw new HttpError(400, `the body is not UTF-8 at byte ${String(brokenAt(body))}`);
+}
+
+/** The byte that makes `body` no UTF-8; its length if a character is cut off at the end. */
+function brokenAt(body: Buffer): number {
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  for (let at = 0; at < body.length; at++) {
+    try {
+      decoder.decode(body.subarray(at, at + 1), { stream: true });
+    } catch (error) {
+      if (error instanceof TypeError) return at;
+      throw error;
+    }
+  }
+  return body.length;
 }
 
 /** `sql`, of which SQLite reads all. @throws HttpError 400 for a NUL, at which SQLite would stop, and what follows be lost in silence */

@@ -204,6 +204,7 @@ const OTHER: Readonly<Record<Exclude<FlagName, "version" | "help" | "raft-log-le
   readers: "7",
   "db-max-ro-conns": "1",
   "db-read-timeout": "0",
+  "db-timeout-max": "2s",
   "db-write-timeout": "2s",
   "raft-snap-wal-size": "1MiB",
   "raft-log-segment-size": "1MiB",

@@ -15,7 +15,7 @@ beforeEach(() => node.wipe());
 after(() => node[Symbol.asyncDispose]());
 
 const ENDLESS = "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s) SELECT count(*) FROM s";
-const get = (path: string, more = "") => `GET ${path} HTTP/1.1\r\nHost: x\r\n${more}\r\n`;
+const get = (path: string, more = "") => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n${more}\r\n`;
 
 /** Every answer says which version gave it. */
 const VERSION = /\r\nX-RQLITE-VERSION: v0-test\r\n/;
@@ -46,7 +46,7 @@ function sendThenRead(node: TestNode, bodyBytes: number): Promise<string> {
     socket.on("error", reject);
     socket.on("data", (chunk: Buffer) => (text += chunk.toString()));
     socket.on("close", () => resolve(text));
-    socket.write(`POST /db/execute HTTP/1.1\r\nHost: x\r\nContent-Length: ${String(bodyBytes)}\r\n\r\n`);
+    socket.write(`POST /db/execute HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${String(bodyBytes)}\r\n\r\n`);
     socket.write(Buffer.alloc(bodyBytes, "x"), () => socket.resume());
   });
 }
@@ -61,6 +61,14 @@ test("statements, results and headers have their limits and say so", async () =>
   assert.match(large, /"error":"result is larger than the limit/);
   const headers = await raw(node.url, get("/status", `X-Large: ${"y".repeat(20_000)}\r\n`));
   assert.match(headers, /^HTTP\/1\.1 431 /);
+  const ids = Array.from({ length: 20_000 }, (_, i) => i).join(",");
+  assert.match(
+    await node.query(`SELECT count(*) AS n FROM (SELECT 1) WHERE 7 IN (${ids})`),
+    /"values":\[\[1\]\]/,
+    "SQL of 100 KB in a URL",
+  );
+  assert.match(await raw(node.url, get(`/db/query?q=${"x".repeat(1024 * 1024)}`)), /^HTTP\/1\.1 414 /);
+  assert.match(await raw(node.url, get(`/db/query?q=${"x".repeat(1024 * 1024 + 40_000)}`)), /^HTTP\/1\.1 431 /);
   assert.match(headers, VERSION);
 });
 
@@ -90,11 +98,11 @@ test("what is no HTTP is 400, and the node lives on", async () => {
     "\x16\x03\x01\x02\x00\x01\x00",
     "NONSENSE\r\n\r\n",
     "GET / HTTP/9.9\r\n\r\n",
-    "POST /db/execute HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "POST /db/execute HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
-    "POST /db/execute HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
-    "POST /db/execute HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-    "GET /status HTTP/1.1\r\nHost: x\r\nBad\u0000Header: y\r\n\r\n",
+    "POST /db/execute HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "POST /db/execute HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n",
+    "POST /db/execute HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+    "POST /db/execute HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "GET /status HTTP/1.1\r\nHost: localhost\r\nBad\u0000Header: y\r\n\r\n",
     "GET /status HTTP/1.1\r\n\r\n",
   ];
   for (const piece of pieces) {
@@ -106,7 +114,10 @@ test("what is no HTTP is 400, and the node lives on", async () => {
   assert.match(expects, /^HTTP\/1\.1 417 [\s\S]*100-continue\n$/);
   assert.match(expects, VERSION);
   for (const target of ["there:443", "/db/execute", "localhost:4001"]) {
-    const connects = await raw(node.url, `CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n\r\nGET /readyz HTTP/1.1\r\nHost: x\r\n\r\n`);
+    const connects = await raw(
+      node.url,
+      `CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n\r\nGET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n`,
+    );
     assert.match(connects, /^HTTP\/1\.1 501 Not Implemented\r\n[\s\S]*\r\nConnection: close\r\n\r\nCONNECT is not implemented[^\n]*\n$/);
     assert.match(connects, VERSION);
   }
@@ -120,7 +131,7 @@ test("requests sent in one piece are answered in their order", async () => {
   await node.execute("CREATE TABLE foo (id INTEGER PRIMARY KEY)");
   const insert = (id: number) => {
     const body = `["INSERT INTO foo VALUES(${String(id)})"]`;
-    return `POST /db/execute HTTP/1.1\r\nHost: x\r\nContent-Length: ${String(body.length)}\r\n\r\n${body}`;
+    return `POST /db/execute HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${String(body.length)}\r\n\r\n${body}`;
   };
   const bytes =
     insert(7) +
@@ -163,9 +174,9 @@ test("a client that trickles its headers or its body gets 408, not a place for e
   const slow = await raw(node.url, "GET /status HTTP/1.1\r\nHost: ");
   assert.match(slow, /^HTTP\/1\.1 408 /);
   assert.match(slow, VERSION);
-  assert.match(await raw(node.url, "POST /db/execute HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n["), /^HTTP\/1\.1 408 /);
+  assert.match(await raw(node.url, "POST /db/execute HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n["), /^HTTP\/1\.1 408 /);
   assert.match(
-    await raw(node.url, "POST /db/load HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nSQLite format 3\0"),
+    await raw(node.url, "POST /db/load HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nSQLite format 3\0"),
     /^HTTP\/1\.1 408 /,
   );
   await eventually(async () => JSON.parse((await node.call("/status?key=http.connections")).text) === 1, "their connections are gone");
@@ -214,7 +225,7 @@ test("a refused connection has nothing done for it", async () => {
   holder.reply.catch(() => undefined);
   holder.sent.write("[");
   const body = '["INSERT INTO foo VALUES(1)"]';
-  const insert = `POST /db/execute HTTP/1.1\r\nHost: x\r\nContent-Length: ${String(body.length)}\r\n\r\n${body}`;
+  const insert = `POST /db/execute HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${String(body.length)}\r\n\r\n${body}`;
   await eventually(async () => (await raw(node.url, get("/readyz"))).startsWith("HTTP/1.1 503"), "the place is taken");
   assert.match(await raw(node.url, insert), /^HTTP\/1\.1 503 /);
   holder.sent.destroy();
@@ -232,7 +243,7 @@ test("a refused connection has nothing done for it", async () => {
 test("a client that closes its side once it has asked still gets its answer", async () => {
   await node.execute("CREATE TABLE foo (a)");
   const body = '["INSERT INTO foo VALUES(1)"]';
-  const insert = `POST /db/execute HTTP/1.1\r\nHost: x\r\nContent-Length: ${String(body.length)}\r\n\r\n${body}`;
+  const insert = `POST /db/execute HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${String(body.length)}\r\n\r\n${body}`;
   for (const [bytes, expected] of [
     [insert, /^HTTP\/1\.1 200 [\s\S]*"rows_affected":1/],
     [get("/db/query?q=SELECT%201"), /^HTTP\/1\.1 200 [\s\S]*\[\[1\]\]/],

@@ -32,12 +32,13 @@ test("durations are Go's, in milliseconds", () => {
   assert.equal(parsed("linearizable_timeout=1m0.5s").linearizableTimeoutMs, 60_500);
 });
 
-test("a level or a format that nobody knows is the default", () => {
+test("a format that nobody knows is the default, a level that nobody knows an error that names those that there are", () => {
   assert.equal(parsed("level=STRONG").level, "strong");
   assert.equal(parsed("level=Linearizable").level, "linearizable");
   assert.equal(parsed("level=none").level, "none");
   assert.equal(parsed("level=auto").level, "auto");
-  assert.equal(parsed("level=eventual").level, "weak");
+  assert.equal(parseParams("level=eventual"), 'level "eventual" is unknown: it is none, weak, linearizable, strong or auto');
+  assert.equal(parsed("level=").level, "weak");
   assert.equal(parsed("").level, "weak");
   assert.equal(parsed("fmt=sql").format, "sql");
   assert.equal(parsed("fmt=DELETE").format, "delete");

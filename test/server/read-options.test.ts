@@ -8,7 +8,7 @@ import { call } from "./support/http.ts";
 
 const NOTHING: Outcome = { kind: "results", results: "" };
 
-test("db_timeout, or else the node's limit, bounds a read; timeout bounds a strong read's way through the log", async () => {
+test("db_timeout, up to the node's bound, or else the node's limit, bounds a read; timeout bounds a strong read's way through the log", async () => {
   const asked: (readonly (number | string | undefined)[])[] = [];
   const replica = {
     read: (request: ReadRequest, options: ReadOptions): Promise<Outcome> => {
@@ -21,13 +21,14 @@ test("db_timeout, or else the node's limit, bounds a read; timeout bounds a stro
     },
   } as unknown as ReplicaPort;
   const server = await startServer(
-    { host: "127.0.0.1", port: 0, limits: DEFAULT_LIMITS, queue: DEFAULT_QUEUE, readTimeoutMs: 7000 },
+    { host: "127.0.0.1", port: 0, limits: DEFAULT_LIMITS, queue: DEFAULT_QUEUE, readTimeoutMs: 7000, readTimeoutMsMax: 9000 },
     { replica: () => replica, node: { id: "n", version: "v0", raftAddress: "localhost:1", dataDirectory: "d" }, log: () => undefined },
   );
   try {
     await call(`${server.url}/db/query?q=x&timeout=3s`);
     await call(`${server.url}/db/query?q=x&timeout=3s&level=strong`);
     await call(`${server.url}/db/query?q=x&db_timeout=1s`);
+    await call(`${server.url}/db/query?q=x&db_timeout=100h`);
     await call(`${server.url}/db/request?timeout=3s&level=strong`, { method: "POST", body: '["x"]' });
   } finally {
     await server.close();
@@ -36,6 +37,7 @@ test("db_timeout, or else the node's limit, bounds a read; timeout bounds a stro
     ["read", 7000, undefined],
     ["read", 7000, 3000],
     ["read", 1000, undefined],
+    ["read", 9000, undefined],
     ["read", 7000, 3000],
     ["write", undefined, 3000],
   ]);

@@ -1,10 +1,11 @@
 /** The laws of request bodies. Accepted and refused shapes are those of rqlite's request parser. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import * as fc from "fast-check";
 import { HttpError } from "../../src/server/http-error.ts";
 import { isBlankSql } from "../../src/sql/mod.ts";
 import { surelyWrites } from "../../src/server/sql-text.ts";
-import { parseStatements } from "../../src/server/statements.ts";
+import { parseStatements, textOf } from "../../src/server/statements.ts";
 
 const parse = (body: string) => parseStatements(Buffer.from(body), 1000);
 
@@ -107,8 +108,28 @@ test("a NUL in SQL text is refused, for SQLite would end the text there; in a pa
   assert.deepEqual(parse('[["s", "a\\u0000b"]]'), [{ sql: "s", params: ["a\0b"] }]);
 });
 
-test("text that is not UTF-8 is mended as Go mends it, and a deep nest of brackets is an error and no crash", () => {
-  assert.deepEqual(parseStatements(Buffer.from([0x5b, 0x22, 0xff, 0x22, 0x5d]), 9), [{ sql: "\ufffd" }]);
+test("text that is not UTF-8 is refused with the byte where it ends to be", () => {
+  const refusal = (bytes: Buffer): string => {
+    try {
+      textOf(bytes);
+    } catch (error) {
+      if (error instanceof HttpError) return error.message;
+      throw error;
+    }
+    return "none";
+  };
+  assert.equal(refusal(Buffer.from("größe", "latin1")), "the body is not UTF-8 at byte 2");
+  assert.equal(refusal(Buffer.from([0xff])), "the body is not UTF-8 at byte 0");
+  assert.equal(refusal(Buffer.from("SELECT 'é\u{1f600}'")), "none");
+  fc.assert(
+    fc.property(fc.string({ unit: "grapheme", maxLength: 40 }), fc.string({ unit: "grapheme", maxLength: 40 }), (before, after) => {
+      const head = Buffer.from(before);
+      assert.equal(refusal(Buffer.concat([head, Buffer.from([0xff]), Buffer.from(after)])), `the body is not UTF-8 at byte ${head.length}`);
+    }),
+  );
+});
+
+test("a deep nest of brackets is an error and no crash", () => {
   assert.throws(() => parse("[".repeat(1_000_000)), HttpError);
   assert.throws(() => parse(`${"[".repeat(200_000)}1.0${"]".repeat(200_000)}`), HttpError);
 });

@@ -4,7 +4,7 @@ import type { Exchange } from "../exchange.ts";
 import { HttpError } from "../http-error.ts";
 import type { QueueOutcome } from "../queue-writer.ts";
 import { isBlankSql } from "../../sql/mod.ts";
-import { oneStatement, parseStatements } from "../statements.ts";
+import { oneStatement, parseStatements, textOf } from "../statements.ts";
 import type { Statement } from "../../sql/mod.ts";
 import { DEFAULT_TIMEOUT_MS, formatOf, isPlainText, openReplica, sendOutcome } from "./database.ts";
 
@@ -32,7 +32,7 @@ export async function handleExecute(exchange: Exchange): Promise<void> {
 }
 
 function statementsOf(exchange: Exchange, body: Buffer): Statement[] {
-  if (isPlainText(exchange)) return oneStatement(body.toString("utf8"));
+  if (isPlainText(exchange)) return oneStatement(textOf(body));
   return parseStatements(body, exchange.app.options.limits.maxStatements);
 }
 

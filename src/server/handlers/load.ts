@@ -3,7 +3,7 @@ import { collectStream, peekBody } from "../body.ts";
 import type { Exchange } from "../exchange.ts";
 import { HttpError } from "../http-error.ts";
 import type { ReplicaPort } from "../replica-port.ts";
-import { oneStatement } from "../statements.ts";
+import { oneStatement, textOf } from "../statements.ts";
 import { openReplica, sendOutcome } from "./database.ts";
 
 /** The first bytes of every SQLite file. Source: sqlite.org, "Database File Format", 1.3.1. */
@@ -23,7 +23,7 @@ export async function handleLoad(exchange: Exchange): Promise<void> {
   }
   const text = await collectStream(exchange, body.stream);
   if (text.length === 0) throw new HttpError(400, "no statements");
-  const statements = oneStatement(text.toString("utf8"));
+  const statements = oneStatement(textOf(text));
   const outcome = await replica.write({
     kind: "execute",
     statements,

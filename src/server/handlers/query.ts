@@ -4,7 +4,8 @@ import type { Exchange } from "../exchange.ts";
 import { HttpError } from "../http-error.ts";
 import type { Statement } from "../../sql/mod.ts";
 import type { ReadOptions, ReadRequest } from "../../replica/mod.ts";
-import { oneStatement, parseStatements } from "../statements.ts";
+import type { ServerOptions } from "../options.ts";
+import { oneStatement, parseStatements, textOf } from "../statements.ts";
 import { formatOf, isPlainText, openReplica, sendOutcome } from "./database.ts";
 
 /** Reads at the level that is asked for and answers with the rows. */
@@ -26,7 +27,7 @@ export async function queryStatements(exchange: Exchange): Promise<Statement[]> 
     return oneStatement(q);
   }
   const body = await collectBody(exchange);
-  if (isPlainText(exchange)) return oneStatement(body.toString("utf8"));
+  if (isPlainText(exchange)) return oneStatement(textOf(body));
   return parseStatements(body, exchange.app.options.limits.maxStatements);
 }
 
@@ -34,6 +35,12 @@ export async function queryStatements(exchange: Exchange): Promise<Statement[]> 
 export function readOptions(exchange: Exchange): ReadOptions {
   const { params, signal } = exchange;
   return params.level === "strong" ? { signal, timeoutMs: params.timeoutMs } : { signal };
+}
+
+/** How long a read may take: what it asks for, up to the operator's bound; undefined: for ever. */
+function readTimeoutMs(asked: number | undefined, { readTimeoutMs, readTimeoutMsMax = Infinity }: ServerOptions): number | undefined {
+  const ms = Math.min(asked ?? readTimeoutMs ?? Infinity, readTimeoutMsMax);
+  return ms === Infinity ? undefined : ms;
 }
 
 /** What the replica is asked for. */
@@ -45,7 +52,7 @@ export function readRequest(exchange: Exchange, statements: readonly Statement[]
     freshnessMs: params.freshnessMs,
     freshnessStrict: params.freshnessStrict,
     linearizableTimeoutMs: params.linearizableTimeoutMs,
-    dbTimeoutMs: params.dbTimeoutMs ?? exchange.app.options.readTimeoutMs,
+    dbTimeoutMs: readTimeoutMs(params.dbTimeoutMs, exchange.app.options),
     transaction: params.transaction,
     format: formatOf(params),
     timings: params.timings,
