@@ -43,20 +43,10 @@ const COMPACTION_WORKER = "lsm-compaction-worker";
 
 /** The components of an engine on this machine. A directory is synced at every write. @throws STORE_URL */
 export function components(location: StoreLocation, choices: ComponentChoices = {}): LsmComponents {
-  return resolve(location, choices).components;
-}
-
-interface Resolved {
-  readonly components: LsmComponents;
-  /** What of the address names a place in the store. */
-  readonly path: string;
-}
-
-function resolve(location: StoreLocation, choices: ComponentChoices): Resolved {
   const machine = { clock: systemClock, random: systemRandom, crc32: nodeCrc32, hostCodecs };
-  if (typeof location !== "string") return { components: { store: location, ...machine, ...choices }, path: "" };
+  if (typeof location !== "string") return { store: location, ...machine, ...choices };
   const opened = openObjectStore(location, { env: process.env });
-  return { components: { store: opened.store, ...machine, onClosed: opened.close, ...choices }, path: opened.path };
+  return { store: opened.store, path: opened.path, ...machine, onClosed: opened.close, ...choices };
 }
 
 function spawner(): Spawner {
@@ -71,14 +61,12 @@ function compactionThread(
   functions: LsmFunctions,
 ): RemoteExecutor | undefined {
   if (typeof location !== "string" || FUNCTION_NAMES.some((each) => choices[each] !== undefined)) return undefined;
-  const initial: CompactionWorkerInit = { address: location, root: name, isSynced: true, functions: choices.functions?.toString() };
+  // In full: a relative one would mean another place once the process has changed its directory.
+  const { address } = openObjectStore(location, { env: process.env });
+  const initial: CompactionWorkerInit = { address, root: name, isSynced: true, functions: choices.functions?.toString() };
   // Where a filter decides, all is merged where it is: what it remembers from row to row is in one place.
   const smallBytes = functions.compactionFilter === undefined ? undefined : 0;
   return new RemoteExecutor(spawner(), { name: COMPACTION_WORKER, initial, clock: choices.clock ?? systemClock, smallBytes });
-}
-
-function placeOf(path: string, name: string): string {
-  return path === "" ? name : `${path}/${name}`;
 }
 
 /** An object store in memory: gone with the process. */
@@ -105,12 +93,12 @@ export async function openDb(
   const thread = compactionThread({ location, name }, options, functions);
   // On its own thread, the filter is the thread's affair.
   const own = thread === undefined ? functions : { ...functions, compactionFilter: undefined, compactionExecutor: thread };
-  const { components: chosen, path } = resolve(location, { ...own, ...choicesOf(options) });
+  const chosen = components(location, { ...own, ...choicesOf(options) });
   const onClosed = async (): Promise<void> => {
     await thread?.close();
     await chosen.onClosed?.();
   };
-  return await Db.open(placeOf(path, name), { ...chosen, onClosed }, withoutChoices(options));
+  return await Db.open(name, { ...chosen, onClosed }, withoutChoices(options));
 }
 
 /** Opens the store of that name for reading. @throws what DbReader.open throws */
@@ -119,8 +107,8 @@ export async function openReader(
   name: string,
   options: ReaderOptions & ComponentChoices & FunctionModule & WaitOptions = {},
 ): Promise<DbReader> {
-  const resolved = resolve(location, { ...(await functionsOf(options)), ...choicesOf(options) });
-  return await DbReader.open(placeOf(resolved.path, name), resolved.components, withoutChoices(options));
+  const chosen = components(location, { ...(await functionsOf(options)), ...choicesOf(options) });
+  return await DbReader.open(name, chosen, withoutChoices(options));
 }
 
 const CHOICES = [

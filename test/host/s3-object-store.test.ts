@@ -192,6 +192,15 @@ describe("S3 attempts", () => {
     await store.close();
   });
 
+  test("an address where nobody listens is told of after a few attempts", async () => {
+    const credentials = { accessKeyId: "a", secretAccessKey: "b" };
+    await using store = new S3ObjectStore({ bucket: "bucket", endpoint: "http://127.0.0.1:9", credentials, backoffMs: 1 });
+    await assert.rejects(
+      store.get("a"),
+      (e) => isPumiceError(e, "STORE_UNAVAILABLE") && e.message.includes("attempts=3") && e.message.includes("ECONNREFUSED"),
+    );
+  });
+
   test("what is wrong with the request is refused at once", async () => {
     await using b = await bench();
     for (const [status, code] of [

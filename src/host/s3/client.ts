@@ -144,7 +144,7 @@ export class S3Client {
 
   /** Waits before the next attempt. @throws STORE_UNAVAILABLE, saying how the last one ended, if there may be no more. */
   async pause(request: S3Request, attempt: number, outcome: S3Outcome): Promise<void> {
-    if (attempt >= (this.#options.attemptsMax ?? 8)) {
+    if (attempt >= Math.min(this.#options.attemptsMax ?? 8, isNobodyThere(outcome) ? UNREACHED_ATTEMPTS_MAX : Infinity)) {
       throw unavailable(outcome, { method: request.method, key: request.key, host: this.address.host, attempts: attempt });
     }
     this.#retries++;
@@ -222,6 +222,15 @@ export class S3Client {
     if (this.#credentials === asked) this.#credentials = given();
     return this.#credentials;
   }
+}
+
+/** A server that is not there is told of soon: an address with a mistake in it must not look like a slow store. The engine above tries again by itself. */
+const UNREACHED_ATTEMPTS_MAX = 3;
+const UNREACHED = new Set(["ECONNREFUSED", "ENOTFOUND", "EHOSTUNREACH", "ENETUNREACH"]);
+
+/** True if no server was reached: nobody listens there, or there is no such name. */
+function isNobodyThere(outcome: S3Outcome): boolean {
+  return outcome.kind === "failure" && "code" in outcome.error && UNREACHED.has(String(outcome.error.code));
 }
 
 function isWorthAgain(answer: HttpAnswer, method: string): boolean {

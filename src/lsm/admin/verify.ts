@@ -1,11 +1,16 @@
-/** Checks a store: every checksum, every order, every reference. Reads everything, changes nothing, and goes on after a finding. */
-import { compareBytes, equalBytes, isPumiceError, toHex } from "../../base/mod.ts";
+/**
+ * Checks a store: every checksum, every order, every reference. Reads everything, changes nothing, and goes on after a finding.
+ *
+ * The store may be in use: what is missing is a finding only if the manifest that is in force afterwards still needs it.
+ */
+import { compareBytes, equalBytes, isPumiceError, PumiceError, toHex } from "../../base/mod.ts";
 import type { StoreContext } from "../engine/context.ts";
 import { checkOrder } from "../db/replay.ts";
 import { allSsts, treesOf, type LsmTree, type Manifest, type SortedRun } from "../format/manifest.ts";
 import type { Row } from "../format/row.ts";
 import { sipHash13 } from "../format/siphash.ts";
 import { readWal } from "../format/sst-reader.ts";
+import { idOf } from "../store/paths.ts";
 import { withRetry } from "../store/retry.ts";
 import { firstVisible, lastVisible, nothingLoaded, type Table } from "../store/tables.ts";
 
@@ -34,9 +39,14 @@ function beginsWith(key: Uint8Array, prefix: Uint8Array): boolean {
   return key.length >= prefix.length && equalBytes(key.subarray(0, prefix.length), prefix);
 }
 
+/** A finding, and what decides whether it counts: an object that is absent may have been collected meanwhile, by right. */
+interface Suspicion extends Finding {
+  readonly isAbsent: boolean;
+}
+
 class Verifier {
   readonly #context: StoreContext;
-  readonly #findings: Finding[] = [];
+  readonly #suspicions: Suspicion[] = [];
   readonly #seen = new Set<string>();
   #counts = { manifests: 0, ssts: 0, wals: 0, rows: 0 };
 
@@ -52,16 +62,50 @@ class Verifier {
       if (this.#seen.has(key)) continue;
       await this.#attempt(key, async () => {
         const version = await this.#context.manifests.read(checkpoint.manifestId);
-        if (version === undefined) this.#note(key, `checkpoint ${checkpoint.id} needs it, and it is missing`);
+        if (version === undefined) this.#miss(key, `checkpoint ${checkpoint.id} needs it, and it is missing`);
         else await this.#manifest(version.id, version.value);
       });
     }
-    await this.#wal(latest.value);
-    return { ...this.#counts, findings: this.#findings };
+    // As it is now: the first manifest may be old, and its WAL collected.
+    await this.#wal((await this.#context.manifest()).value);
+    return { ...this.#counts, findings: await this.#findings() };
   }
 
   #note(object: string, problem: string): void {
-    this.#findings.push({ object, problem });
+    this.#suspicions.push({ object, problem, isAbsent: false });
+  }
+
+  /** Notes that an object is missing. */
+  #miss(object: string, problem: string): void {
+    this.#suspicions.push({ object, problem, isAbsent: true });
+  }
+
+  /** What is wrong with the store as it is now. */
+  async #findings(): Promise<Finding[]> {
+    const needed = this.#suspicions.some(({ isAbsent }) => isAbsent) ? await this.#neededNow() : undefined;
+    const counts = this.#suspicions.filter(({ object, isAbsent }) => !isAbsent || needed === undefined || needed(object));
+    return counts.map(({ object, problem }) => ({ object, problem }));
+  }
+
+  /** Tells which objects the manifest in force, its checkpoints and replay need. */
+  async #neededNow(): Promise<(object: string) => boolean> {
+    const { paths, manifests } = this.#context;
+    const latest = (await this.#context.manifest()).value;
+    const objects = new Set<string>();
+    const states = [latest];
+    for (const { manifestId } of latest.checkpoints) {
+      objects.add(paths.manifest(manifestId));
+      const version = await manifests.read(manifestId);
+      if (version !== undefined) states.push(version.value);
+    }
+    for (const state of states) {
+      const tree = this.#context.treeOf(state);
+      for (const table of [...tree.l0, ...tree.runs.flatMap((run) => run.tables)]) objects.add(table.object);
+    }
+    return (object) => {
+      const walId = object.startsWith(paths.wals) ? idOf(object, ".sst") : undefined;
+      return walId === undefined ? objects.has(object) : walId > latest.replayAfterWalId;
+    };
   }
 
   /** Runs a check; damage is a finding, anything else is passed on. */
@@ -70,7 +114,8 @@ class Verifier {
       await check();
     } catch (error) {
       if (!isPumiceError(error) || error.code === "STORE_UNAVAILABLE") throw error;
-      this.#note(object, error.message);
+      if (error.code === "LSM_MISSING") this.#miss(object, error.message);
+      else this.#note(object, error.message);
     }
   }
 
@@ -170,11 +215,12 @@ class Verifier {
     let lastSeq = 0;
     for (const [i, { id, key }] of keys.entries()) {
       const expected = manifest.replayAfterWalId + 1 + i;
-      if (id !== expected && (i === 0 || keys[i - 1]?.id !== id - 1)) this.#note(this.#context.paths.wal(expected), "gap in the WAL");
+      if (id !== expected && (i === 0 || keys[i - 1]?.id !== id - 1)) this.#miss(this.#context.paths.wal(expected), "gap in the WAL");
       this.#counts.wals++;
       await this.#attempt(key, async () => {
         const bytes = await withRetry(this.#context.readPolicy, async () => await this.#context.walStore.get(key, { signal }));
-        const rows = readWal(bytes ?? new Uint8Array(0), key, this.#context.sealer);
+        if (bytes === undefined) throw new PumiceError("LSM_MISSING", { object: key });
+        const rows = readWal(bytes, key, this.#context.sealer);
         this.#counts.rows += rows.length;
         lastSeq = checkOrder(rows, lastSeq, key);
       });

@@ -7,6 +7,7 @@
  */
 import { abortable, assert, compareBytes, isPumiceError, PumiceError } from "../../base/mod.ts";
 import { checkWritable, sstSettings, type StoreContext } from "../engine/context.ts";
+import { retentionTick } from "../engine/present.ts";
 import { newCheckpoint } from "../engine/checkpoints.ts";
 import type { CompactorSettings, LsmSettings, Profile } from "../engine/settings.ts";
 import {
@@ -274,11 +275,12 @@ export class Compactor {
     sources: { l0: SstRef[]; runs: SortedRun[] },
   ): Promise<readonly SstRef[]> {
     const { settings, profile, executor } = this.#parts;
+    const tick = retentionTick(manifest.lastL0ClockTick, this.#context.clock.now());
     const job = {
       id: compaction.id,
       sources: { ...sources, externalDbs: manifest.externalDbs },
       outputs: compaction.outputs,
-      rules: { minSeq: manifest.recentSnapshotMinSeq, tick: manifest.lastL0ClockTick, isBottom: isBottom(manifest, compaction.spec) },
+      rules: { minSeq: manifest.recentSnapshotMinSeq, tick, isBottom: isBottom(manifest, compaction.spec) },
       settings: { ...sstSettings(settings, profile), maxSstBytes: settings.compactor.maxSstBytes },
     };
     const progress: CompactionProgress = {

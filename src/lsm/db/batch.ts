@@ -95,6 +95,8 @@ function checkTtl(ttl: object): void {
 export interface BatchStamp {
   readonly seq: number;
   readonly createTs: number;
+  /** Times to live are counted from here, milliseconds since 1970. */
+  readonly presentMs: number;
   readonly defaultTtlMs: number | undefined;
   readonly operator: MergeOperator | undefined;
 }
@@ -107,8 +109,8 @@ export function makeRow(operation: Operation, stamp: BatchStamp): Row {
 
 function expiry(ttl: Ttl | undefined, stamp: BatchStamp): number | undefined {
   if (ttl === "never") return undefined;
-  if (ttl === undefined) return stamp.defaultTtlMs === undefined ? undefined : stamp.createTs + stamp.defaultTtlMs;
-  return "atMs" in ttl ? ttl.atMs : stamp.createTs + ttl.afterMs;
+  if (ttl === undefined) return stamp.defaultTtlMs === undefined ? undefined : stamp.presentMs + stamp.defaultTtlMs;
+  return "atMs" in ttl ? ttl.atMs : stamp.presentMs + ttl.afterMs;
 }
 
 /** Several writes of one key, oldest first, as one row. @throws LSM_MERGE_OPERATOR, LSM_INVALID */

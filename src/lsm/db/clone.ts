@@ -33,11 +33,13 @@ export async function cloneStore(
 ): Promise<void> {
   const parent = StoreContext.of(parentRoot, components, LSM_DEFAULTS).scoped(options.signal);
   const child = StoreContext.of(childRoot, components, LSM_DEFAULTS).scoped(options.signal);
+  // The parent first: if its place cannot be reached, nothing is begun.
+  await parent.manifests.refresh();
   const started = await child.manifests.refresh();
   if (started === undefined) await child.manifests.create(await newDraft(parent, child, options));
   const draft = (await child.manifest()).value;
-  const link = draft.externalDbs.find((db) => db.path === parentRoot);
-  if (link === undefined) throw new PumiceError("LSM_INVALID", { what: "there is another store already", root: childRoot });
+  const link = draft.externalDbs.find((db) => db.path === parent.paths.root);
+  if (link === undefined) throw new PumiceError("LSM_INVALID", { what: "there is another store already", root: child.paths.root });
   if (draft.initialized) return;
   try {
     await finishClone(parent, child, draft);

@@ -12,7 +12,7 @@ import { MERGE, TOMBSTONE, VALUE, type Row } from "../format/row.ts";
 import type { SequenceTracker } from "../format/sequence-tracker.ts";
 import { Background } from "./background.ts";
 import { deleteRange, multiGet } from "./bulk.ts";
-import { checkWrite, makeRow, WriteBatch, type PutOptions } from "./batch.ts";
+import { checkWrite, makeRow, WriteBatch, type BatchStamp, type PutOptions } from "./batch.ts";
 import { createCheckpoint, deleteCheckpoint, refreshCheckpoint, type CheckpointOptions } from "../engine/checkpoints.ts";
 import { StoreContext } from "../engine/context.ts";
 import { HybridClock } from "./hybrid-clock.ts";
@@ -160,11 +160,7 @@ export class Db {
     if (this.#context.shared.operators.read === undefined && batch.entries.some((entry) => entry.kind === MERGE))
       throw new PumiceError("LSM_MERGE_OPERATOR");
     const handle = { seq: this.#lastSeq + 1, createTs: this.#hybrid.tick() };
-    const { seq, createTs } = handle;
-    this.#commitRows(
-      batch.rows({ seq, createTs, defaultTtlMs: this.settings.defaultTtlMs, operator: this.#context.shared.operators.read }),
-      handle,
-    );
+    this.#commitRows(batch.rows({ ...this.#stamp(handle), operator: this.#context.shared.operators.read }), handle);
     return handle;
   }
 
@@ -449,9 +445,13 @@ export class Db {
     this.#checkWritable();
     checkWrite(entry.key, entry.value, ttl);
     const handle = { seq: this.#lastSeq + 1, createTs: this.#hybrid.tick() };
-    const stamp = { seq: handle.seq, createTs: handle.createTs, defaultTtlMs: this.settings.defaultTtlMs, operator: undefined };
+    const stamp = this.#stamp(handle);
     this.#commitRows([makeRow({ kind, key: entry.key, value: entry.value, ttl }, stamp)], handle);
     return handle;
+  }
+
+  #stamp({ seq, createTs }: WriteHandle): BatchStamp {
+    return { seq, createTs, presentMs: this.#hybrid.presentAtTick, defaultTtlMs: this.settings.defaultTtlMs, operator: undefined };
   }
 
   /** The rows' bytes are the caller's: inserting copies them. */
@@ -528,7 +528,7 @@ export class Db {
       view: () => this.#path.view,
       rules: () =>
         this.settings.filtersExpired
-          ? { operator: this.#context.shared.operators.read, expireAtMs: this.#expiryTime() }
+          ? { operator: this.#context.shared.operators.read, expireAtMs: this.#hybrid.present }
           : this.#currentRules,
       maxSeq: (durability) => {
         const seq = durability === "remote" ? this.#path.durableSeq : this.#lastSeq;
@@ -539,10 +539,6 @@ export class Db {
       // Another process compacted and collected since this one looked.
       refresh: async (signal) => void (await this.#context.scoped(signal).manifests.refresh()),
     };
-  }
-
-  #expiryTime(): number {
-    return Math.max(this.#context.clock.now(), this.#hybrid.last);
   }
 
   #checkOpen(): void {

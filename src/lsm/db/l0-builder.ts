@@ -3,6 +3,7 @@ import { ALL_KEYS } from "../format/key-range.ts";
 import { MERGE, type Row } from "../format/row.ts";
 import { expectedBytes, SstWriter, type BuiltSst, type SstSettings } from "../format/sst-writer.ts";
 import type { StoreContext } from "../engine/context.ts";
+import { retentionTick } from "../engine/present.ts";
 import { isSameKey } from "../engine/merge-operator.ts";
 import type { Memtable } from "./memtable.ts";
 import { Pace } from "../engine/pace.ts";
@@ -19,7 +20,12 @@ export interface L0Source {
 /** Builds it in short pieces, so that others get their turn. Readers at `minReadSeq` and above see the same in it. @throws the abort's reason */
 export async function buildL0(context: StoreContext, settings: SstSettings, from: L0Source): Promise<BuiltSst> {
   const { memtable, minReadSeq: minSeq = memtable.lastSeq } = from;
-  const rules: RetentionRules = { minSeq, tick: memtable.lastTick, isBottom: false, operator: context.shared.operators.flush };
+  const rules: RetentionRules = {
+    minSeq,
+    tick: retentionTick(memtable.lastTick, context.clock.now()),
+    isBottom: false,
+    operator: context.shared.operators.flush,
+  };
   const memory = new Uint8Array(expectedBytes(memtable.newestBytes));
   const writer = new SstWriter("compacted", { ...settings, memory }, context.sealer);
   const cursor = memtable.cursor(ALL_KEYS, "ascending");

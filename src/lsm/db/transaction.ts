@@ -255,7 +255,7 @@ export class Transaction {
     if (entry.kind === 1) single.delete(entry.key);
     else if (entry.kind === 8) single.merge(entry.key, entry.value);
     else single.put(entry.key, entry.value);
-    const stamp = { seq: LOCAL_SEQ + before, createTs: 0, defaultTtlMs: undefined, operator: undefined };
+    const stamp = { seq: LOCAL_SEQ + before, createTs: 0, presentMs: 0, defaultTtlMs: undefined, operator: undefined };
     for (const row of single.rows(stamp)) this.#local.insert(row);
   }
 

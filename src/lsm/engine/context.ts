@@ -57,10 +57,10 @@ export class StoreContext {
     return new StoreContext(this.shared, either, this.manifests.scoped(either));
   }
 
-  /** Another store beside this one, in the same object store. */
+  /** Another store in the same object store; `root` is its place there in full. */
   sibling(root: string): StoreContext {
     const { components, cache, limits } = this.shared;
-    return StoreContext.of(root, { ...components, cache, onClosed: undefined }, limits).scoped(this.signal);
+    return StoreContext.of(root, { ...components, path: undefined, cache, onClosed: undefined }, limits).scoped(this.signal);
   }
 
   /** True if the WAL is in an object store of its own. */

@@ -11,6 +11,8 @@ export type Profile = "0.12" | "0.14";
 /** What the world gives. */
 export interface LsmComponents {
   readonly store: ObjectStore;
+  /** Where in `store` names of stores begin: what an address says behind its bucket. Default: at the top. */
+  readonly path?: string | undefined;
   /** Where the WAL is, if not in `store`. */
   readonly walStore?: ObjectStore | undefined;
   readonly clock: Clock;

@@ -2,7 +2,7 @@
  * One open store: what all calls on it have in common in this process. Its names, the components under it, what is counted, the tables that are
  * open, and whether it has ended. How long one call may wait is the affair of its context (engine/context.ts).
  */
-import { crc32, PumiceError, toHex, type Clock, type Metric, type ObjectStore, type Random } from "../../base/mod.ts";
+import { crc32, PumiceError, toHex, type Clock, type ETag, type Metric, type ObjectStore, type Random } from "../../base/mod.ts";
 import { Sealer } from "../format/compression.ts";
 import type { Manifest, SstRef } from "../format/manifest.ts";
 import { BlockCache } from "../store/block-cache.ts";
@@ -44,6 +44,8 @@ export class Store {
   readonly counts: ContextCounts;
   /** The merge operator, by what it is called for: each counts apart. */
   readonly operators: Readonly<Record<"read" | "flush" | "compact", MergeOperator | undefined>>;
+  /** Versions of small WAL objects that were looked at and are fences. */
+  readonly fences = new Set<ETag>();
   readonly #controller = new AbortController();
   #isPatient = false;
   #trouble: PumiceError | undefined;
@@ -52,7 +54,7 @@ export class Store {
   constructor(root: string, components: LsmComponents, limits: StoreLimits) {
     if (typeof root !== "string") throw new PumiceError("LSM_INVALID", { what: "name of a store is no text", found: typeof root });
     const { clock, hostCodecs, blockTransformer: transformer, mergeOperator } = components;
-    this.paths = pathsOf(root);
+    this.paths = pathsOf([components.path ?? "", root].filter((part) => part !== "").join("/"));
     this.components = components;
     this.limits = limits;
     this.counts = {

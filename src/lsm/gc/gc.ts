@@ -6,7 +6,8 @@
  * 2. Compactions are read BEFORE manifests: an output that is not in the manifest yet is protected by its compaction (SlateDB #604).
  * 3. SSTs are judged by the time in their ULID: below min(now - age, oldest active compaction, newest L0). So an L0 that is put but not yet
  *    in the manifest is never touched, because ULIDs of L0s never go back.
- * 4. Fences are never deleted: a writer that slept could else put its next WAL object where the fence was (SlateDB #352, #1622).
+ * 4. A fence stays for FENCE_AGE_MS at least, whatever the minimum age: a writer that slept could else put its next WAL object where the fence was (SlateDB
+ *    #352, #1622). One that slept for longer looks, after its put and before it acknowledges anything, whether there is a newer writer (db/wal-writer.ts).
  * 5. "Now" is the store's own time, as its newest manifest tells it, if the clock here is ahead of it: a clock that jumps a year deletes nothing.
  * 6. In the 0.14 profile a boundary is moved before manifests or compactions files are deleted.
  */
@@ -23,6 +24,8 @@ import { idOf } from "../store/paths.ts";
 import { withRetry } from "../store/retry.ts";
 import { detachParents } from "./parents.ts";
 
+/** Ten times as long as a writer trusts its last look at the manifest (EPOCH_TRUST_MS in db/wal-writer.ts). */
+const FENCE_AGE_MS = 600_000;
 /** Fences are smaller than this, whatever codec their writer used; objects with rows are larger, or nearly so. */
 const FENCE_BYTES_MAX = 256;
 
@@ -72,7 +75,11 @@ class Collector {
   }
 
   #isOld(lastModifiedMs: number): boolean {
-    return lastModifiedMs < this.#nowMs - this.#minAgeMs;
+    return this.#isOlder({ lastModifiedMs }, this.#minAgeMs);
+  }
+
+  #isOlder({ lastModifiedMs }: Pick<ObjectMeta, "lastModifiedMs">, ageMs: number): boolean {
+    return lastModifiedMs < this.#nowMs - ageMs;
   }
 
   /** Rule 5. */
@@ -132,19 +139,23 @@ class Collector {
       if (id === undefined || id >= latest.replayAfterWalId || !this.#isOld(meta.lastModifiedMs)) return false;
       return !protectedRanges.some((manifest) => id > manifest.replayAfterWalId && id <= manifest.walIdLastSeen);
     });
-    const data: string[] = [];
-    for (const meta of doomed) if (!(await this.#isFence(meta))) data.push(meta.key);
-    return await this.#deleteKeys(this.#context.walStore, data);
+    const unneeded: string[] = [];
+    for (const meta of doomed) if (this.#isOlder(meta, FENCE_AGE_MS) || !(await this.#isFence(meta))) unneeded.push(meta.key);
+    return await this.#deleteKeys(this.#context.walStore, unneeded);
   }
 
-  /** A fence is small; what is small is looked at. */
+  /** A fence is small; what is small is looked at, once. */
   async #isFence(meta: ObjectMeta): Promise<boolean> {
     if (meta.sizeBytes > FENCE_BYTES_MAX) return false;
+    const { fences } = this.#context.shared;
+    if (meta.sizeBytes === 0 || fences.has(meta.etag)) return true;
     const bytes = await withRetry(
       this.#context.readPolicy,
       async () => await this.#context.walStore.get(meta.key, { signal: this.#context.signal }),
     );
-    return bytes !== undefined && readWal(bytes, meta.key, this.#context.sealer).length === 0;
+    const isFence = bytes !== undefined && readWal(bytes, meta.key, this.#context.sealer).length === 0;
+    if (isFence) fences.add(meta.etag);
+    return isFence;
   }
 
   async #deleteManifests(latestId: number, keptIds: ReadonlySet<number>): Promise<number> {

@@ -198,8 +198,10 @@ export class Sequence<T> {
     this.#memory.hasSoughtBoundary = true;
     if (bytes === undefined) return 0;
     this.honoursBoundary = true;
-    const id = Number(fromUtf8(bytes));
-    if (!Number.isSafeInteger(id)) throw new PumiceError("LSM_CORRUPT", { object: this.#parts.boundaryKey, what: "boundary is no number" });
+    // Digits, whatever else the bytes may be: not even UTF-8, if they are damaged.
+    const id = bytes.length > 0 && bytes.every((byte) => byte >= 0x30 && byte <= 0x39) ? Number(fromUtf8(bytes)) : undefined;
+    if (id === undefined || !Number.isSafeInteger(id))
+      throw new PumiceError("LSM_CORRUPT", { object: this.#parts.boundaryKey, what: "boundary is no number" });
     return id;
   }
 

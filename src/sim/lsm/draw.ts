@@ -1,5 +1,5 @@
 /** What a simulated LSM life is given by chance: settings, faults of the store, keys, writes, ranges. */
-import { isPumiceError, toHex, utf8, type ObjectStore } from "../../base/mod.ts";
+import { isPumiceError, toHex, utf8, type ObjectStore, type Clock } from "../../base/mod.ts";
 import {
   COMPRESSIONS,
   MERGE,
@@ -112,8 +112,17 @@ export function drawBatch(world: LsmWorld): DrawnBatch {
   return { writes, ttl };
 }
 
-/** Writes `batch` to the store and the model; its number, or undefined if the store is full. @throws what the store throws */
-export function commitTo(db: Db, model: LsmModel, drawn: DrawnBatch): number | undefined {
+/** Stamps that are ahead of the wall clock by more than this come from a clock that was wrong: rows then expire by the wall clock. */
+const LEAD_MS_MAX = 60_000;
+
+/** The time by which rows of that store expire, on that clock. Milliseconds since 1970. */
+export function presentOf(db: Db, clock: Pick<Clock, "now">): number {
+  const { lastTick } = db.status();
+  return lastTick - clock.now() > LEAD_MS_MAX ? clock.now() : Math.max(clock.now(), lastTick);
+}
+
+/** Writes `batch` to the store, which has that clock, and the model; its number, or undefined if the store is full. @throws what the store throws */
+export function commitTo(db: Db, model: LsmModel, drawn: DrawnBatch, clock: Pick<Clock, "now">): number | undefined {
   const batch = new WriteBatch();
   const { ttl } = drawn;
   for (const { key, kind, value } of drawn.writes) {
@@ -123,7 +132,8 @@ export function commitTo(db: Db, model: LsmModel, drawn: DrawnBatch): number | u
   }
   try {
     const { seq, createTs } = db.writeSync(batch);
-    const writes = drawn.writes.map((write) => ({ ...write, expireTs: expiryOf(ttl, createTs, db.settings.defaultTtlMs) }));
+    const expireTs = expiryOf(ttl, presentOf(db, clock), db.settings.defaultTtlMs);
+    const writes = drawn.writes.map((write) => ({ ...write, expireTs }));
     model.commit({ seq, createTs, writes, wal: db.settings.walEnabled ? "all" : "none" });
     return seq;
   } catch (error) {
@@ -132,8 +142,8 @@ export function commitTo(db: Db, model: LsmModel, drawn: DrawnBatch): number | u
   }
 }
 
-function expiryOf(ttl: Ttl | undefined, createTs: number, defaultTtlMs: number | undefined): number | undefined {
+function expiryOf(ttl: Ttl | undefined, presentMs: number, defaultTtlMs: number | undefined): number | undefined {
   if (ttl === "never") return undefined;
-  if (ttl === undefined) return defaultTtlMs === undefined ? undefined : createTs + defaultTtlMs;
-  return "atMs" in ttl ? ttl.atMs : createTs + ttl.afterMs;
+  if (ttl === undefined) return defaultTtlMs === undefined ? undefined : presentMs + defaultTtlMs;
+  return "atMs" in ttl ? ttl.atMs : presentMs + ttl.afterMs;
 }

@@ -209,7 +209,7 @@ export class Guests {
   /** Looks into a new clone, writes to it, and lets it compact and collect. */
   async #openClone(root: string, leastSeq: number): Promise<void> {
     const { world, model: parent } = this.#home;
-    const { components } = this.#newProcess();
+    const { components, clock } = this.#newProcess();
     const db = await Db.open(root, components, { compat: this.#home.profile, gc: false, compactor: { pollIntervalMs: 3_600_000 } });
     const { lastSeq } = db.status();
     assert(lastSeq >= leastSeq && lastSeq <= parent.lastSeq, "a clone begins with its checkpoint");
@@ -222,7 +222,7 @@ export class Guests {
       checkBank(rows, what);
     };
     await look("a new clone");
-    for (let i = 0; i < 5; i++) commitTo(db, model, drawBatch(world));
+    for (let i = 0; i < 5; i++) commitTo(db, model, drawBatch(world), clock);
     await db.flush("memtable");
     if (world.chance(50)) await db.compact();
     await look("a clone that was written to");

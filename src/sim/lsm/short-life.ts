@@ -8,7 +8,7 @@
  */
 import { assert, isPumiceError, MemoryObjectStore, utf8, type HostCodecs } from "../../base/mod.ts";
 import { Admin, cloneStore, Db, DbReader, type Checkpoint, type LsmComponents, type LsmOptions, type Profile } from "../../lsm/mod.ts";
-import { commitTo, drawBatch, drawBounds, drawOptions } from "./draw.ts";
+import { commitTo, presentOf, drawBatch, drawBounds, drawOptions } from "./draw.ts";
 import { differenceOf, isCertain, LsmModel, partOf } from "./model.ts";
 import { checkBank, TransactionWorkload } from "./transactions.ts";
 import { watchedStore } from "./watch.ts";
@@ -156,7 +156,7 @@ class ShortLife {
   async #step(db: Db): Promise<Died | void> {
     const world = this.#world;
     const model = this.#model;
-    for (let i = world.below(4); i > 0; i--) commitTo(db, model, drawBatch(world));
+    for (let i = world.below(4); i > 0; i--) commitTo(db, model, drawBatch(world), this.#clock);
     const roll = world.below(100);
     if (roll < 25) return await this.#acknowledge(db.settings.walEnabled ? "wal" : "memtable", db);
     if (roll < 40) return await this.#acknowledge("memtable", db);
@@ -190,7 +190,7 @@ class ShortLife {
     const general = partOf(range.of(model.state), hexOf("key-"), hexOf("key."));
     if (general.size !== range.of(model.state).size) return;
     const before = db.status().lastSeq;
-    const filterAt = db.settings.filtersExpired ? Math.max(this.#clock.now(), db.status().lastTick) : undefined;
+    const filterAt = db.settings.filtersExpired ? presentOf(db, this.#clock) : undefined;
     const outcome = await this.#named("deleteRange", db.deleteRange(range.bounds, { awaitDurable: false }));
     const after = db.status();
     if (after.lastSeq > before) {
@@ -211,8 +211,7 @@ class ShortLife {
   }
 
   async #read(db: Db): Promise<Died | void> {
-    const { lastTick } = db.status();
-    const filterAt = db.settings.filtersExpired ? Math.max(this.#clock.now(), lastTick) : undefined;
+    const filterAt = db.settings.filtersExpired ? presentOf(db, this.#clock) : undefined;
     const rows = await this.#named("read", db.scan().toArray());
     if (rows === "crashed") return rows;
     this.#compare(rows, this.#model, "read", filterAt);
@@ -231,11 +230,11 @@ class ShortLife {
     this.#cloneModel ??= new LsmModel(this.#model.upTo(lastSeq));
     assert(lastSeq >= this.#cloneAcked && lastSeq <= this.#cloneModel.lastSeq, "a clone keeps what was acknowledged");
     this.#cloneModel.truncate(lastSeq);
-    const filterAt = db.settings.filtersExpired ? Math.max(this.#clock.now(), db.status().lastTick) : undefined;
+    const filterAt = db.settings.filtersExpired ? presentOf(db, this.#clock) : undefined;
     const rows = await this.#drive(db.scan().toArray());
     if (rows === "crashed") return rows;
     this.#compare(rows, this.#cloneModel, "a clone", filterAt);
-    commitTo(db, this.#cloneModel, drawBatch(this.#world));
+    commitTo(db, this.#cloneModel, drawBatch(this.#world), this.#clock);
     const written = this.#cloneModel.lastSeq;
     if ((await this.#drive(db.close())) === "crashed") return "crashed";
     this.#cloneAcked = written;
@@ -263,7 +262,7 @@ class ShortLife {
       await world.drive(reader.close());
     }
     await this.#finishClone(components);
-    for (let i = 0; i < 3; i++) commitTo(db, model, drawBatch(world));
+    for (let i = 0; i < 3; i++) commitTo(db, model, drawBatch(world), this.#clock);
     await world.drive(db.close({ flush: world.oneOf(["wal", "memtable"]) }));
     db = await world.drive(Db.open(ROOT, components, options));
     assert(db.status().lastSeq === model.lastSeq, "what was written after the crash is there");

@@ -10,7 +10,7 @@
  */
 import { assert, fromUtf8, isPumiceError, MemoryObjectStore, toHex, utf8, type HostCodecs, type ObjectStore } from "../../base/mod.ts";
 import { Admin, Db, DbReader, type KeyValue, type LsmComponents, type LsmOptions, type Profile, type Snapshot } from "../../lsm/mod.ts";
-import { commitTo, drawBatch, drawBounds, drawKey, drawMinAge, drawOptions, drawRates, unreliable } from "./draw.ts";
+import { commitTo, presentOf, drawBatch, drawBounds, drawKey, drawMinAge, drawOptions, drawRates, unreliable } from "./draw.ts";
 import { checkClones, Guests, type GuestHome } from "./guests.ts";
 import { differenceOf, isCertain, LsmModel, partOf, type ModelState } from "./model.ts";
 import { checkBank, TransactionWorkload } from "./transactions.ts";
@@ -174,8 +174,7 @@ class Life {
 
   /** The time by which the process hides what has expired; undefined if it does not. */
   #filterTime({ db, clock }: Pick<Process, "db" | "clock">): number | undefined {
-    const { lastTick } = db.status();
-    return db.settings.filtersExpired ? Math.max(clock.now(), lastTick) : undefined;
+    return db.settings.filtersExpired ? presentOf(db, clock) : undefined;
   }
 
   /** What was read, ascending, against what must be there. */
@@ -255,7 +254,7 @@ class Life {
     await read("state read backwards", "descending");
     // What nobody needs goes: clones and checkpoints need theirs.
     await world.pass(400_000);
-    commitTo(db, this.#model, drawBatch(world));
+    commitTo(db, this.#model, drawBatch(world), clock);
     await world.drive(db.flush("memtable"));
     await world.drive(db.collectGarbage(drawMinAge(world, this.#profile)));
     await read("state after collection");
@@ -308,7 +307,7 @@ class Life {
   }
 
   #write(process: Process): void {
-    const seq = commitTo(process.db, this.#model, drawBatch(this.#world));
+    const seq = commitTo(process.db, this.#model, drawBatch(this.#world), process.clock);
     if (seq === undefined) return;
     this.#world.note(`w${seq}`);
     this.#counts.commits++;

@@ -77,14 +77,24 @@ export const MUTANTS: readonly LsmBug[] = [
   {
     id: "#352",
     bug: "fences are collected",
-    patches: [lsm("gc/gc.ts", "if (!(await this.#isFence(meta))) data.push(meta.key);", "data.push(meta.key);")],
+    patches: [
+      lsm(
+        "gc/gc.ts",
+        "if (this.#isOlder(meta, FENCE_AGE_MS) || !(await this.#isFence(meta))) unneeded.push(meta.key);",
+        "unneeded.push(meta.key);",
+      ),
+    ],
     nets: ["test:shared-store"],
   },
   {
     id: "L06",
     bug: "fences are collected, and a put after a long sleep is believed",
     patches: [
-      lsm("gc/gc.ts", "if (!(await this.#isFence(meta))) data.push(meta.key);", "data.push(meta.key);"),
+      lsm(
+        "gc/gc.ts",
+        "if (this.#isOlder(meta, FENCE_AGE_MS) || !(await this.#isFence(meta))) unneeded.push(meta.key);",
+        "unneeded.push(meta.key);",
+      ),
       lsm(
         "db/wal-writer.ts",
         "if (msSince(this.#epochCheckedAt, this.#context.clock) < EPOCH_TRUST_MS) return;",
@@ -242,7 +252,7 @@ export const MUTANTS: readonly LsmBug[] = [
   {
     id: "L26",
     bug: "what expired by a stamp comes back when the wall clock goes back",
-    patches: [lsm("db/db.ts", "return Math.max(this.#context.clock.now(), this.#hybrid.last);", "return this.#context.clock.now();")],
+    patches: [lsm("db/hybrid-clock.ts", "return presentMs(this.#lastTick, this.#clock.now());", "return this.#clock.now();")],
     nets: ["lives"],
   },
   {
