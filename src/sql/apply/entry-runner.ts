@@ -21,6 +21,7 @@ import type { SqlCommand, SqlParam } from "../command/command.ts";
 import { STEPS_MIN } from "../command/command.ts";
 import type { Connection } from "../connection/connection.ts";
 import { bind, type BoundParams } from "../connection/params.ts";
+import { findMadeUpName, MADE_UP_FROM, madeUpText } from "../result/made-up-names.ts";
 import { errorJson, execJson, writeRows } from "../result/json.ts";
 import type { EntryResult } from "../result/results.ts";
 import { type Piece, type PieceDone, runPieces } from "../connection/split.ts";
@@ -44,7 +45,8 @@ const TOO_LONG_TEXT = "results are too large";
 
 /**
  * Why an entry cannot go on in this transaction. `ended`: statement `unit` failed with `text` and took the transaction with it, or has to.
- * `interrupted`: the budget is spent. `refused`: the whole request is an error. `vacuum`: it is a VACUUM. `alone`: it must not share its transaction.
+ * `interrupted`: the budget is spent. `refused`: the whole request is an error. `vacuum`: it is a VACUUM. `alone`: it must not share its transaction. `fresh`: it needs a connection
+ * without a past.
  * `foreign-keys-off`: a script wants them off, which SQLite does only outside of a transaction. `doubtful`: the error of `unit` may be this machine's.
  * `undone`: all of the entry is to be undone, and this is its result.
  */
@@ -54,6 +56,7 @@ export type BrokenReason =
   | { readonly kind: "refused"; readonly text: string }
   | { readonly kind: "vacuum"; readonly unit: number }
   | { readonly kind: "alone" }
+  | { readonly kind: "fresh" }
   | { readonly kind: "foreign-keys-off" }
   | { readonly kind: "doubtful"; readonly unit: number; readonly error: SqliteError }
   | { readonly kind: "undone"; readonly result: EntryResult };
@@ -73,6 +76,8 @@ export class Broken extends Error {
 export interface RunControl {
   /** False: the entry shares its transaction, and runs with half its budget. */
   readonly isAlone: boolean;
+  /** The connection was opened for this entry. */
+  readonly isFresh: boolean;
   /** The VM steps that are granted. */
   readonly steps: number;
   /** Units that are known to end the transaction, with their error: not run again. */
@@ -308,10 +313,15 @@ export class EntryRunner {
   /** True if it succeeded. Errors of SQLite are thrown. */
   #runPrepared(state: RunState, unit: number, bound: BoundStatement): boolean {
     const { prepared } = bound;
+    if (prepared.changesSchema && this.#connection.remembersColumns) {
+      if (!state.control.isFresh) throw new Broken({ kind: "fresh" });
+      this.mustReopen = true;
+    }
     if (prepared.touchesStatistics) {
       this.#needsNewConnection(state);
       this.wroteStatistics = true;
     }
+    if (prepared.columns.length > MADE_UP_FROM) this.#checkNames(columnNames(prepared), unit);
     if (prepared.writesVirtual) {
       this.#virtualWrites++;
       state.lastVirtualUnit = unit;
@@ -327,6 +337,7 @@ export class EntryRunner {
     } finally {
       if (prepared.changesSchema) this.#connection.forgetStatements();
     }
+    if (prepared.createdTable !== "") this.#checkNames(this.#connection.columnNames(prepared.createdTable), unit);
     this.#checkModuleSettings(state);
     if (!isInSavepoint && !state.control.isAlone) return true;
     const flags = this.#takeFlags(state);
@@ -343,6 +354,12 @@ export class EntryRunner {
     }
     this.#release.run();
     return !isPending;
+  }
+
+  /** @throws Broken if a name is one that SQLite draws by lot */
+  #checkNames(names: readonly string[], unit: number): void {
+    const name = findMadeUpName(names);
+    if (name !== undefined) throw new Broken({ kind: "ended", unit, text: madeUpText(name) });
   }
 
   /** The flags. In a shared transaction the rowid's is left to the commit hook, which cannot tell whose row it was. */
@@ -395,6 +412,10 @@ interface TextToRun {
 interface BoundStatement {
   readonly prepared: Prepared;
   readonly params: BoundParams;
+}
+
+function columnNames(prepared: Prepared): string[] {
+  return prepared.columns.map((column) => column.name);
 }
 
 /** SQLite's text, with what to do where SQLite's alone would not help. */

@@ -205,6 +205,7 @@ export class StateMachine {
     if (isSql(command))
       return this.#runSql(entry, command, {
         isAlone: false,
+        isFresh: false,
         steps: grantedSteps(command) / 2,
         failed: NO_SKIPS,
         errors: noErrors(),
@@ -270,6 +271,9 @@ export class StateMachine {
         case "interrupted":
           if (attempt.isFresh) attempt.spentAt = reason.unit;
           else becomeFresh(attempt);
+          break;
+        case "fresh":
+          becomeFresh(attempt);
           break;
         case "doubtful":
           if (attempt.isFresh) attempt.failed.set(reason.unit, this.#resultText(reason.error));

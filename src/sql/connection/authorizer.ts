@@ -10,6 +10,7 @@
  */
 import { isModuleAllowed, moduleText } from "./modules.ts";
 import { pragmaDecision } from "./pragmas.ts";
+import { isPragmaStatement } from "./tokens.ts";
 import { isStateTable, stateTableIn, stateTableText } from "./state-schema.ts";
 import type { AuthorizerMode, Refusal } from "./policy.ts";
 
@@ -19,6 +20,7 @@ const DENY = 1;
 const IGNORE = 2;
 
 /** SQLite's action codes, as far as they are told apart here. */
+const CREATE_TABLE = 2;
 const CREATE_TEMP_INDEX = 3;
 const CREATE_TEMP_VIEW = 6;
 const CREATE_TRIGGER = 7;
@@ -74,6 +76,8 @@ export class Authorizer {
   /** Since `begin`: a script said `PRAGMA foreign_keys=OFF`. */
   wantsForeignKeysOff = false;
 
+  /** Since `begin`: the table that a statement makes; empty if it makes none. */
+  createdTable = "";
   /** Since `begin`: rows are written. SQLite does not count every write to a virtual table as one. */
   writes = false;
   /** Since `begin`: ANALYZE, or a write to the tables that hold its findings. */
@@ -89,6 +93,8 @@ export class Authorizer {
   /** Since `begin`: an allowed PRAGMA. SQLite does not count some of those as reading that could set something with an argument. */
   isPragma = false;
 
+  /** Since `begin`: a PRAGMA was asked about. */
+  #askedPragma = false;
   /** What is being prepared. */
   #text = "";
 
@@ -101,6 +107,8 @@ export class Authorizer {
     this.touchesStatistics = false;
     this.writesVirtual = false;
     this.writes = false;
+    this.#askedPragma = false;
+    this.createdTable = "";
     this.changesSchema = false;
   }
 
@@ -125,7 +133,7 @@ export class Authorizer {
       case FUNCTION:
         return this.#function(second);
       case PRAGMA:
-        return this.#pragma(first, second);
+        return this.#askPragma(first, second);
       case TRANSACTION:
         return this.mode === "script" && (first === "BEGIN" || first === "COMMIT") ? IGNORE : this.#refuse(TRANSACTION_TEXT);
       case SAVEPOINT:
@@ -152,6 +160,7 @@ export class Authorizer {
     const changes = (action >= 1 && action <= DROP_VIEW) || action === ALTER_TABLE || action === CREATE_VTABLE || action === DROP_VTABLE;
     if (!changes && action !== ANALYZE && action !== REINDEX) return OK;
     this.changesSchema = true;
+    if (action === CREATE_TABLE && !this.running) this.createdTable = first ?? "";
     if (action === CREATE_VTABLE || action === DROP_VTABLE) this.writesVirtual = true;
     if (action === CREATE_VTABLE && !isModuleAllowed(second ?? "")) return this.#refuse(moduleText(second ?? ""));
     // SQLite asks of the new name of a table as little as of what a view or trigger names.
@@ -190,8 +199,15 @@ export class Authorizer {
     return OK;
   }
 
+  /** A virtual table asks PRAGMAs when it is first opened on a connection: while a statement runs, or while one is prepared. It gets the same answer. */
+  #askPragma(name: string | null, argument: string | null): number {
+    const isUsers = !this.running && !this.#askedPragma && isPragmaStatement(this.#text);
+    this.#askedPragma = true;
+    if (!isUsers && argument === null && name !== null && MODULE_PRAGMAS.has(name.toLowerCase())) return OK;
+    return this.#pragma(name, argument);
+  }
+
   #pragma(name: string | null, argument: string | null): number {
-    if (this.running && argument === null && name !== null && MODULE_PRAGMAS.has(name.toLowerCase())) return OK;
     const decision = pragmaDecision((name ?? "").toLowerCase(), argument, this.mode);
     if (decision.kind === "allow") {
       this.isPragma = true;

@@ -11,6 +11,7 @@ import { columnPlan } from "../result/columns.ts";
 import type { StoredValue } from "../result/json-values.ts";
 import type { BoundParams } from "./params.ts";
 import { isSqliteError, StatementRefused } from "./errors.ts";
+import { moduleOf } from "./modules.ts";
 import { hasTooManyNames, NAMES_MAX } from "./param-names.ts";
 import { ensureStateTable } from "./state-schema.ts";
 import { StatementCache } from "./statement-cache.ts";
@@ -93,6 +94,7 @@ export class Connection {
   readonly #database: DatabaseSync;
   readonly #cache = new StatementCache();
   #knowsVirtualTables = false;
+  #remembersColumns = false;
   readonly #describe: StatementSync;
   readonly #params: StatementSync;
 
@@ -118,6 +120,11 @@ export class Connection {
       this.#database.close();
       throw error;
     }
+  }
+
+  /** True if a change of the schema is not seen by all tables of this connection: FTS4 keeps the columns of the table that holds its content. */
+  get remembersColumns(): boolean {
+    return this.#remembersColumns;
   }
 
   /** A statement of ours. Runs only while the authorizer's mode is "own". */
@@ -216,6 +223,7 @@ export class Connection {
       isReadOnly: isRead,
       isExplain,
       changesSchema,
+      createdTable: this.authorizer.createdTable,
       touchesStatistics: this.authorizer.touchesStatistics,
       writesVirtual: this.authorizer.writesVirtual,
       paramCount,
@@ -234,6 +242,12 @@ export class Connection {
       .slice(0, count)
       .map((name) => (name === "" ? undefined : name));
     return names.some((name) => name !== undefined) ? names : undefined;
+  }
+
+  /** The columns of a table, by a statement of ours. */
+  columnNames(table: string): string[] {
+    const rows = this.#database.prepare("SELECT name FROM pragma_table_info(?)").all(table);
+    return rows.map(([name]) => String(name));
   }
 
   /** Runs a statement that returns no rows, as `running` does. Most writes are one: it goes without a closure. */
@@ -278,7 +292,11 @@ export class Connection {
   }
 
   #readVirtualTables(): void {
-    const rows = this.#database.prepare("SELECT lower(name), type, rootpage FROM sqlite_schema WHERE type IN ('table', 'view')").all();
+    const schema = "SELECT lower(name), type, rootpage, iif(rootpage = 0, sql, '') FROM sqlite_schema WHERE type IN ('table', 'view')";
+    const rows = this.#database.prepare(schema).all();
+    this.#remembersColumns = rows.some(
+      ([, type, root, sql]) => type === "table" && root === 0n && /^fts[34]$/i.test(moduleOf(String(sql))),
+    );
     const names = (isWanted: (row: readonly unknown[]) => boolean): Set<string> =>
       new Set(rows.filter(isWanted).map(([name]) => String(name)));
     this.authorizer.virtualTables = names(([, type, root]) => type === "table" && root === 0n);

@@ -12,6 +12,8 @@ export interface Prepared {
   readonly isReadOnly: boolean;
   readonly isExplain: boolean;
   readonly changesSchema: boolean;
+  /** The table that it makes; empty if it makes none. */
+  readonly createdTable: string;
   /** ANALYZE and its like. */
   readonly touchesStatistics: boolean;
   readonly writesVirtual: boolean;

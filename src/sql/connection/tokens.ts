@@ -2,7 +2,7 @@
  * SQL text cut into tokens, as SQLite's tokenizer does it. No rule about what a statement may do rests on this alone: it says where a
  * statement may end (split.ts; SQLite decides) and which tables a view or trigger names before anybody can ask SQLite (authorizer.ts).
  */
-import { isSpace, skipSpace } from "../command/blank.ts";
+import { isSpace, skipBlankSql, skipSpace } from "../command/blank.ts";
 
 const OPEN = 0x28;
 const CLOSE = 0x29;
@@ -28,6 +28,17 @@ export function tokenEnd(sql: string, start: number): number {
     default:
       return start + 1;
   }
+}
+
+/** True if the text's first statement is a PRAGMA, explained or not. */
+export function isPragmaStatement(sql: string): boolean {
+  for (let i = skipBlankSql(sql); i < sql.length;) {
+    const end = tokenEnd(sql, i);
+    const word = sql.slice(i, Math.min(end, i + TOKEN_CHARS_MAX)).toLowerCase();
+    if (word !== "explain" && word !== "query" && word !== "plan") return word === "pragma";
+    i = skipSpace(sql, end);
+  }
+  return false;
 }
 
 /** Words behind which a string can only be the name of a table. */

@@ -65,8 +65,14 @@ export const MUTANTS: readonly PlantedBug[] = [
   },
   {
     id: "Q09",
-    bug: "a rollback of writes to virtual tables is not looked at",
-    patches: [sql("apply/entry-runner.ts", "if (wroteVirtual) this.#needsNewConnection(state);", "")],
+    bug: "a unit that failed is not undone where its entry is alone",
+    patches: [
+      sql(
+        "apply/entry-runner.ts",
+        'if (state.control.isAlone) throw new Broken({ kind: "undone", result: resultOf(state, error) });',
+        "if (state.control.isAlone) return;",
+      ),
+    ],
   },
   {
     id: "Q10",
