@@ -82,6 +82,10 @@ export const ERRORS = {
     text: "the database has applied more than the Raft log holds; the log was lost or belongs to another database",
   },
   REPLICA_LOG_GAP: { kind: "corrupt", text: "the Raft log lacks entries that the database has not applied" },
+  REPLICA_MEMBERS: { kind: "corrupt", text: "what is stored about the cluster's members is not what this version writes" },
+  REPLICA_FOREIGN: { kind: "corrupt", text: "the database and the Raft log belong to different nodes; one of them was replaced" },
+  REPLICA_OTHER_NAME: { kind: "invalid", text: "this data directory belongs to a node of another name" },
+  REPLICA_JOIN: { kind: "invalid", text: "this version cannot join a cluster" },
   // entry
   NODE_DIRECTORY: { kind: "invalid", text: "data directory cannot be used" },
   NODE_DIRECTORY_LOCKED: { kind: "conflict", text: "another process runs on this data directory; stop it or give another directory" },

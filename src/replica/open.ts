@@ -124,7 +124,7 @@ class Opening {
   #openDatabase(settings: OpenSettings): Promise<EntryId> {
     return new Promise((resolve) => {
       this.#apply = new ApplyThread(this.#spawn(WORKERS.apply, settings.sql), {
-        opened: (applied) => resolve(applied),
+        opened: ({ applied }) => resolve(applied),
         applied: (entries, results) => this.#replica?.appliedEntries(entries, results),
         failed: this.#fail,
       });

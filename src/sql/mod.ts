@@ -12,6 +12,7 @@ export * from "./wire/packing.ts";
 export * from "./read/reader.ts";
 export { serveReader } from "./read/service.ts";
 export * from "./result/checkpoint.ts";
+export type { DatabaseState } from "./result/database-state.ts";
 export * from "./result/results.ts";
 export * from "./apply/state-machine.ts";
 export type { SqliteStatus } from "./connection/sqlite-status.ts";

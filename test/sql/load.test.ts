@@ -232,3 +232,23 @@ test("killed at any moment of a load and started again: the old database or the 
   }
   assert.ok(kills[0]! >= 4 && kills[1]! >= 1, `${kills[0]} kills before it was applied, ${kills[1]} after`);
 });
+
+test("members commit with the applied index, who the node is stays, and a load keeps both", (context) => {
+  const { db, folder } = open(context);
+  assert.deepEqual([db.machine.state().members, db.machine.state().node], [undefined, undefined]);
+  const { index, term } = db.machine.applied;
+  const data = Uint8Array.of(1, 2, 3);
+  const node = Uint8Array.of(9, 9);
+  db.machine.identify(node);
+  assert.deepEqual(db.machine.apply([{ index: index + 1, term, kind: "membership", data }]), [{ results: "" }]);
+  const expected = { applied: { index: index + 1, term }, members: data, node };
+  const state = (): unknown => {
+    const { applied, members, node: held } = db.machine.state();
+    return { applied, members: members && Uint8Array.from(members), node: held && Uint8Array.from(held) };
+  };
+  assert.deepEqual(state(), expected);
+  db.reopen();
+  assert.deepEqual(state(), expected);
+  assert.deepEqual(load(db, file(folder, SAMPLE)), { results: "" });
+  assert.deepEqual(state(), { ...expected, applied: db.machine.applied });
+});

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
-import { packApply, packResults, unpackApply, unpackResults, type ApplyEntry, type EntryResult } from "../../src/sql/mod.ts";
+import { kindOf, packApply, packResults, unpackApply, unpackResults, type ApplyEntry, type EntryResult } from "../../src/sql/mod.ts";
 import { TEXT_CHARS_MAX } from "../../src/sql/result/results.ts";
 
 const want = fc.option(
@@ -10,16 +10,28 @@ const want = fc.option(
 );
 const entriesFrom = (firstIndex: number) =>
   fc
-    .array(fc.record({ term: fc.nat(2 ** 40), data: fc.uint8Array({ maxLength: 50 }), want }, { noNullPrototype: true }), {
-      minLength: 1,
-      maxLength: 20,
-    })
-    .map((entries) => entries.map((entry, i): ApplyEntry => ({ index: firstIndex + i, ...entry })));
+    .array(
+      fc.record(
+        { term: fc.nat(2 ** 40), data: fc.uint8Array({ maxLength: 50 }), want, isMembers: fc.boolean() },
+        { noNullPrototype: true },
+      ),
+      {
+        minLength: 1,
+        maxLength: 20,
+      },
+    )
+    .map((entries) =>
+      entries.map(({ isMembers, want, ...entry }, i): ApplyEntry => {
+        const at = { index: firstIndex + i, ...entry };
+        return isMembers ? { ...at, kind: "membership", want: undefined } : { ...at, want };
+      }),
+    );
 
 test("entries come out of a packed batch as they went in", () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 2 ** 45 }).chain(entriesFrom), (entries) => {
-      const plain = (list: readonly ApplyEntry[]): unknown => list.map((entry) => ({ ...entry, data: [...entry.data] }));
+      const plain = (list: readonly ApplyEntry[]): unknown =>
+        list.map((entry) => ({ ...entry, kind: kindOf(entry), data: [...entry.data] }));
       assert.deepEqual(plain(unpackApply(packApply(entries))), plain(entries));
     }),
   );

@@ -61,7 +61,7 @@ function entries(first: number, ...statements: readonly string[]): ApplyEntry[] 
 test("the apply worker opens, applies in order, checkpoints, tells its status, closes", async (context) => {
   const path = join(temporaryFolder(context), "db");
   const apply = new Talk<ApplyRequest, ApplyResponse>(context, "apply", path);
-  assert.deepEqual((await apply.next("opened")).applied, { index: 0, term: 0 });
+  assert.deepEqual((await apply.next("opened")).held.applied, { index: 0, term: 0 });
   const large = "SELECT hex(zeroblob(100000)) AS v";
   apply.post({ kind: "apply", batch: packApply(entries(1, "CREATE TABLE t(a)", "INSERT INTO t VALUES(1)", large)) });
   apply.post({ kind: "checkpoint", mode: "truncate" });

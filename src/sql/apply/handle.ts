@@ -9,18 +9,19 @@
  * 3. After `fatal` nothing is sent or answered any more.
  * 4. While the disk is full the thread keeps what it has been sent; it is answered when a `retry` finds room.
  */
-import { assert, type EntryId, PumiceError, unpackError, type Worker } from "../../base/mod.ts";
+import { assert, PumiceError, unpackError, type Worker } from "../../base/mod.ts";
 import type { SqliteStatus } from "../connection/sqlite-status.ts";
 import type { EntryResult } from "../result/results.ts";
 import { packApply, unpackResults } from "../wire/packing.ts";
+import type { DatabaseState } from "../result/database-state.ts";
 import type { ApplyRequest, ApplyResponse } from "../wire/protocol.ts";
 import type { ApplyEntry } from "../command/entry.ts";
 import type { CheckpointMode, CheckpointResult } from "../result/checkpoint.ts";
 
 /** What the apply thread tells its owner. */
 export interface ApplyListener {
-  /** The database is open and holds everything up to `applied`. Called once, first. */
-  opened(applied: EntryId, sqliteVersion: string): void;
+  /** The database is open. Called once, first. */
+  opened(held: DatabaseState): void;
   /** `entries[i]` gave `results[i]`. */
   applied(entries: readonly ApplyEntry[], results: readonly EntryResult[]): void;
   /** This machine failed: the replica must stop. Called at most once, last. */
@@ -88,6 +89,11 @@ export class ApplyThread {
       this.#queue.push(entry);
     }
     this.#pump();
+  }
+
+  /** Stores who this node is, before any entry that is given later. */
+  identify(node: Uint8Array): void {
+    this.#post({ kind: "identify", node });
   }
 
   /** Runs between two batches. */
@@ -158,9 +164,9 @@ export class ApplyThread {
     switch (response.kind) {
       case "opened":
         this.#state = "open";
-        this.#lastQueued = response.applied.index;
+        this.#lastQueued = response.held.applied.index;
         this.#walBytes = response.walBytes;
-        this.#listener.opened(response.applied, response.sqliteVersion);
+        this.#listener.opened(response.held);
         return;
       case "applied":
         this.#full = undefined;

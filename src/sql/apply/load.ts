@@ -209,7 +209,7 @@ function pack(staging: string, packed: string): boolean {
   }
 }
 
-/** The new database says that this entry is applied. Outcomes by request id live on; pieces of loads do not. */
+/** The new database says that this entry is applied. Members, node and outcomes by request id live on; pieces of loads do not. */
 function addStateTable(path: string, what: Replacement): void {
   const database = openStaging(path);
   try {
@@ -217,6 +217,7 @@ function addStateTable(path: string, what: Replacement): void {
     const put = database.prepare(`INSERT INTO ${STATE_TABLE}(k, a, b, v) VALUES (?, ?, ?, ?)`);
     put.run("applied", BigInt(what.entry.index), BigInt(what.entry.term), null);
     put.run("format", BigInt(STATE_FORMAT), null, null);
+    for (const [key, index, value] of what.table.own()) put.run(key, index, null, value);
     for (const { row, outcome } of what.sessions.all()) {
       put.run(`session:${row.session.toString(16).padStart(16, "0")}`, BigInt.asIntN(64, row.sequence), BigInt(row.index), outcome);
     }

@@ -28,7 +28,7 @@ export function serveApply(scope: WorkerScope, initial: SqlWorkerInit, world: Sq
   attempt(() => {
     const machine = StateMachine.open({ ...initial, ...world });
     server = new ApplyServer(machine, post);
-    post({ kind: "opened", applied: machine.applied, sqliteVersion: machine.status().version, walBytes: machine.walBytes() });
+    post({ kind: "opened", held: machine.state(), sqliteVersion: machine.status().version, walBytes: machine.walBytes() });
   });
   scope.onMessage((message) => {
     const open = server;
@@ -73,6 +73,9 @@ class ApplyServer {
         this.#post({ kind: "checkpointed", checkpoint: wire, walBytes: machine.walBytes() });
         return;
       }
+      case "identify":
+        machine.identify(request.node);
+        return;
       case "status":
         this.#post({ kind: "status", status: machine.status() });
         return;

@@ -32,7 +32,8 @@ import { fullError, isFull, isInterrupt, isSqliteError, machineError, type Sqlit
 import { StateTable } from "./state-table.ts";
 import type { SqliteStatus } from "../connection/sqlite-status.ts";
 import { readStatus } from "../connection/status.ts";
-import type { ApplyEntry } from "../command/entry.ts";
+import { type ApplyEntry, kindOf } from "../command/entry.ts";
+import type { DatabaseState } from "../result/database-state.ts";
 import type { CheckpointMode, CheckpointResult } from "../result/checkpoint.ts";
 
 /** What opens a database. */
@@ -119,6 +120,22 @@ export class StateMachine {
     return this.#applied;
   }
 
+  /** What the database holds besides its rows. */
+  state(): DatabaseState {
+    const { table } = this.#open;
+    return { applied: this.#applied, members: table.members(), node: table.node() };
+  }
+
+  /** Stores who this node is, in a transaction of its own. @throws SQL_MACHINE, SQL_CORRUPT, SQL_FULL */
+  identify(node: Uint8Array): void {
+    this.#assertUsable();
+    try {
+      this.#open.table.setNode(node);
+    } catch (error) {
+      throw this.#fail(error, "identify");
+    }
+  }
+
   /** All of `entries`, as `applySome` does. @throws SQL_FULL if not all found room, and what `applySome` throws */
   apply(entries: readonly ApplyEntry[]): EntryResult[] {
     const { results, full } = this.applySome(entries);
@@ -199,8 +216,19 @@ export class StateMachine {
   }
 
   #runShared(entry: ApplyEntry): EntryResult {
-    if (entry.data.length === 0) return NOTHING;
-    const command = decodeCommand(entry.data);
+    switch (kindOf(entry)) {
+      case "nothing":
+        return NOTHING;
+      case "membership":
+        this.#open.table.setMembers(entry.index, entry.data);
+        return NOTHING;
+      case "command":
+        break;
+    }
+    return this.#runCommand(entry, decodeCommand(entry.data));
+  }
+
+  #runCommand(entry: ApplyEntry, command: AnyCommand): EntryResult {
     // Half of the budget: what needs more is decided by applyAlone, on a connection without a past.
     if (isSql(command))
       return this.#runSql(entry, command, {
@@ -250,7 +278,8 @@ export class StateMachine {
    * there depends on the entry and the database alone.
    */
   #applyAlone(entry: ApplyEntry): EntryResult {
-    if (entry.data.length === 0) return this.#finishAlone(entry, NOTHING);
+    // In a transaction of its own as well.
+    if (kindOf(entry) !== "command") return this.#finishAlone(entry, () => this.#runShared(entry));
     const command = decodeCommand(entry.data);
     if (command.kind === "load-commit") return this.#load(entry, command);
     const attempt: Attempt = { failed: new Map(), errors: noErrors(), spentAt: Infinity, isFresh: false, isUnchecked: false };

@@ -5,6 +5,8 @@
  *     k                              a              b             v
  *     'applied'                      index          term
  *     'format'                       2
+ *     'members'                      index                        the members as of the entry at that index; the replica's bytes
+ *     'node'                                                      who this node is; the replica's bytes. The one row that differs between replicas
  *     'session:' 16 hex digits       sequence       index         outcome, JSON text as bytes; see sessions.ts
  *     'load:' 16 hex ':' 8 hex                                    a piece of a file that is being loaded
  */
@@ -57,6 +59,30 @@ export class StateTable {
     this.#setApplied.run(BigInt(applied.index), BigInt(applied.term));
   }
 
+  /** The members as of the applied index; undefined if no entry has told them yet. */
+  members(): Uint8Array | undefined {
+    return this.#bytes("members");
+  }
+
+  setMembers(index: number, members: Uint8Array): void {
+    this.#put.run("members", BigInt(index), null, members);
+  }
+
+  /** Who this node is; undefined if nobody has told yet. */
+  node(): Uint8Array | undefined {
+    return this.#bytes("node");
+  }
+
+  setNode(node: Uint8Array): void {
+    this.#put.run("node", null, null, node);
+  }
+
+  /** Rows that a database which takes the place of this one keeps: the members and who this node is. */
+  own(): (readonly [key: string, index: bigint | null, value: Uint8Array])[] {
+    const rows = this.#connection.own(`SELECT k, a, v FROM ${STATE_TABLE} WHERE k IN ('members', 'node')`).all();
+    return rows.map(([key, index, value]) => [String(key), index === null ? null : (index as bigint), value as Uint8Array]);
+  }
+
   /** In the order of their keys. */
   sessions(): SessionRow[] {
     const rows = this.#connection.own(`SELECT k, a, b FROM ${STATE_TABLE} WHERE k >= ? AND k < ?`).all(SESSION_PREFIX, SESSION_END);
@@ -86,8 +112,7 @@ export class StateTable {
 
   /** A piece, or undefined if it is absent. */
   chunk(load: bigint, number: number): Uint8Array | undefined {
-    const value = this.#get.get(chunkKey(load, number))?.[0];
-    return value instanceof Uint8Array ? value : undefined;
+    return this.#bytes(chunkKey(load, number));
   }
 
   deleteChunks(load: bigint): void {
@@ -96,9 +121,14 @@ export class StateTable {
   }
 
   #blob(key: string): Uint8Array {
-    const value = this.#get.get(key)?.[0];
-    if (!(value instanceof Uint8Array)) throw new PumiceError("SQL_STATE", { key });
+    const value = this.#bytes(key);
+    if (value === undefined) throw new PumiceError("SQL_STATE", { key });
     return value;
+  }
+
+  #bytes(key: string): Uint8Array | undefined {
+    const value = this.#get.get(key)?.[0];
+    return value instanceof Uint8Array ? value : undefined;
   }
 }
 

@@ -12,6 +12,8 @@ const ENTRY_HEADER_BYTES = 16;
 const NOT_WANTED = 0;
 const WANTED = 1;
 const WANTED_WITH_TIMINGS = 2;
+/** Its data are members. */
+const MEMBERSHIP = 3;
 
 /** Entries of consecutive indexes, in a buffer that is moved. */
 export interface PackedApply {
@@ -27,10 +29,14 @@ export function packApply(entries: readonly ApplyEntry[]): PackedApply {
   const bytes = new Uint8Array(size);
   const view = viewOf(bytes);
   let at = 0;
-  for (const { term, data, want } of entries) {
+  for (const { term, kind, data, want } of entries) {
     view.setFloat64(at, term, true);
     view.setUint32(at + 8, data.length, true);
-    view.setUint32(at + 12, want === undefined ? NOT_WANTED : want.timings ? WANTED_WITH_TIMINGS : WANTED, true);
+    view.setUint32(
+      at + 12,
+      kind === "membership" ? MEMBERSHIP : want === undefined ? NOT_WANTED : want.timings ? WANTED_WITH_TIMINGS : WANTED,
+      true,
+    );
     bytes.set(data, at + ENTRY_HEADER_BYTES);
     at += ENTRY_HEADER_BYTES + data.length;
   }
@@ -51,7 +57,8 @@ export function unpackApply(packed: PackedApply): ApplyEntry[] {
       index: firstIndex + i,
       term: view.getFloat64(at, true),
       data: bytes.subarray(start, start + length),
-      want: want === NOT_WANTED ? undefined : { timings: want === WANTED_WITH_TIMINGS },
+      kind: want === MEMBERSHIP ? "membership" : length === 0 ? "nothing" : "command",
+      want: want === NOT_WANTED || want === MEMBERSHIP ? undefined : { timings: want === WANTED_WITH_TIMINGS },
     });
     at = start + length;
   }

@@ -12,6 +12,7 @@ import type { PackedApply, PackedResults } from "./packing.ts";
 import type { BackupOptions, DumpOptions } from "../command/backup-options.ts";
 import type { SqlRead } from "../command/read.ts";
 import type { CheckpointMode, CheckpointResult } from "../result/checkpoint.ts";
+import type { DatabaseState } from "../result/database-state.ts";
 import type { SqlReadResult } from "../result/results.ts";
 
 /** First argument of both workers: plain data. */
@@ -41,12 +42,14 @@ export type ApplyRequest =
   /** After `full`: tries again what is kept. */
   | { readonly kind: "retry" }
   | { readonly kind: "checkpoint"; readonly mode: CheckpointMode }
+  /** Stores who this node is: opaque bytes that stay with the database. Not answered. */
+  | { readonly kind: "identify"; readonly node: Uint8Array }
   | { readonly kind: "status" }
   | { readonly kind: "close" };
 
 /** From the apply worker. */
 export type ApplyResponse =
-  | { readonly kind: "opened"; readonly applied: EntryId; readonly sqliteVersion: string; readonly walBytes: number }
+  | { readonly kind: "opened"; readonly held: DatabaseState; readonly sqliteVersion: string; readonly walBytes: number }
   | { readonly kind: "applied"; readonly results: PackedResults<EntryResult>; readonly applied: EntryId; readonly walBytes: number }
   /** The disk is full: this batch and those after it are kept, and answered when a `retry` finds room. */
   | { readonly kind: "full"; readonly error: PackedError }
