@@ -85,7 +85,7 @@ export const FLAGS = {
     kind: "string",
     default: "",
     group: IDENTITY,
-    help: "name of this node, kept for good; default: the Raft address told to others",
+    help: "name of this node, kept for good; default: what its directory was begun with, else the Raft address told to others",
   },
   "raft-addr": {
     kind: "address",

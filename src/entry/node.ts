@@ -18,10 +18,12 @@ export interface NodeSettings {
   readonly dataDirectory: string;
   readonly version: string;
   readonly server: ServerOptions;
-  /** Name of the node. Default: its Raft address. */
+  /** Name of the node, kept for good: a directory that was begun with another is refused. Default: the directory's, or the Raft address. */
   readonly nodeId?: string | undefined;
   /** The Raft address told to others, HOST:PORT. */
   readonly raftAddress: string;
+  /** Raft addresses of nodes of a cluster to join, if the directory is new. Default: none. */
+  readonly join?: readonly string[] | undefined;
   readonly foreignKeys: boolean;
   /** Threads that read. */
   readonly readers: number;
@@ -66,14 +68,16 @@ export async function startNode(settings: NodeSettings): Promise<RunningNode> {
   let interrupts: InterruptSwitch | undefined;
   const failed = Promise.withResolvers<PumiceError>();
   try {
-    const id = settings.nodeId ?? settings.raftAddress;
     server = await startServer(settings.server, {
       replica: () => replica,
-      node: { id, version: settings.version, raftAddress: settings.raftAddress, dataDirectory: directory.path },
+      node: { version: settings.version, dataDirectory: directory.path },
       log: settings.log,
     });
     interrupts = new InterruptSwitch(extensionPath());
-    replica = await openReplica(openSettings(settings, directory), worldOf(interrupts, failed.resolve, settings.log));
+    replica = await openReplica(
+      openSettings(settings, { directory, apiAddress: server.advertisedUrl }),
+      worldOf(interrupts, failed.resolve, settings.log),
+    );
     await untilReady(replica, settings.log);
   } catch (error) {
     await server?.close();
@@ -142,13 +146,17 @@ class Node implements RunningNode {
   }
 }
 
-function openSettings(settings: NodeSettings, directory: DataDirectory): OpenSettings {
+function openSettings(settings: NodeSettings, at: { readonly directory: DataDirectory; readonly apiAddress: string }): OpenSettings {
+  const { directory, apiAddress } = at;
   const temporaryFolder = join(directory.path, "tmp");
   rmSync(temporaryFolder, { recursive: true, force: true });
   mkdirSync(temporaryFolder, { mode: 0o700 });
   return {
     id: settings.nodeId ?? settings.raftAddress,
+    isIdChosen: settings.nodeId !== undefined,
     address: settings.raftAddress,
+    apiAddress,
+    join: settings.join,
     applyTimeoutMs: settings.applyTimeoutMs,
     writeTimeoutMs: settings.writeTimeoutMs,
     walLimitBytes: settings.walLimitBytes,

@@ -1,7 +1,7 @@
 /** A load cuts a SQLite file into entries of the log. Memory is bounded by a few pieces. */
 import { concat, type Random } from "../base/mod.ts";
 import { LOAD_CHUNK_BYTES_MAX, type LoadAbortCommand, type LoadChunkCommand, type LoadCommitCommand } from "../sql/mod.ts";
-import type { Outcome } from "./requests.ts";
+import type { WriteOutcome } from "./requests.ts";
 
 /** A load's commands before they are stamped. */
 export type LoadCommand =
@@ -16,8 +16,8 @@ export type LoadCommand =
 export async function loadThroughLog(
   source: AsyncIterable<Uint8Array>,
   random: Random,
-  propose: (command: LoadCommand) => Promise<Outcome>,
-): Promise<Outcome> {
+  propose: (command: LoadCommand) => Promise<WriteOutcome>,
+): Promise<WriteOutcome> {
   const load = random.u64();
   let number = 0;
   let sizeBytes = 0;

@@ -7,6 +7,8 @@ export type { MemoryLogOptions, OlderEntries, RecoveredLog } from "./consensus/m
 export * from "./log/mod.ts";
 export { openReplica, WORKERS } from "./open.ts";
 export type { OpenSettings, World } from "./open.ts";
-export type { Identity, ReadOptions, Replica, ReplicaSettings, ReplicaStatus } from "./replica.ts";
-export type { Level, Outcome, ReadRequest, WriteRequest } from "./requests.ts";
+export type { ReplicaSettings, ReplicaStatus } from "./core.ts";
+export type { Peer } from "./cluster/peers.ts";
+export type { ReadOptions, Replica } from "./replica.ts";
+export type { Level, MaybeReadOutcome, ReadRequest, StatementsRequest, WriteOutcome, WriteRequest } from "./requests.ts";
 export type { BackupRequest } from "./backup.ts";

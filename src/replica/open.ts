@@ -4,27 +4,34 @@
  * A restart opens the file, reads the index that it has applied, and replays the log from there. Neither is scanned.
  */
 import { PumiceError, type Clock, type EntryId, type FileSystem, type Random, type Spawner, type Worker } from "../base/mod.ts";
-import type { ConfState, Entry } from "../raft/mod.ts";
-import { ApplyThread, CheckpointThread, type InlineReads, ReaderPool, type ReaderWorkerInit, type SqlWorkerInit } from "../sql/mod.ts";
-import type { DriverPorts } from "./consensus/ports.ts";
-import { RaftDriver, type DriverState } from "./consensus/driver.ts";
-import { LogHandle, type LogSettings } from "./log/mod.ts";
-import { Replica, type ReplicaSettings } from "./replica.ts";
+import type { Entry } from "../raft/mod.ts";
+import {
+  ApplyThread,
+  CheckpointThread,
+  type DatabaseState,
+  type InlineReads,
+  ReaderPool,
+  type ReaderWorkerInit,
+  type SqlWorkerInit,
+} from "../sql/mod.ts";
 import type { BackupParts } from "./backup.ts";
+import { encodeIdentity } from "./cluster/members-codec.ts";
+import { beginningOf, decideStart, membersBefore, memberOf, type Start, type StartSettings } from "./cluster/start.ts";
+import { ReplicaCore, type CoreStart, type ReplicaSettings } from "./core.ts";
+import { LogHandle, type LogSettings } from "./log/mod.ts";
+import { Replica } from "./replica.ts";
 
 /** Names under which the composition root registers the workers. */
 export const WORKERS = { log: "log", apply: "apply", checkpoint: "checkpoint", reader: "reader" } as const;
 
 /** Where a replica keeps what, and how it behaves. */
-export interface OpenSettings extends ReplicaSettings {
+export interface OpenSettings extends ReplicaSettings, StartSettings {
   readonly sql: SqlWorkerInit;
   readonly log: LogSettings;
   /** A folder for copies that a backup makes; emptied by the owner before the start. */
   readonly temporaryFolder: string;
   /** Threads that read. At least 1. */
   readonly readers: number;
-  /** Ticks without a leader after which a node stands for election. */
-  readonly electionTicks: number;
 }
 
 /** The world of a replica. */
@@ -45,15 +52,12 @@ export interface World {
   readonly warn: (line: string) => void;
 }
 
-/** The id of the node that founds a group. */
-const FOUNDER_ID = 1;
-const FOUNDING_MEMBERS: ConfState = { voters: [FOUNDER_ID], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
 /** Bytes that one read of a replay brings. */
 const REPLAY_BYTES = 8 * 1024 * 1024;
-/** Bytes of applied entries that stay in memory. Nobody follows a node that is alone. */
-const MEMORY_LOG_BYTES = 4 * 1024 * 1024;
-
-/** Opens a replica that is alone in its group, and stands for election at once. @throws LOG_*, SQL_*, REPLICA_BEHIND_DATABASE, WORKER_FAILED */
+/**
+ * Opens a replica. A new directory founds a cluster of one; any other goes on where it was.
+ * @throws LOG_*, SQL_*, REPLICA_BEHIND_DATABASE, REPLICA_LOG_GAP, REPLICA_FOREIGN, REPLICA_OTHER_NAME, REPLICA_MEMBERS, REPLICA_JOIN, WORKER_FAILED
+ */
 export async function openReplica(settings: OpenSettings, world: World): Promise<Replica> {
   const opening = new Opening(world);
   try {
@@ -64,36 +68,66 @@ export async function openReplica(settings: OpenSettings, world: World): Promise
   }
 }
 
-/** What has been opened so far; events that come before there is a replica are failures of the opening. */
+/** A database that has been opened. */
+interface OpenDatabase {
+  readonly apply: ApplyThread;
+  readonly held: DatabaseState;
+}
+
+/** What has been opened so far; events that come before there is a core are failures of the opening. */
 class Opening {
   readonly #world: World;
   readonly #failure = Promise.withResolvers<never>();
-  #replica: Replica | undefined;
-  #apply: ApplyThread | undefined;
-  #readers: ReaderPool | undefined;
-  #log: LogHandle | undefined;
-  #driver: RaftDriver | undefined;
+  #core: ReplicaCore | undefined;
+  /** What to close if the opening fails. */
+  readonly #opened: { close(): Promise<void> }[] = [];
   readonly #workers: Worker[] = [];
 
   constructor(world: World) {
     this.#world = world;
-    // Whoever races with it sees it; nobody need.
+    // Avoids an unhandled rejection when nothing races with it any more.
     this.#failure.promise.catch(() => undefined);
   }
 
   async open(settings: OpenSettings): Promise<Replica> {
-    const [log, applied] = await this.#whole(Promise.all([this.#openLog(settings), this.#openDatabase(settings)]));
+    const [log, { apply, held }] = await this.#whole(Promise.all([this.#openLog(settings), this.#openDatabase(settings)]));
+    const start = this.#decide(settings, log, held);
     // The readers open a database that exists.
     const readers = this.#openReaders(settings);
-    const state = await this.#whole(this.#recover(log, applied));
+    if (held.node === undefined) apply.identify(encodeIdentity(start.node));
+    const coreStart = await this.#whole(this.#recover(settings, log, { held, start }));
     await this.#whole(readers.opened());
-    return this.#join(settings, { log, readers, applied, state });
+    const { clock, random, defer, files, spawner, onFatal, warn } = this.#world;
+    const checkpointer = new CheckpointThread({ spawn: () => this.#spawn(WORKERS.checkpoint, settings.sql), failed: this.#fail });
+    const core = new ReplicaCore(settings, { clock, random, apply, checkpointer, readers, log, defer, onFatal, warn }, coreStart);
+    this.#core = core;
+    core.start();
+    const backup = (name: string): BackupParts => ({
+      spawnReader: () => spawner.spawn(WORKERS.reader, settings.sql),
+      files,
+      temporaryPath: `${settings.temporaryFolder}/${name}`,
+    });
+    return new Replica({ core, readers, random, backup, writeTimeoutMs: settings.writeTimeoutMs });
   }
 
   /** Ends what was started, whether or not it had opened. */
   async release(): Promise<void> {
-    await Promise.allSettled([this.#apply?.close(), this.#readers?.close(), this.#log?.close()]);
+    await Promise.allSettled(this.#opened.map((part) => part.close()));
     await Promise.allSettled(this.#workers.map((worker) => worker.terminate()));
+  }
+
+  /** @throws REPLICA_JOIN: nothing serves a join yet */
+  #decide(settings: OpenSettings, log: LogHandle, database: DatabaseState): Exclude<Start, { kind: "join" }> {
+    const { opened, identity, hasBegun } = log;
+    if (identity === undefined) throw new PumiceError("REPLICA_FOREIGN", { reason: "the log does not say whose it is" });
+    const start = decideStart(settings, { log: opened, identity, hasBegun, database });
+    if (start.kind === "join") throw new PumiceError("REPLICA_JOIN", { addresses: start.addresses.join(",") });
+    if (start.node.name !== settings.id) {
+      this.#world.warn(
+        `this node keeps the id ${start.node.name}, which its directory was begun with; its Raft address is ${settings.address}`,
+      );
+    }
+    return start;
   }
 
   #spawn(name: string, initial: unknown): Worker {
@@ -102,32 +136,35 @@ class Opening {
     return worker;
   }
 
-  /** Until there is a replica, any failure of a part is the failure of the opening. */
+  /** Until there is a core, any failure of a part is the failure of the opening. */
   #whole<T>(step: Promise<T>): Promise<T> {
     return Promise.race([step, this.#failure.promise]);
   }
 
   readonly #fail = (error: PumiceError): void => {
-    if (this.#replica === undefined) this.#failure.reject(error);
-    else this.#replica.fail(error);
+    if (this.#core === undefined) this.#failure.reject(error);
+    else this.#core.failed(error);
   };
 
   async #openLog(settings: OpenSettings): Promise<LogHandle> {
-    this.#log = await LogHandle.open(this.#spawn(WORKERS.log, settings.log), {
-      acknowledge: (number) => this.#driver?.persisted(number),
-      advanced: () => this.#replica?.logAdvanced(),
+    const initial: LogSettings = { ...settings.log, begin: beginningOf(settings, this.#world.random) };
+    const log = await LogHandle.open(this.#spawn(WORKERS.log, initial), {
+      acknowledge: (number) => this.#core?.logPersisted(number),
+      advanced: () => this.#core?.logAdvanced(),
       failed: this.#fail,
     });
-    return this.#log;
+    this.#opened.push(log);
+    return log;
   }
 
-  #openDatabase(settings: OpenSettings): Promise<EntryId> {
+  #openDatabase(settings: OpenSettings): Promise<OpenDatabase> {
     return new Promise((resolve) => {
-      this.#apply = new ApplyThread(this.#spawn(WORKERS.apply, settings.sql), {
-        opened: ({ applied }) => resolve(applied),
-        applied: (entries, results) => this.#replica?.appliedEntries(entries, results),
+      const apply = new ApplyThread(this.#spawn(WORKERS.apply, settings.sql), {
+        opened: (held) => resolve({ apply, held }),
+        applied: (entries, results) => this.#core?.applied(entries, results),
         failed: this.#fail,
       });
+      this.#opened.push(apply);
     });
   }
 
@@ -135,7 +172,7 @@ class Opening {
     const { clock, defer, interrupt, openInline } = this.#world;
     const spawn = (running: SharedArrayBuffer): Worker =>
       this.#spawn(WORKERS.reader, { ...settings.sql, running } satisfies ReaderWorkerInit);
-    this.#readers = new ReaderPool(settings.readers, {
+    const readers = new ReaderPool(settings.readers, {
       clock,
       spawn,
       defer,
@@ -143,80 +180,36 @@ class Opening {
       openInline: () => openInline(settings.sql),
       failed: this.#fail,
     });
-    return this.#readers;
+    this.#opened.push(readers);
+    return readers;
   }
 
-  /** What the driver starts from: the entries that the database has not applied, and before them what it has. */
-  async #recover(log: LogHandle, applied: EntryId): Promise<DriverState> {
+  /** What the core starts from: the entries that the database has not applied, and before them what it has. */
+  async #recover(
+    settings: OpenSettings,
+    log: LogHandle,
+    { held, start }: { readonly held: DatabaseState; readonly start: Exclude<Start, { kind: "join" }> },
+  ): Promise<CoreStart> {
     const { hardState, compacted, last } = log.opened;
-    if (applied.index > last.index) {
-      throw new PumiceError("REPLICA_BEHIND_DATABASE", { applied: applied.index, logEnd: last.index });
-    }
-    const start = applied.index >= compacted.index ? applied : undefined;
-    if (start === undefined) {
+    const { applied } = held;
+    if (applied.index < compacted.index) {
       throw new PumiceError("REPLICA_LOG_GAP", { applied: applied.index, logStart: compacted.index + 1 });
     }
-    const entries: Entry[] = [];
-    while (start.index + entries.length < last.index) {
-      const lo = start.index + entries.length + 1;
-      const read = await log.read({ lo, hi: last.index + 1, maxBytes: REPLAY_BYTES });
-      if (read === undefined || read.length === 0) throw new PumiceError("REPLICA_LOG_GAP", { applied: applied.index, missing: lo });
-      entries.push(...read);
-    }
-    return { compacted: start, entries, hardState, applied: applied.index, members: FOUNDING_MEMBERS };
-  }
-
-  #join(settings: OpenSettings, opened: Opened): Replica {
-    const { clock, random, defer, files, spawner, onFatal, warn } = this.#world;
-    const apply = this.#apply as ApplyThread;
-    const { log } = opened;
-    const replica = (): Replica => this.#replica as Replica;
-    const ports: DriverPorts = {
-      log: { append: (batch) => log.append(batch), compact: (to) => void log.compact(to) },
-      send: () => undefined,
-      apply: (entries) => replica().applyCommitted(entries),
-      readable: (read, index) => replica().readable(read, index),
-      roleChanged: (change) => replica().roleChanged(change),
-      membersChanged: () => undefined,
-      latestSnapshot: () => {
-        const position = replica().syncedPosition;
-        return position && { ...position, confState: FOUNDING_MEMBERS, data: new Uint8Array(0) };
-      },
-    };
-    const raft = { id: FOUNDER_ID, random, electionTicks: settings.electionTicks };
-    const driver = new RaftDriver(opened.state, { raft, random, maxLogBytes: MEMORY_LOG_BYTES }, ports);
-    const backup = (name: string): BackupParts => ({
-      spawnReader: () => spawner.spawn(WORKERS.reader, settings.sql),
-      files,
-      temporaryPath: `${settings.temporaryFolder}/${name}`,
-    });
-    this.#driver = driver;
-    const checkpointer = new CheckpointThread({ spawn: () => this.#spawn(WORKERS.checkpoint, settings.sql), failed: this.#fail });
-    const parts = {
-      clock,
-      random,
-      apply,
-      checkpointer,
-      readers: opened.readers,
-      log,
-      driver,
-      defer,
-      backup,
-      onFatal,
-      warn,
-      applied: opened.applied,
-    };
-    this.#replica = new Replica(settings, parts);
-    driver.campaign();
-    driver.pump();
-    return this.#replica;
+    const entries = await entriesAfter(log, applied, last.index);
+    const members = start.members ?? membersBefore(applied.index === 0 ? entries[0] : undefined);
+    const driver = { compacted: applied, entries, hardState, applied: applied.index, members: members.confState };
+    return { self: memberOf(start.node, settings), applied, members, driver };
   }
 }
 
-/** What stands when the driver can be made. */
-interface Opened {
-  readonly log: LogHandle;
-  readonly readers: ReaderPool;
-  readonly applied: EntryId;
-  readonly state: DriverState;
+/** Entries after `applied` up to the index `last`. @throws REPLICA_LOG_GAP, LOG_CORRUPT */
+async function entriesAfter(log: LogHandle, applied: EntryId, last: number): Promise<Entry[]> {
+  const entries: Entry[] = [];
+  while (applied.index + entries.length < last) {
+    const lo = applied.index + entries.length + 1;
+    const read = await log.read({ lo, hi: last + 1, maxBytes: REPLAY_BYTES });
+    if (read === undefined || read.length === 0) throw new PumiceError("REPLICA_LOG_GAP", { applied: applied.index, missing: lo });
+    entries.push(...read);
+  }
+  return entries;
 }

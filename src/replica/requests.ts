@@ -7,8 +7,21 @@ import type { RequestId, ResultFormat, ResultText, Statement } from "../sql/mod.
  */
 export type Level = "none" | "weak" | "linearizable" | "strong" | "auto";
 
+/** A write: statements, or a command that its sender has encoded already (`encodeCommand`), with whatever stamp: the leader's comes in its place. */
+export type WriteRequest = StatementsRequest | EncodedRequest;
+
+/** A command's bytes. They are not kept. */
+export interface EncodedRequest {
+  readonly kind: "encoded";
+  readonly command: Uint8Array;
+  /** As in StatementsRequest. Unit: ms. */
+  readonly dbTimeoutMs?: number | undefined;
+  /** As in StatementsRequest. */
+  readonly timings?: boolean | undefined;
+}
+
 /** SQL that goes through the log. `request` may mix reads and writes. */
-export interface WriteRequest {
+export interface StatementsRequest {
   readonly kind: "execute" | "request";
   readonly statements: readonly Statement[];
   /** All in one SQLite transaction, rolled back at the first error. Default false: each statement stands alone. */
@@ -43,15 +56,15 @@ export interface ReadRequest {
   readonly timings?: boolean | undefined;
   /** Bytes of result text at most. Default: the reader's. */
   readonly resultBytesMax?: number | undefined;
-  /** Run it only if every statement reads; else the outcome is `writes`, and nothing has been done. */
-  readonly orWrite?: boolean | undefined;
 }
 
-/**
- * `results`: the text that stands between the brackets of `"results":[...]`. `error`: the request was refused as a whole, the text is
- * for the client. `writes`: only with `orWrite`.
- */
-export type Outcome =
+/** `results`: the text that stands between the brackets of `"results":[...]`. `error`: the request was refused as a whole, the text is for the client. */
+export type WriteOutcome =
   | { readonly kind: "results"; readonly results: ResultText; readonly raftIndex?: number | undefined }
-  | { readonly kind: "error"; readonly error: string }
-  | { readonly kind: "writes" };
+  | { readonly kind: "error"; readonly error: string };
+
+/** What came of a read. */
+export type ReadOutcome = WriteOutcome;
+
+/** What came of a read that was to be run only if it reads. `writes`: nothing has been done. */
+export type MaybeReadOutcome = ReadOutcome | { readonly kind: "writes" };

@@ -7,7 +7,7 @@
  * 3. A waiter whose time is up is told that the outcome is open: its entry may still be applied.
  */
 import { PumiceError, assert } from "../base/mod.ts";
-import type { Outcome } from "./requests.ts";
+import type { WriteOutcome } from "./requests.ts";
 
 /** One caller. */
 export interface Waiter {
@@ -16,7 +16,7 @@ export interface Waiter {
   readonly timings: boolean;
   /** Monotonic time at which it stops waiting. Unit: ms. */
   readonly deadlineMs: number;
-  readonly resolve: (outcome: Outcome) => void;
+  readonly resolve: (outcome: WriteOutcome) => void;
   readonly reject: (error: PumiceError) => void;
 }
 
@@ -45,7 +45,7 @@ export class Waiters {
   }
 
   /** The entry at `index` of `term` has been applied with `outcome`. */
-  settle(index: number, term: number, outcome: Outcome): void {
+  settle(index: number, term: number, outcome: WriteOutcome): void {
     const waiter = this.#take(index);
     if (waiter === undefined) return;
     if (waiter.term === term) waiter.resolve(outcome);

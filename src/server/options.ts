@@ -90,11 +90,9 @@ export interface ServerOptions {
   readonly queue: QueueOptions;
 }
 
-/** Who this node is, for headers, /status and /nodes. */
-export interface NodeIdentity {
-  readonly id: string;
+/** The program and its directory, for headers and /status. Who the node is in its cluster is the replica's to tell. */
+export interface ProgramDescription {
   readonly version: string;
-  readonly raftAddress: string;
   readonly dataDirectory: string;
 }
 
@@ -105,7 +103,7 @@ export type LogLine = (line: string) => void;
 export interface ServerParts {
   /** Undefined until the store is open. */
   readonly replica: () => ReplicaPort | undefined;
-  readonly node: NodeIdentity;
+  readonly node: ProgramDescription;
   readonly log: LogLine;
 }
 

@@ -13,7 +13,7 @@ import type { Counters } from "./counters.ts";
 import type { LogLine, QueueOptions } from "./options.ts";
 import { errorOfResult, splitElements } from "./result-slices.ts";
 import { type ResultFormat, type Statement, VACUUM_ALONE_TEXT } from "../sql/mod.ts";
-import type { Outcome } from "../replica/mod.ts";
+import type { WriteOutcome } from "../replica/mod.ts";
 import type { ReplicaPort } from "./replica-port.ts";
 
 /** What became of a queued request. */
@@ -113,7 +113,7 @@ export class QueueWriter {
   }
 
   /** Sends one entry until its outcome is known. */
-  async #send(like: QueuedRequest, statements: readonly Statement[], transaction: boolean): Promise<Outcome> {
+  async #send(like: QueuedRequest, statements: readonly Statement[], transaction: boolean): Promise<WriteOutcome> {
     const { counters } = this.#parts;
     const requestId = { session: this.#session, sequence: ++this.#sequence };
     counters.http.queued_executions_num_stmts_tx += statements.length;
@@ -134,7 +134,7 @@ export class QueueWriter {
     }
   }
 
-  async #attempt(request: Parameters<ReplicaPort["write"]>[0]): Promise<Outcome | { readonly kind: "again"; readonly why: string }> {
+  async #attempt(request: Parameters<ReplicaPort["write"]>[0]): Promise<WriteOutcome | { readonly kind: "again"; readonly why: string }> {
     const { http } = this.#parts.counters;
     const replica = this.#parts.replica();
     if (replica === undefined) return { kind: "again", why: "store not open" };

@@ -2,4 +2,7 @@
 import type { Replica } from "../replica/mod.ts";
 
 /** A replica, as the server sees it. */
-export type ReplicaPort = Pick<Replica, "write" | "read" | "load" | "backup" | "status" | "leader" | "isReady" | "waitApplied">;
+export type ReplicaPort = Pick<
+  Replica,
+  "write" | "read" | "readUnlessWrite" | "load" | "backup" | "status" | "leader" | "nodes" | "self" | "isReady" | "waitApplied"
+>;

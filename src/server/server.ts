@@ -9,7 +9,7 @@ import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { PumiceError } from "../base/mod.ts";
 import { admit } from "./admission.ts";
-import { type App, commonHeaders } from "./app.ts";
+import { type App, commonHeaders, scheme } from "./app.ts";
 import { Credentials } from "./auth.ts";
 import { Connections } from "./connections.ts";
 import { createCounters } from "./counters.ts";
@@ -27,6 +27,8 @@ export interface RunningServer {
   readonly address: string;
   /** `http://host:port` or `https://host:port`. */
   readonly url: string;
+  /** The URL that is told to others. */
+  readonly advertisedUrl: string;
   /**
    * Stops accepting, lets requests that run finish, writes what is queued, then closes; each within the close timeout. To be
    * called before the replica is closed. Idempotent.
@@ -91,6 +93,10 @@ class HttpService implements RunningServer {
 
   get address(): string {
     return this.#address;
+  }
+
+  get advertisedUrl(): string {
+    return `${scheme(this.#app.options)}://${this.#app.advertisedAddress()}`;
   }
 
   get url(): string {

@@ -10,19 +10,24 @@ export async function storeStatus(app: App): Promise<Record<string, unknown>> {
   const { node } = app.parts;
   const status = await replica.status();
   const isReady = replica.isReady();
-  const { raft, applied } = status;
+  const { applied } = status;
   return {
     open: true,
-    node_id: node.id,
-    addr: node.raftAddress,
+    node_id: status.self.name,
+    cluster_id: status.clusterId,
+    addr: status.self.raftAddress,
     ready: isReady,
     // Who sees a leader here counts on /readyz.
-    leader: isReady ? { node_id: status.leader?.id ?? "", addr: status.leader?.address ?? "" } : { node_id: "", addr: "" },
+    leader: isReady ? { node_id: status.leader?.name ?? "", addr: status.leader?.raftAddress ?? "" } : { node_id: "", addr: "" },
     raft: raftStatus(status),
     fsm_index: applied.index,
     fsm_term: applied.term,
     db_applied_index: applied.index,
-    nodes: raft.confState.voters.map(() => ({ id: node.id, addr: node.raftAddress, suffrage: "Voter" })),
+    nodes: status.peers.map(({ name, raftAddress, isVoter }) => ({
+      id: name,
+      addr: raftAddress,
+      suffrage: isVoter ? "Voter" : "Nonvoter",
+    })),
     dir: node.dataDirectory,
     sqlite3: sqliteStatus(app, status),
     db_conf: { fk_constraints: status.writer.pragmas["foreign_keys"] === "1" },

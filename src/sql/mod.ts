@@ -17,6 +17,6 @@ export * from "./result/results.ts";
 export * from "./apply/state-machine.ts";
 export type { SqliteStatus } from "./connection/sqlite-status.ts";
 export * from "./wire/protocol.ts";
-export { ApplyThread } from "./apply/handle.ts";
+export { ApplyThread, type ApplyListener } from "./apply/handle.ts";
 export { CheckpointThread } from "./apply/checkpointer-handle.ts";
 export { ReaderPool, type InlineReads } from "./read/pool.ts";

@@ -4,6 +4,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
+import { isPumiceError } from "../../src/base/mod.ts";
+import { eventually } from "../server/support/http.ts";
 import { TestNode } from "../server/support/node.ts";
 import { unpackFixture } from "./support/fixtures.ts";
 
@@ -15,6 +17,11 @@ function copyOf(fixture: string, context: TestContext): string {
   context.after(() => rmSync(folder, { recursive: true, force: true }));
   unpackFixture(fixture, join(folder, "data"));
   return join(folder, "data");
+}
+
+async function store(node: TestNode): Promise<{ readonly cluster_id: string; readonly nodes: readonly unknown[] }> {
+  const { store: told } = JSON.parse((await node.call("/status")).text) as { store: { cluster_id: string; nodes: readonly unknown[] } };
+  return told;
 }
 
 async function assertRows(node: TestNode, last: string): Promise<void> {
@@ -31,11 +38,21 @@ for (const [fixture, last] of [
   ["v0-killed", "before the kill"],
 ] as const) {
   test(`${fixture}: every row is there, a write is taken, and a second start finds both`, async (context) => {
-    await using node = await TestNode.start({ node: { dataDirectory: copyOf(fixture, context), raftAddress: ADDRESS } });
+    const dataDirectory = copyOf(fixture, context);
+    await using node = await TestNode.start({ node: { dataDirectory, raftAddress: ADDRESS } });
     await assertRows(node, last);
     assert.match(await node.execute("INSERT INTO t(kind) VALUES('new')"), /"last_insert_id":113/);
+    await eventually(async () => (await store(node)).nodes.length === 1, "an entry tells who the one member is");
+    const first = await store(node);
+    assert.match(first.cluster_id, /^[0-9a-f]{32}$/);
+    assert.deepEqual(first.nodes, [{ id: ADDRESS, addr: ADDRESS, suffrage: "Voter" }]);
     await node.restart();
     assert.match(await node.query("SELECT count(*), max(id) FROM t"), /"values":\[\[113,113\]\]/);
+    assert.equal((await store(node)).cluster_id, first.cluster_id, "it was upgraded once");
+    await node.close();
+    await assert.rejects(TestNode.start({ node: { dataDirectory, raftAddress: ADDRESS, nodeId: "another" } }), (error) =>
+      isPumiceError(error, "REPLICA_OTHER_NAME"),
+    );
   });
 }
 

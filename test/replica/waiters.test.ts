@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AssertionError, type PumiceError } from "../../src/base/mod.ts";
-import type { Outcome } from "../../src/replica/requests.ts";
+import type { WriteOutcome } from "../../src/replica/requests.ts";
 import { Waiters } from "../../src/replica/waiters.ts";
 
-const DONE: Outcome = { kind: "results", results: "{}", raftIndex: 1 };
+const DONE: WriteOutcome = { kind: "results", results: "{}", raftIndex: 1 };
 
 /** Adds a waiter and gives what became of it: undefined while it waits. */
 function addWaiter(waiters: Waiters, index: number, options: { term?: number; deadlineMs?: number; timings?: boolean } = {}) {
-  const fate: { value: Outcome | string | undefined; times: number } = { value: undefined, times: 0 };
+  const fate: { value: WriteOutcome | string | undefined; times: number } = { value: undefined, times: 0 };
   waiters.add(index, {
     term: options.term ?? 1,
     deadlineMs: options.deadlineMs ?? 1000,

@@ -329,7 +329,7 @@ test("an address that is taken is told by its name", async () => {
   await assert.rejects(
     startServer(
       { host: "127.0.0.1", port: Number(port), limits: DEFAULT_LIMITS, queue: DEFAULT_QUEUE },
-      { replica: () => undefined, node: { id: "1", version: "v", raftAddress: "", dataDirectory: "" }, log: () => undefined },
+      { replica: () => undefined, node: { version: "v", dataDirectory: "" }, log: () => undefined },
     ),
     new RegExp(`address=127.0.0.1:${port}.*EADDRINUSE`),
   );

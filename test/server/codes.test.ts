@@ -336,7 +336,7 @@ test("while the store is not open, /status answers, reads and writes say so, and
   const { startServer, DEFAULT_LIMITS, DEFAULT_QUEUE } = await import("../../src/server/mod.ts");
   const server = await startServer(
     { host: "127.0.0.1", port: 0, limits: { ...DEFAULT_LIMITS, closeTimeoutMs: 100 }, queue: DEFAULT_QUEUE },
-    { replica: () => undefined, node: { id: "1", version: "v", raftAddress: "localhost:4002", dataDirectory: "d" }, log: () => undefined },
+    { replica: () => undefined, node: { version: "v", dataDirectory: "d" }, log: () => undefined },
   );
   try {
     assert.equal((await call(`${server.url}/status?key=store`)).text, '{"open":false}');

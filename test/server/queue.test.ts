@@ -6,21 +6,21 @@ import { createCounters } from "../../src/server/counters.ts";
 import { HttpError } from "../../src/server/http-error.ts";
 import { DEFAULT_QUEUE, type QueueOptions } from "../../src/server/options.ts";
 import { type NewRequest, WriteQueue } from "../../src/server/queue.ts";
-import type { Outcome, WriteRequest } from "../../src/replica/mod.ts";
+import type { StatementsRequest, WriteOutcome } from "../../src/replica/mod.ts";
 import type { ReplicaPort } from "../../src/server/replica-port.ts";
 
 /** Applies what is written to a list, at most once for each request id, as a replica does. */
 class Ledger {
   readonly applied: string[] = [];
-  readonly writes: WriteRequest[] = [];
+  readonly writes: StatementsRequest[] = [];
   underWayMax = 0;
   #underWay = 0;
-  readonly #outcomes = new Map<string, Outcome>();
+  readonly #outcomes = new Map<string, WriteOutcome>();
   /** Called before and after an apply; may wait, or throw what a replica throws. */
-  before: (request: WriteRequest) => Promise<void> | void = () => undefined;
-  after: (request: WriteRequest) => Promise<void> | void = () => undefined;
+  before: (request: StatementsRequest) => Promise<void> | void = () => undefined;
+  after: (request: StatementsRequest) => Promise<void> | void = () => undefined;
 
-  async write(request: WriteRequest): Promise<Outcome> {
+  async write(request: StatementsRequest): Promise<WriteOutcome> {
     this.writes.push(request);
     this.underWayMax = Math.max(this.underWayMax, ++this.#underWay);
     try {
@@ -35,7 +35,7 @@ class Ledger {
     }
   }
 
-  #apply(request: WriteRequest): Outcome {
+  #apply(request: StatementsRequest): WriteOutcome {
     if (request.statements.some(({ sql }) => sql === "pragma")) return { kind: "error", error: "disallowed pragma" };
     const results: string[] = [];
     const staged: string[] = [];

@@ -12,8 +12,9 @@ import {
   type SqlCommand,
   type SqlParam,
   type SqlValue,
+  stampCommand,
 } from "../../src/sql/mod.ts";
-import { Database, temporaryFolder } from "./support/database.ts";
+import { command, Database, temporaryFolder, TIME_MS } from "./support/database.ts";
 
 const value: fc.Arbitrary<SqlValue> = fc.oneof(
   fc.constant(null),
@@ -190,3 +191,15 @@ function execute(text: string): SqlCommand {
 function isFormatError(error: unknown): boolean {
   return isPumiceError(error, "SQL_COMMAND_FORMAT");
 }
+
+test("a command that was encoded elsewhere gets the leader's stamp, and its sender's bytes stay as they are", () => {
+  const sent = encodeCommand(command(["SELECT 1"], { timeMs: 1, seed: 2n, steps: 3 }));
+  const kept = Uint8Array.from(sent);
+  const own = { timeMs: TIME_MS, seed: 0xffff_ffff_ffff_ffffn, steps: 5_000_000 };
+  assert.deepEqual(stampCommand(sent, own), encodeCommand(command(["SELECT 1"], own)));
+  assert.deepEqual(sent, kept);
+  assert.throws(
+    () => stampCommand(sent.subarray(0, 27), own),
+    (error) => isPumiceError(error, "SQL_COMMAND_FORMAT"),
+  );
+});

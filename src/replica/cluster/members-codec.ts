@@ -1,7 +1,7 @@
 /** The bytes of members, of a membership change's context and of a node's identity: docs/formats/members.md. The numbers here are FROZEN. */
 import { assert, fromUtf8, getU64, PumiceError, setU64, toHex, utf8, viewOf } from "../../base/mod.ts";
 import type { ConfState } from "../../raft/mod.ts";
-import type { Member, Members, NodeIdentity } from "./members.ts";
+import type { Member, Members, NodeIdentity } from "./member.ts";
 
 /** What a membership change says of the members that it adds, or describes anew. */
 export interface MembershipContext {

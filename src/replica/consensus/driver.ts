@@ -8,7 +8,7 @@
  * 2. No promise (vote, acknowledgement) leaves before what it promises is durable.
  * 3. Batches reach the log in order, terms and commit indexes never decreasing (C6).
  * 4. Entries reach the state machine in order, without gap or repeat (C8).
- * 5. The log is compacted up to min(applied, durable commit, latest snapshot) at most (C5, C7).
+ * 5. The log is compacted up to min(what the owner allows, applied, durable commit) at most (C5, C7).
  */
 import { assert, type Random } from "../../base/mod.ts";
 import {
@@ -127,10 +127,10 @@ export class RaftDriver {
     return this.#node.propose(data);
   }
 
-  /** Proposes a membership change; always through a joint configuration, also for one node. */
+  /** Proposes a membership change; through a joint configuration, also for one node, unless it only describes nodes anew. */
   proposeConfChange(change: ConfChange): ConfChangeOutcome {
-    const isLeave = change.transition === "auto" && change.changes.length === 0;
-    return this.#node.proposeConfChange(isLeave || change.transition !== "auto" ? change : { ...change, transition: "implicit" });
+    const isPlain = change.changes.every(({ kind }) => kind === "update");
+    return this.#node.proposeConfChange(isPlain || change.transition !== "auto" ? change : { ...change, transition: "implicit" });
   }
 
   /**
@@ -170,7 +170,7 @@ export class RaftDriver {
     this.#node.reportSnapshot(id, fate === "installed");
   }
 
-  /** Everything up to `index` is in a durable snapshot. The log is compacted up to there as soon as that is safe. */
+  /** Nobody needs entries up to `index` from this log. It is compacted up to there as soon as that is safe. */
   compact(index: number): void {
     this.#compactTarget = Math.max(this.#compactTarget, index);
     this.#maybeCompact();
@@ -178,6 +178,16 @@ export class RaftDriver {
 
   status(): Status {
     return this.#node.status();
+  }
+
+  /** On a leader: what the slowest of its followers is known to have. Undefined: there is none. */
+  slowestFollower(): number | undefined {
+    if (this.role !== "leader" || this.#node.memberCount <= 1) return undefined;
+    return Math.min(
+      ...this.status()
+        .members.filter(({ id }) => id !== this.#node.id)
+        .map(({ match }) => match),
+    );
   }
 
   /** The hard state that is on disk. */
@@ -260,7 +270,7 @@ export class RaftDriver {
   }
 
   #take(ready: Ready): void {
-    if (ready.softState !== undefined) this.#ports.roleChanged({ ...ready.softState, term: this.#node.term });
+    if (ready.softState !== undefined) this.#ports.roleChanged({ ...ready.softState, term: this.#node.term, lastIndex: this.lastIndex });
     const { hardState } = ready;
     if (hardState !== undefined) {
       assert(hardState.commit >= this.#handed.commit, "the commit index on disk never goes back");
@@ -349,8 +359,7 @@ export class RaftDriver {
 
   #maybeCompact(): void {
     if (this.#compactTarget < this.#log.firstIndex()) return;
-    const snapshot = this.#ports.latestSnapshot()?.index ?? 0;
-    const index = Math.min(this.#compactTarget, this.#node.appliedIndex, this.#durable.commit, snapshot, this.#log.lastIndex());
+    const index = Math.min(this.#compactTarget, this.#node.appliedIndex, this.#durable.commit, this.#log.lastIndex());
     if (index < this.#log.firstIndex()) return;
     const term = this.#log.term(index);
     assert(term !== undefined, "a log is compacted up to an entry that it has");

@@ -31,6 +31,8 @@ export interface RoleChange {
   readonly term: number;
   /** 0 if nobody is known to lead. */
   readonly lead: number;
+  /** The last entry of this node's log at that moment. */
+  readonly lastIndex: number;
 }
 
 /** The owner's side. None of these may call the driver's methods, except `log.append` and `apply`, which may acknowledge at once. */

@@ -14,6 +14,8 @@ export interface CheckpointParts {
   readonly durable: (position: EntryId) => void;
   /** Interrupts reads that are older than `ms`: they hold the WAL. The number interrupted. */
   readonly interruptReads: (ms: number) => number;
+  /** Frames at the WAL's beginning that a snapshot has captured: no checkpoint passes the last of them. Undefined: no snapshots are kept. */
+  readonly capturedFrames: () => number | undefined;
 }
 
 /** Counters, for status pages. */
@@ -29,6 +31,8 @@ export interface CheckpointCounts {
 /** Past this many times the limit, reads older than `STALE_READ_MS` are interrupted. */
 const HARD_LIMIT_FACTOR = 16;
 const STALE_READ_MS = 1000;
+/** A page of the database and its header in the WAL. */
+const WAL_FRAME_BYTES = 4096 + 24;
 /** Applied positions that are remembered, the newest last. */
 const POSITIONS_MAX = 16;
 
@@ -74,7 +78,8 @@ export class Checkpoints {
   }
 
   #run(): void {
-    if (this.#isRunning) return;
+    // A checkpoint moves whatever readers allow, so none is made before every frame has been captured.
+    if (this.#isRunning || Math.floor(this.#walBytes / WAL_FRAME_BYTES) > (this.#parts.capturedFrames() ?? Infinity)) return;
     this.#isRunning = true;
     const walBytes = this.#walBytes;
     void this.#parts.checkpoint().then((result) => this.#done(result, walBytes));

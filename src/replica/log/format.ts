@@ -14,17 +14,19 @@
  * Invariants (numbers of reference: the log's list in docs/formats/log.md): a frame is valid only under its own segment's id and at its
  * own offset, and only after the frame that it was written after.
  */
-import { assert, getU64, setU64, utf8, viewOf, type Crc32, type EntryId } from "../../base/mod.ts";
+import { assert, getU64, setU64, toHex, utf8, viewOf, type Crc32, type EntryId } from "../../base/mod.ts";
 import type { EntryType } from "../../raft/mod.ts";
 
 /** FROZEN. "pm" in the file. */
 export const FRAME_MAGIC = 0x6d70;
 /** FROZEN. */
 export const FRAME_HEADER_BYTES = 32;
+/** FROZEN. Where a frame's fields begin in it. */
+export const FrameOffset = { crc: 0, previous: 4, magic: 8, type: 10, flags: 11, length: 12, index: 16, term: 24 } as const;
 /** FROZEN. Payloads are padded to a multiple of it. */
 const FRAME_ALIGN_BYTES = 8;
-/** FROZEN. What a segment's head says. A reader refuses what is newer. */
-export const LOG_FORMAT_VERSION = 1;
+/** FROZEN. What a segment's head says. A reader refuses what is newer; version 1 has no identity in its heads. */
+export const LOG_FORMAT_VERSION = 2;
 
 /** FROZEN. */
 export const FrameType = {
@@ -59,8 +61,10 @@ export function entryTypeOfFlags(flags: number): EntryType | undefined {
 
 /** FROZEN. Payload bytes of a batch-end frame. */
 export const BATCH_END_PAYLOAD_BYTES = 8;
-/** FROZEN. Payload bytes of a head frame. */
-const HEAD_PAYLOAD_BYTES = 40;
+/** FROZEN. Payload bytes of a head frame, by version. */
+const HEAD_PAYLOAD_BYTES_V1 = 40;
+const HEAD_PAYLOAD_BYTES = 64;
+const CLUSTER_ID_BYTES = 16;
 /** Bytes of a whole batch-end frame. */
 export const BATCH_END_FRAME_BYTES = FRAME_HEADER_BYTES + BATCH_END_PAYLOAD_BYTES;
 /** Bytes of a whole head frame. */
@@ -74,8 +78,20 @@ export function frameBytes(length: number): number {
   return FRAME_HEADER_BYTES + Math.ceil(length / FRAME_ALIGN_BYTES) * FRAME_ALIGN_BYTES;
 }
 
+/** Whose log this is. */
+export interface LogIdentity {
+  /** 32 hexadecimal digits. */
+  readonly clusterId: string;
+  /** Never 0. */
+  readonly nodeId: number;
+}
+
 /** What a segment's head says besides the log's last entry. */
 export interface SegmentHead {
+  /** Default: this one's. */
+  readonly version?: number | undefined;
+  /** Undefined: nobody has told the log yet. */
+  readonly identity: LogIdentity | undefined;
   readonly id: number;
   /** The segment before this one in the log, and what is to be found there; undefined for the first. */
   readonly previous: PreviousSegment | undefined;
@@ -102,12 +118,12 @@ export interface FrameFields {
 
 /** Writes a frame's header, but for its checksums, at `offset` of `view`. */
 export function putHeader(view: DataView, offset: number, frame: FrameFields): void {
-  view.setUint16(offset + 8, FRAME_MAGIC, true);
-  view.setUint8(offset + 10, frame.type);
-  view.setUint8(offset + 11, frame.flags ?? 0);
-  view.setUint32(offset + 12, frame.length, true);
-  setU64(view, offset + 16, frame.index);
-  setU64(view, offset + 24, frame.term);
+  view.setUint16(offset + FrameOffset.magic, FRAME_MAGIC, true);
+  view.setUint8(offset + FrameOffset.type, frame.type);
+  view.setUint8(offset + FrameOffset.flags, frame.flags ?? 0);
+  view.setUint32(offset + FrameOffset.length, frame.length, true);
+  setU64(view, offset + FrameOffset.index, frame.index);
+  setU64(view, offset + FrameOffset.term, frame.term);
 }
 
 /** A frame with a payload of one u64, or none; without checksums. */
@@ -122,7 +138,7 @@ export function smallFrame(type: number, position: EntryId, payload?: number): U
 
 /**
  * A head frame, without checksums. Payload: version u32 | zero u32 | segment id u64 | previous id u64 (0: none) | previous end u64 |
- * previous low u64.
+ * previous low u64 | cluster id, 16 bytes | node id u64 (0: no identity).
  */
 export function headFrame(head: SegmentHead, last: EntryId): Uint8Array {
   const bytes = new Uint8Array(HEAD_FRAME_BYTES);
@@ -133,6 +149,10 @@ export function headFrame(head: SegmentHead, last: EntryId): Uint8Array {
   setU64(view, FRAME_HEADER_BYTES + 16, head.previous?.id ?? 0);
   setU64(view, FRAME_HEADER_BYTES + 24, head.previous?.end ?? 0);
   setU64(view, FRAME_HEADER_BYTES + 32, head.previous?.low ?? 0);
+  if (head.identity !== undefined) {
+    bytes.set(clusterIdBytes(head.identity.clusterId), FRAME_HEADER_BYTES + 40);
+    setU64(view, FRAME_HEADER_BYTES + 40 + CLUSTER_ID_BYTES, head.identity.nodeId);
+  }
   return bytes;
 }
 
@@ -143,12 +163,22 @@ export function headVersion(payload: Uint8Array): number {
 
 /** What a head frame's payload says; undefined if it contradicts itself. */
 export function parseHead(payload: Uint8Array): SegmentHead | undefined {
-  if (payload.length !== HEAD_PAYLOAD_BYTES) return undefined;
+  const version = headVersion(payload);
+  if (payload.length !== (version === 1 ? HEAD_PAYLOAD_BYTES_V1 : HEAD_PAYLOAD_BYTES)) return undefined;
   const view = viewOf(payload);
   const [id, previousId, end, low] = [8, 16, 24, 32].map((offset) => getU64(view, offset));
   if (id === undefined || previousId === undefined || end === undefined || low === undefined) return undefined;
   if (previousId >= id) return undefined;
-  return { id, previous: previousId === 0 ? undefined : { id: previousId, end, low } };
+  const previous = previousId === 0 ? undefined : { id: previousId, end, low };
+  const nodeId = version === 1 ? 0 : getU64(view, 40 + CLUSTER_ID_BYTES);
+  if (nodeId === undefined) return undefined;
+  const identity = nodeId === 0 ? undefined : { clusterId: toHex(payload.subarray(40, 40 + CLUSTER_ID_BYTES)), nodeId };
+  return { version, identity, id, previous };
+}
+
+function clusterIdBytes(id: string): Uint8Array {
+  assert(/^[0-9a-f]{32}$/.test(id), "a cluster id is 32 hexadecimal digits");
+  return Uint8Array.from({ length: CLUSTER_ID_BYTES }, (_, at) => Number.parseInt(id.slice(at * 2, at * 2 + 2), 16));
 }
 
 /**
@@ -181,10 +211,10 @@ export function sealFrames(bytes: Uint8Array, place: Place, crc32: Crc32): numbe
   let previous = place.previous;
   let at = 0;
   while (at < bytes.length) {
-    const size = frameBytes(view.getUint32(at + 12, true));
-    view.setUint32(at + 4, previous, true);
-    previous = crc32(bytes.subarray(at + 4, at + size), frameSeed(place.segmentSeed, place.offset + at));
-    view.setUint32(at, previous, true);
+    const size = frameBytes(view.getUint32(at + FrameOffset.length, true));
+    view.setUint32(at + FrameOffset.previous, previous, true);
+    previous = crc32(bytes.subarray(at + FrameOffset.previous, at + size), frameSeed(place.segmentSeed, place.offset + at));
+    view.setUint32(at + FrameOffset.crc, previous, true);
     at += size;
   }
   assert(at === bytes.length, "frames fill their bytes");

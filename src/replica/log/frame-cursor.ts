@@ -5,6 +5,7 @@ import {
   BATCH_END_PAYLOAD_BYTES,
   FRAME_HEADER_BYTES,
   FRAME_MAGIC,
+  FrameOffset,
   FrameType,
   frameBytes,
   frameSeed,
@@ -67,21 +68,23 @@ export class FrameCursor {
   next(): boolean {
     if (!this.#fill(FRAME_HEADER_BYTES)) return this.#fail("the file ends");
     let at = this.offset - this.#windowStart;
-    if (this.#view.getUint16(at + 8, true) !== FRAME_MAGIC) return this.#fail("no frame begins here");
-    const length = this.#view.getUint32(at + 12, true);
+    if (this.#view.getUint16(at + FrameOffset.magic, true) !== FRAME_MAGIC) return this.#fail("no frame begins here");
+    const length = this.#view.getUint32(at + FrameOffset.length, true);
     const size = frameBytes(length);
     if (!this.#fill(size)) return this.#fail("the frame is cut off");
     at = this.offset - this.#windowStart;
     const view = this.#view;
     const crc = view.getUint32(at, true);
     const seed = frameSeed(this.#source.segmentSeed, this.offset);
-    if (this.#source.crc32(this.#window.subarray(at + 4, at + size), seed) !== crc) return this.#fail("the checksum is wrong");
-    if (this.previous !== undefined && view.getUint32(at + 4, true) !== this.previous) return this.#fail("it follows another frame");
-    const index = getU64(view, at + 16);
-    const term = getU64(view, at + 24);
+    if (this.#source.crc32(this.#window.subarray(at + FrameOffset.previous, at + size), seed) !== crc)
+      return this.#fail("the checksum is wrong");
+    if (this.previous !== undefined && view.getUint32(at + FrameOffset.previous, true) !== this.previous)
+      return this.#fail("it follows another frame");
+    const index = getU64(view, at + FrameOffset.index);
+    const term = getU64(view, at + FrameOffset.term);
     if (index === undefined || term === undefined) return this.#fail("an integer is too large");
-    this.type = view.getUint8(at + 10);
-    this.flags = view.getUint8(at + 11);
+    this.type = view.getUint8(at + FrameOffset.type);
+    this.flags = view.getUint8(at + FrameOffset.flags);
     this.index = index;
     this.term = term;
     this.start = this.offset;
@@ -104,7 +107,7 @@ export class FrameCursor {
 
   /** The checksum that the frame passed names as that of the frame before it. */
   named(): number {
-    return this.#view.getUint32(this.start - this.#windowStart + 4, true);
+    return this.#view.getUint32(this.start - this.#windowStart + FrameOffset.previous, true);
   }
 
   #fail(problem: string): false {
@@ -147,11 +150,13 @@ function findBatchEnd(source: CursorSource, window: Uint8Array, windowStart: num
   // Magic, type and flags of a batch-end frame, as one little-endian word.
   const word = FRAME_MAGIC | (FrameType.batchEnd << 16);
   for (let at = 0; at <= last; at += 8) {
-    if (view.getUint32(at + 8, true) !== word || view.getUint32(at + 12, true) !== BATCH_END_PAYLOAD_BYTES) continue;
+    if (view.getUint32(at + FrameOffset.magic, true) !== word || view.getUint32(at + FrameOffset.length, true) !== BATCH_END_PAYLOAD_BYTES)
+      continue;
     const batch = getU64(view, at + FRAME_HEADER_BYTES);
     if (batch === undefined || batch <= after) continue;
     const seed = frameSeed(source.segmentSeed, windowStart + at);
-    if (source.crc32(window.subarray(at + 4, at + BATCH_END_FRAME_BYTES), seed) === view.getUint32(at, true)) return windowStart + at;
+    if (source.crc32(window.subarray(at + FrameOffset.previous, at + BATCH_END_FRAME_BYTES), seed) === view.getUint32(at, true))
+      return windowStart + at;
   }
   return undefined;
 }

@@ -17,6 +17,7 @@
 import { PumiceError, isPumiceError, unpackError, type EntryId, type Worker } from "../../base/mod.ts";
 import { payloadBytes, type Entry } from "../../raft/mod.ts";
 import type { LogBatch } from "../consensus/ports.ts";
+import type { LogIdentity } from "./format.ts";
 import type { LogAnswer, LogReply, LogRequest } from "./messages.ts";
 import { packBatch, unpackEntries } from "./pack.ts";
 import type { ReadRange } from "./reader.ts";
@@ -47,6 +48,10 @@ const GROUP_BYTES_MAX = 4 * 1024 * 1024;
 export class LogHandle {
   /** What was durable when the log was opened. */
   readonly opened: LogState;
+  /** Whose log it is; undefined if nobody has told it. */
+  readonly identity: LogIdentity | undefined;
+  /** True if it was begun by this opening. */
+  readonly hasBegun: boolean;
   readonly #worker: Worker;
   readonly #owner: LogOwner;
   /** Given and not yet acknowledged, oldest first. */
@@ -80,7 +85,7 @@ export class LogHandle {
         if (reply.kind === "failed") {
           fail(unpackError(reply.error));
         } else if (reply.kind === "opened") {
-          handle = new LogHandle(worker, owner, reply.state);
+          handle = new LogHandle(worker, owner, reply);
           resolve(handle);
         } else if (handle !== undefined) {
           handle.#receive(reply);
@@ -89,10 +94,12 @@ export class LogHandle {
     });
   }
 
-  private constructor(worker: Worker, owner: LogOwner, opened: LogState) {
+  private constructor(worker: Worker, owner: LogOwner, { state, identity, hasBegun }: Extract<LogReply, { kind: "opened" }>) {
     this.#worker = worker;
     this.#owner = owner;
-    this.opened = opened;
+    this.opened = state;
+    this.identity = identity;
+    this.hasBegun = hasBegun;
   }
 
   /** Why nothing new should be proposed: the disk is full (LOG_FULL). Undefined: all is well. */

@@ -12,7 +12,7 @@
 import { LOG_START, PumiceError, assert, isPumiceError, type EntryId } from "../../base/mod.ts";
 import { planAppend, planCompaction, planHardState, compactPart, hardStatePart, type AppendPlan } from "./append-plan.ts";
 import { BLANKS_MAX, type Blanks } from "./blanks.ts";
-import { BATCH_END_FRAME_BYTES, headFrame, segmentName, type PreviousSegment } from "./format.ts";
+import { BATCH_END_FRAME_BYTES, headFrame, LOG_FORMAT_VERSION, segmentName, type LogIdentity, type PreviousSegment } from "./format.ts";
 import type { PackedBatch } from "./pack.ts";
 import { Positions } from "./positions.ts";
 import { SealedReader, readSegment, type ReadRange, type ReadResult } from "./reader.ts";
@@ -29,6 +29,15 @@ export interface LogSettings {
   readonly segmentBytes?: number | undefined;
   /** Zeros written at a time ahead of the log's end, and the size of a new segment. Default 256 KiB. */
   readonly sliceBytes?: number | undefined;
+  /** What a new log begins with. A log of an older format is given the identity, and goes on in the newest. */
+  readonly begin?: LogBeginning | undefined;
+}
+
+/** How a log begins. */
+export interface LogBeginning {
+  readonly identity: LogIdentity;
+  /** The entries and hard state of a node that founds a cluster. */
+  readonly batch?: PackedBatch | undefined;
 }
 
 /**
@@ -62,6 +71,8 @@ export class Log {
   /** One past the tail's head; 0 if the tail was recovered. */
   #headEnd = 0;
   #nextId: number;
+  #identity: LogIdentity | undefined;
+  #hasBegun = false;
   #failure: PumiceError | undefined;
   #closed = false;
 
@@ -71,15 +82,28 @@ export class Log {
     const found = recover(parts, settings.folder, settings.sliceBytes ?? SLICE_BYTES);
     const log = new Log(parts, settings, found);
     try {
-      if (log.#blanks.count === 0) log.#createBlank();
-      if (found.tail === undefined && !log.#rotate())
-        throw new PumiceError("FS_NO_SPACE", { operation: "begin a log", path: settings.folder });
-      if (log.#blanks.count === 0) log.#createBlank();
+      log.#begin(found.tail?.state.head.version, settings.begin);
     } catch (error) {
       log.#release();
       throw error;
     }
     return log;
+  }
+
+  /** A new log gets what it begins with, one of an older format a segment of this one. A start that a crash broke off is done again. */
+  #begin(version: number | undefined, begin: LogBeginning | undefined): void {
+    const { hardState, compacted, last } = this.#state;
+    const isEmpty = last.index === 0 && compacted.index === 0 && hardState.term === 0;
+    if (this.#blanks.count === 0) this.#createBlank();
+    if (version !== LOG_FORMAT_VERSION || (isEmpty && begin !== undefined)) {
+      this.#identity = begin?.identity ?? this.#identity;
+      if (!this.#rotate()) throw new PumiceError("FS_NO_SPACE", { operation: "begin a log", path: this.#folder });
+    }
+    if (this.#blanks.count === 0) this.#createBlank();
+    if (!isEmpty || begin?.batch === undefined) return;
+    this.#hasBegun = true;
+    const refusal = this.#append(planAppend(this.#state, this.#written, [begin.batch]));
+    if (refusal !== undefined) throw new PumiceError("FS_NO_SPACE", { operation: "begin a log", path: this.#folder }, refusal);
   }
 
   private constructor(parts: LogParts, settings: LogSettings, found: ReturnType<typeof recover>) {
@@ -98,6 +122,17 @@ export class Log {
     const state = found.tail?.state;
     this.#state = state === undefined ? { hardState: NO_HARD_STATE, compacted: LOG_START, last: LOG_START } : stateOf(state);
     this.#written = this.#state.hardState;
+    this.#identity = state?.head.identity;
+  }
+
+  /** Whose log this is; undefined if nobody has told it. */
+  get identity(): LogIdentity | undefined {
+    return this.#identity;
+  }
+
+  /** True if it was begun by this opening. */
+  get hasBegun(): boolean {
+    return this.#hasBegun;
   }
 
   /** What is durable, but for the commit index, which may be newer here. */
@@ -251,7 +286,7 @@ export class Log {
     const file = this.#parts.files.open(path, "write");
     const positions = new Positions();
     const tail = new Tail({ id, name, file, position: 0, crc: old?.crc ?? 0, low: last.index + 1, positions }, this.#parts.crc32);
-    const head = { frames: headFrame({ id, previous }, last), effect: { kind: "none" } } as const;
+    const head = { frames: headFrame({ identity: this.#identity, id, previous }, last), effect: { kind: "none" } } as const;
     try {
       tail.accept(tail.write([head, hardStatePart(hardState), compactPart(compacted)], last), Infinity);
     } catch (error) {

@@ -1,5 +1,6 @@
 /** What the log's handle and its thread say to each other. */
 import type { EntryId, PackedError } from "../../base/mod.ts";
+import type { LogIdentity } from "./format.ts";
 import type { PackedBatch, PackedEntries } from "./pack.ts";
 import type { ReadRange } from "./reader.ts";
 import type { LogState } from "./types.ts";
@@ -13,7 +14,8 @@ export type LogRequest =
 
 /** From the thread. */
 export type LogReply =
-  | { readonly kind: "opened"; readonly state: LogState }
+  /** `hasBegun`: the log is new. */
+  | { readonly kind: "opened"; readonly state: LogState; readonly identity: LogIdentity | undefined; readonly hasBegun: boolean }
   /** All batches up to this number are durable. */
   | { readonly kind: "persisted"; readonly number: number }
   /** The disk is full (LOG_FULL): this batch is not durable. */

@@ -1,6 +1,15 @@
 /** A batch as it crosses to the log's thread: the entries are one buffer of frames that lack only their checksums, moved and not copied. */
-import { LOG_START, assert, isSafeCount, viewOf, type EntryId } from "../../base/mod.ts";
-import { FRAME_HEADER_BYTES, FrameType, PAYLOAD_BYTES_MAX, entryTypeOfFlags, flagsOfEntry, frameBytes, putHeader } from "./format.ts";
+import { LOG_START, assert, getU64, isSafeCount, viewOf, type EntryId } from "../../base/mod.ts";
+import {
+  FRAME_HEADER_BYTES,
+  FrameOffset,
+  FrameType,
+  PAYLOAD_BYTES_MAX,
+  entryTypeOfFlags,
+  flagsOfEntry,
+  frameBytes,
+  putHeader,
+} from "./format.ts";
 import type { Entry, HardState } from "../../raft/mod.ts";
 import type { LogBatch } from "../consensus/ports.ts";
 
@@ -59,10 +68,10 @@ export function unpackEntries(packed: PackedEntries): Entry[] {
   const view = viewOf(packed.frames);
   let index = packed.first.index;
   for (let at = 0; at < packed.frames.length; index++) {
-    const length = view.getUint32(at + 12, true);
-    const type = entryTypeOfFlags(view.getUint8(at + 11));
+    const length = view.getUint32(at + FrameOffset.length, true);
+    const type = entryTypeOfFlags(view.getUint8(at + FrameOffset.flags));
     assert(type !== undefined, "a packed entry has a known type");
-    const term = view.getUint32(at + 24, true) + view.getUint32(at + 28, true) * 0x1_0000_0000;
+    const term = getU64(view, at + FrameOffset.term) as number;
     const start = at + FRAME_HEADER_BYTES;
     entries.push({ index, term, type, data: packed.frames.subarray(start, start + length) });
     at += frameBytes(length);

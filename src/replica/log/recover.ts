@@ -2,9 +2,9 @@
  * Finds the log in its folder after a crash. Reads the heads of the segments that are needed and the whole of the last one; writes
  * nothing but bytes that are there already; removes what no segment of the log is. See docs/formats/log.md, "Recovery".
  */
-import { PumiceError, assert, isPumiceError, type Crc32, type File, type FileSystem } from "../../base/mod.ts";
+import { PumiceError, assert, isPumiceError, viewOf, type Crc32, type File, type FileSystem } from "../../base/mod.ts";
 import { Blanks, BLANKS_MAX } from "./blanks.ts";
-import { FRAME_HEADER_BYTES, HEAD_FRAME_BYTES, parseHead, parseName, segmentSeed } from "./format.ts";
+import { FRAME_HEADER_BYTES, FrameOffset, HEAD_FRAME_BYTES, parseHead, parseName, segmentSeed } from "./format.ts";
 import { FrameCursor, findLaterBatch, type CursorSource } from "./frame-cursor.ts";
 import { SegmentScan, type ScanState } from "./segment-scan.ts";
 
@@ -197,7 +197,8 @@ class Recovery {
     try {
       const start = new Uint8Array(HEAD_FRAME_BYTES);
       if (file.read(start, 0) < start.length) return false;
-      const id = parseHead(start.subarray(FRAME_HEADER_BYTES))?.id;
+      const length = viewOf(start).getUint32(FrameOffset.length, true);
+      const id = parseHead(start.subarray(FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + length))?.id;
       return id !== undefined && ids.has(id) && new FrameCursor(this.#source(file, id), { offset: 0, previous: undefined }).next();
     } finally {
       file.close();

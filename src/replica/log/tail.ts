@@ -1,7 +1,7 @@
 /** The segment that is written: where its next batch goes, and how far its file is filled with zeros ahead of that. */
-import { viewOf, type Crc32, type EntryId, type File } from "../../base/mod.ts";
+import { getU64, viewOf, type Crc32, type EntryId, type File } from "../../base/mod.ts";
 import type { PlanPart } from "./append-plan.ts";
-import { FrameType, frameBytes, sealFrames, segmentSeed, smallFrame } from "./format.ts";
+import { FrameOffset, FrameType, frameBytes, sealFrames, segmentSeed, smallFrame } from "./format.ts";
 import type { Positions } from "./positions.ts";
 import type { SegmentView } from "./reader.ts";
 
@@ -118,9 +118,9 @@ export class Tail {
 
   #notePositions(frames: Uint8Array, offset: number): void {
     const view = viewOf(frames);
-    for (let at = 0; at < frames.length; at += frameBytes(view.getUint32(at + 12, true))) {
-      const index = view.getUint32(at + 16, true) + view.getUint32(at + 20, true) * 0x1_0000_0000;
-      this.positions.entry({ index, offset: offset + at, previous: view.getUint32(at + 4, true) });
+    for (let at = 0; at < frames.length; at += frameBytes(view.getUint32(at + FrameOffset.length, true))) {
+      const index = getU64(view, at + FrameOffset.index) as number;
+      this.positions.entry({ index, offset: offset + at, previous: view.getUint32(at + FrameOffset.previous, true) });
     }
   }
 }

@@ -19,7 +19,7 @@ export function logWriter(parts: LogParts): WorkerMain {
       return;
     }
     const writer = new LogWriter(scope, log);
-    post(scope, { kind: "opened", state: log.state });
+    post(scope, { kind: "opened", state: log.state, identity: log.identity, hasBegun: log.hasBegun });
     scope.onMessage((message) => writer.receive(message as LogRequest));
     scope.onIdle(() => writer.idle());
   };

@@ -3,7 +3,7 @@ import { PumiceError } from "../../base/mod.ts";
 import type { Exchange } from "../exchange.ts";
 import type { Params } from "../params.ts";
 import type { ResultFormat } from "../../sql/mod.ts";
-import type { Outcome } from "../../replica/mod.ts";
+import type { WriteOutcome } from "../../replica/mod.ts";
 import type { ReplicaPort } from "../replica-port.ts";
 
 /** How long a client waits for anything that has no timeout of its own, ms. */
@@ -28,7 +28,7 @@ export function formatOf(params: Params): ResultFormat | undefined {
 }
 
 /** Sends what came of a request. */
-export function sendOutcome(exchange: Exchange, outcome: Exclude<Outcome, { kind: "writes" }>): void {
+export function sendOutcome(exchange: Exchange, outcome: WriteOutcome): void {
   const timeMs = exchange.elapsedMs();
   if (outcome.kind === "error") {
     exchange.sendEnvelope({ results: "", error: outcome.error, timeMs }, false);

@@ -2,12 +2,16 @@
 import { collectBody } from "../body.ts";
 import type { Exchange } from "../exchange.ts";
 import { HttpError } from "../http-error.ts";
+import { openReplica } from "./database.ts";
 
 /** @throws HttpError 400 without a text if the body is not `{"id":"..."}`, 500 for this node's own id */
 export async function handleRemove(exchange: Exchange): Promise<void> {
   const id = parseId(await collectBody(exchange));
   if (id === undefined) throw new HttpError(400, "");
-  if (id === exchange.app.parts.node.id) throw new HttpError(500, "this is the only voting node: without it there would be no cluster");
+  const member = openReplica(exchange)
+    .nodes()
+    .find(({ name }) => name === id);
+  if (member !== undefined) throw new HttpError(500, "this is the only voting node: without it there would be no cluster");
   // A node that is no member is removed already: asking twice gives the same answer.
   exchange.send({ status: 200, headers: exchange.servedBy() });
 }

@@ -1,7 +1,7 @@
 /** POST /db/request: reads and writes in one list. A list that only reads does not go through the log. */
 import { collectBody } from "../body.ts";
 import type { Exchange } from "../exchange.ts";
-import type { Outcome } from "../../replica/mod.ts";
+import type { MaybeReadOutcome } from "../../replica/mod.ts";
 import { surelyWrites } from "../sql-text.ts";
 import { parseStatements } from "../statements.ts";
 import { formatOf, openReplica, sendOutcome } from "./database.ts";
@@ -14,10 +14,10 @@ export async function handleRequest(exchange: Exchange): Promise<void> {
   const statements = parseStatements(await collectBody(exchange), app.options.limits.maxStatements);
   app.counters.http.request_stmts_rx += statements.length;
   const replica = openReplica(exchange);
-  let outcome: Outcome = { kind: "writes" };
+  let outcome: MaybeReadOutcome = { kind: "writes" };
   // Only SQLite knows for certain whether a list writes, but most that do are plain to see, and need not be asked for.
   if (!statements.some(({ sql }) => surelyWrites(sql))) {
-    outcome = await replica.read({ ...readRequest(exchange, statements), orWrite: true }, readOptions(exchange));
+    outcome = await replica.readUnlessWrite(readRequest(exchange, statements), readOptions(exchange));
   }
   if (outcome.kind === "writes") {
     outcome = await replica.write(
@@ -32,6 +32,5 @@ export async function handleRequest(exchange: Exchange): Promise<void> {
       { timeoutMs: params.level === "strong" ? params.timeoutMs : undefined },
     );
   }
-  if (outcome.kind === "writes") throw new TypeError("a write was answered as a read");
   sendOutcome(exchange, outcome);
 }

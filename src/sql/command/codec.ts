@@ -8,6 +8,7 @@
 import { copyBytes, assert, fromUtf8, getU64, PumiceError, setU64, viewOf } from "../../base/mod.ts";
 import {
   type Command,
+  type CommandStamp,
   isNamedParam,
   LOAD_CHUNK_BYTES_MAX,
   type RetiredCommand,
@@ -56,6 +57,20 @@ const BUFFER_BYTES = 256 * 1024;
 let buffer = new Uint8Array(BUFFER_BYTES);
 let view = viewOf(buffer);
 let position = 0;
+
+function putStamp(target: DataView, stamp: CommandStamp): void {
+  setU64(target, 4, stamp.timeMs);
+  target.setBigUint64(12, stamp.seed, true);
+  setU64(target, 20, stamp.steps);
+}
+
+/** A copy of an encoded command with another stamp. @throws SQL_COMMAND_FORMAT if it is too short for one */
+export function stampCommand(command: Uint8Array, stamp: CommandStamp): Uint8Array {
+  if (command.length < HEADER_BYTES) throw new PumiceError("SQL_COMMAND_FORMAT", { reason: "shorter than a command's header" });
+  const stamped = copyBytes(command);
+  putStamp(viewOf(stamped), stamp);
+  return stamped;
+}
 
 /** The bytes of `command`: the caller's, though a small one shares its ArrayBuffer with others (do not transfer it). @throws AssertionError for a value outside its range (an integer beyond int64, a chunk too large). */
 export function encodeCommand(command: Command): Uint8Array {
@@ -115,9 +130,7 @@ function writeHeader(command: Command): void {
   buffer[1] = KINDS[command.kind];
   buffer[2] = isSql ? flagsOf(command) : 0;
   buffer[3] = 0;
-  setU64(view, 4, command.timeMs);
-  view.setBigUint64(12, command.seed, true);
-  setU64(view, 20, command.steps);
+  putStamp(view, command);
   position = HEADER_BYTES;
   if (isSql && command.requestId !== undefined) {
     writeU64(command.requestId.session);

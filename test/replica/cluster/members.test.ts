@@ -13,7 +13,8 @@ import {
   encodeIdentity,
   encodeMembers,
 } from "../../../src/replica/cluster/members-codec.ts";
-import { membersAfter, nextNodeId, NO_MEMBERS, type Member, type Members } from "../../../src/replica/cluster/members.ts";
+import type { Member, Members } from "../../../src/replica/cluster/member.ts";
+import { membersAfter, nextNodeId, NO_MEMBERS } from "../../../src/replica/cluster/members.ts";
 
 const CLUSTER = "00112233445566778899aabbccddeeff";
 const member = (nodeId: number, name = `n${nodeId}`): Member => ({

@@ -8,7 +8,7 @@ import type { CheckpointResult } from "../../../src/sql/mod.ts";
 const LIMIT = 1000;
 
 function create(results: CheckpointResult[]) {
-  const world = { asked: 0, durable: [] as EntryId[], interrupts: 0 };
+  const world = { asked: 0, durable: [] as EntryId[], interrupts: 0, captured: undefined as number | undefined };
   const checkpoints = new Checkpoints(LIMIT, {
     checkpoint: async () => {
       world.asked++;
@@ -18,6 +18,7 @@ function create(results: CheckpointResult[]) {
     },
     durable: (position) => world.durable.push(position),
     interruptReads: () => ++world.interrupts,
+    capturedFrames: () => world.captured,
   });
   return { checkpoints, world };
 }
@@ -97,4 +98,17 @@ test("a full disk puts checkpoints off until they are asked for again, gives not
   assert.equal(checkpoints.refusal, undefined);
   assert.deepEqual(world.durable, [{ index: 3, term: 1 }]);
   assert.deepEqual(checkpoints.counts, { checkpoints: 1, busy: 0, putOff: 2, readsInterrupted: 0 });
+});
+
+test("no checkpoint is made while a frame of the WAL waits to be captured by a snapshot", async () => {
+  const { checkpoints, world } = create([whole(2)]);
+  const frame = 4096 + 24;
+  world.captured = 9;
+  checkpoints.applied({ index: 1, term: 1 }, 10 * frame);
+  await settled();
+  assert.equal(world.asked, 0);
+  world.captured = 10;
+  checkpoints.applied({ index: 2, term: 1 }, 10 * frame);
+  await settled();
+  assert.deepEqual([world.asked, world.durable], [1, [{ index: 2, term: 1 }]]);
 });

@@ -200,11 +200,11 @@ test("damage is refused with the segment and the offset", () => {
   append(log, { entries: [entry(2)] });
   log.close();
   const name = disk.files.list(FOLDER).find((other) => !other.startsWith("blank"))!;
-  // The first entry's frame follows the head's batch of 184 bytes.
-  disk.flip(`${FOLDER}/${name}`, (184 + 33) * 8);
+  // The first entry's frame follows the head's batch of 208 bytes.
+  disk.flip(`${FOLDER}/${name}`, (208 + 33) * 8);
   assert.throws(
     () => open(disk),
-    (error) => isPumiceError(error, "LOG_CORRUPT") && error.details["segment"] === name && error.details["offset"] === 184,
+    (error) => isPumiceError(error, "LOG_CORRUPT") && error.details["segment"] === name && error.details["offset"] === 208,
   );
 });
 

@@ -4,8 +4,9 @@ import type { Entry } from "../../../../src/raft/mod.ts";
 import { Log, type LogState } from "../../../../src/replica/mod.ts";
 import { packed, type TestBatch } from "./batch.ts";
 
-/** FROZEN: what the files of version 1 were written with. */
-const SETTINGS = { segmentBytes: 1024, sliceBytes: 512 };
+/** FROZEN: what the files were written with. Those of version 1 have no identity. */
+export const GOLDEN_IDENTITY = { clusterId: "00112233445566778899aabbccddeeff", nodeId: 7 };
+const SETTINGS = { segmentBytes: 1024, sliceBytes: 512, begin: { identity: GOLDEN_IDENTITY } };
 
 /** A golden log: how it is written, by the public calls of the log alone, and what is read from it. */
 export interface GoldenLog {

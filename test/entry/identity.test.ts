@@ -1,0 +1,117 @@
+/** Who a node is: its name, its id and its cluster stand in its directory, and do not change in silence. */
+import assert from "node:assert/strict";
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test, type TestContext } from "node:test";
+import { isPumiceError } from "../../src/base/mod.ts";
+import type { NodeSettings } from "../../src/entry/node.ts";
+import { eventually } from "../server/support/http.ts";
+import { TestNode } from "../server/support/node.ts";
+
+function newFolder(context: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), "pumice-identity-"));
+  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  return join(folder, "data");
+}
+
+const start = (dataDirectory: string, node: Partial<NodeSettings> = {}): Promise<TestNode> =>
+  TestNode.start({ node: { dataDirectory, ...node } });
+
+interface Store {
+  readonly node_id: string;
+  readonly cluster_id: string;
+  readonly addr: string;
+  readonly nodes: readonly { readonly id: string; readonly addr: string }[];
+}
+
+async function store(node: TestNode): Promise<Store> {
+  return (JSON.parse((await node.call("/status")).text) as { readonly store: Store }).store;
+}
+
+test("a directory keeps its cluster id, and another -node-id than it was begun with is refused by both names", async (context) => {
+  const directory = newFolder(context);
+  let clusterId: string;
+  {
+    await using node = await start(directory, { nodeId: "one" });
+    const { node_id, cluster_id, nodes } = await store(node);
+    clusterId = cluster_id;
+    assert.match(clusterId, /^[0-9a-f]{32}$/);
+    assert.deepEqual([node_id, nodes], ["one", [{ id: "one", addr: "localhost:4002", suffrage: "Voter" }]]);
+  }
+  await assert.rejects(
+    start(directory, { nodeId: "two" }),
+    (error) => isPumiceError(error, "REPLICA_OTHER_NAME") && /directory=one given=two .*-node-id one/.test(error.message),
+  );
+  await using again = await start(directory, { nodeId: "one" });
+  assert.deepEqual([(await store(again)).cluster_id, (await store(again)).node_id], [clusterId, "one"]);
+});
+
+test("the Raft address may change: an id that came from it stays, the operator is told, and an entry tells the members", async (context) => {
+  const directory = newFolder(context);
+  {
+    await using node = await start(directory);
+    assert.equal((await store(node)).node_id, "localhost:4002");
+  }
+  {
+    await using moved = await start(directory, { raftAddress: "other:4002" });
+    const { node_id, addr, nodes } = await store(moved);
+    assert.deepEqual(
+      [node_id, addr, nodes],
+      ["localhost:4002", "other:4002", [{ id: "localhost:4002", addr: "other:4002", suffrage: "Voter" }]],
+    );
+    assert.ok(moved.log.some((line) => line.includes("keeps the id localhost:4002")));
+    const lastIndex = async (): Promise<number> =>
+      (JSON.parse((await moved.call("/status")).text) as { store: { raft: { applied_index: number } } }).store.raft.applied_index;
+    // Founding, its leader's no-op, this leader's no-op, and the entry that tells the new address.
+    await eventually(async () => (await lastIndex()) >= 4, "the members are told");
+    // Killed now, the address would still be in the log.
+  }
+  // An operator may also name the id that the directory has.
+  await using named = await start(directory, { nodeId: "localhost:4002", raftAddress: "third:4002" });
+  assert.equal((await store(named)).node_id, "localhost:4002");
+});
+
+test("the log of one node beside the database of another is refused, whichever has more entries", async (context) => {
+  const one = newFolder(context);
+  const other = newFolder(context);
+  for (const directory of [one, other]) {
+    await using node = await start(directory);
+    await node.execute("CREATE TABLE t(a)");
+  }
+  rmSync(join(one, "db.sqlite"));
+  for (const name of ["db.sqlite-wal", "db.sqlite-shm"]) rmSync(join(one, name), { force: true });
+  cpSync(join(other, "db.sqlite"), join(one, "db.sqlite"));
+  await assert.rejects(start(one), (error) => isPumiceError(error, "REPLICA_FOREIGN"));
+});
+
+test("a load keeps who the node is and who belongs to its cluster", async (context) => {
+  await using node = await start(newFolder(context), { nodeId: "one" });
+  await node.execute("CREATE TABLE t(a)");
+  const { body } = await node.call("/db/backup");
+  const before = await store(node);
+  assert.equal(
+    (await node.call("/db/load", { method: "POST", body, headers: { "Content-Type": "application/octet-stream" } })).status,
+    200,
+  );
+  await node.restart();
+  const { node_id, cluster_id, nodes } = await store(node);
+  assert.deepEqual([node_id, cluster_id, nodes], [before.node_id, before.cluster_id, before.nodes]);
+});
+
+test("a database that was lost is made again from a log that has all entries, with its members", async (context) => {
+  const directory = newFolder(context);
+  {
+    await using node = await start(directory, { nodeId: "one" });
+    await node.execute("CREATE TABLE t(a)", "INSERT INTO t VALUES(7)");
+  }
+  for (const name of ["db.sqlite", "db.sqlite-wal", "db.sqlite-shm"]) rmSync(join(directory, name), { force: true });
+  await using again = await start(directory, { nodeId: "one" });
+  assert.match(await again.query("SELECT a FROM t"), /\[\[7\]\]/);
+  assert.deepEqual((await store(again)).nodes, [{ id: "one", addr: "localhost:4002", suffrage: "Voter" }]);
+});
+
+test("a node that is to join a cluster says that this version cannot", async (context) => {
+  const directory = newFolder(context);
+  await assert.rejects(start(directory, { join: ["localhost:5002"] }), (error) => isPumiceError(error, "REPLICA_JOIN"));
+});
