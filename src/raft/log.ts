@@ -61,6 +61,11 @@ export class RaftLog {
     return this.#storage.term(index);
   }
 
+  /** True if the entry at `index` is in the log but not in memory, and is on its way there. */
+  isFetching(index: number): boolean {
+    return index >= this.firstIndex() && index <= this.lastIndex() && this.#storage.fetch(index);
+  }
+
   matchTerm(index: number, term: number): boolean {
     return this.term(index) === term;
   }

@@ -11,6 +11,7 @@ import { applyConfChange, configurationAfter } from "./membership.ts";
 import { createMessage, isLocalType, isResponseType, type Message } from "./message.ts";
 import type { ProgressState } from "./progress.ts";
 import { Raft, type AppendMark, type InitialState, type StepOutcome } from "./raft.ts";
+import { sendWhatIsNew } from "./replication.ts";
 import type { LogStorage } from "./storage.ts";
 import type { Trace } from "./trace.ts";
 import {
@@ -201,6 +202,11 @@ export class RaftNode {
   /** The snapshot sent to `id` was installed, or was not. */
   reportSnapshot(id: number, installed: boolean): void {
     this.#local({ type: "MsgSnapStatus", to: this.raft.id, from: id, reject: !installed });
+  }
+
+  /** Entries that a follower lacks have come into memory. */
+  entriesFetched(): void {
+    if (this.raft.role === "leader") sendWhatIsNew(this.raft);
   }
 
   hasReady(): boolean {

@@ -44,11 +44,12 @@ export function maybeSendAppend(r: Raft, to: number, evenIfEmpty: boolean): bool
   if (progress === undefined || progress.isPaused()) return false;
   const index = progress.next - 1;
   const logTerm = r.log.term(index);
-  if (logTerm === undefined) return maybeSendSnapshot(r, to, progress);
+  // What is on its way into memory is waited for: a snapshot would cost far more.
+  if (logTerm === undefined) return !r.log.isFetching(index) && maybeSendSnapshot(r, to, progress);
   // A full window still lets an empty append through: it finds out whether something was lost.
   const isOpen = progress.state !== "replicate" || !progress.inflights.full();
   const entries = isOpen ? r.log.entriesFrom(progress.next, r.config.maxMessageBytes) : NO_ENTRIES;
-  if (entries === undefined) return maybeSendSnapshot(r, to, progress);
+  if (entries === undefined) return !r.log.isFetching(progress.next) && maybeSendSnapshot(r, to, progress);
   if (entries.length === 0 && !evenIfEmpty) return false;
   const commit = r.log.committed;
   r.send({ type: "MsgApp", to, index, logTerm, entries, commit });

@@ -10,13 +10,18 @@ export interface LogStorage {
   firstIndex(): number;
   /** The last stable index; firstIndex - 1 if the log is empty. */
   lastIndex(): number;
-  /** The term at `index` in [firstIndex - 1, lastIndex]; undefined outside. The term at 0 is 0. */
+  /** The term at `index` in [firstIndex - 1, lastIndex]; undefined outside, and where memory does not have it (`fetch`). The term at 0 is 0. */
   term(index: number): number | undefined;
   /**
-   * Entries of [lo, hi), cut after `maxBytes` but never to nothing; undefined if `lo` was compacted.
+   * Entries of [lo, hi), cut after `maxBytes` but never to nothing; undefined if `lo` was compacted, or is not in memory (`fetch`).
    * The array is the caller's; the entries are shared and immutable.
    */
   entries(lo: number, hi: number, maxBytes: number): readonly Entry[] | undefined;
+  /**
+   * Asked for an entry in [firstIndex, lastIndex] whose term is undefined, or that `entries` does not give. True: it is on disk only and is being brought into
+   * memory; the host tells the core when it has come. False: it is gone.
+   */
+  fetch(index: number): boolean;
   /** The latest snapshot, index >= firstIndex - 1; undefined while there is none to send. */
   snapshot(): Snapshot | undefined;
 }

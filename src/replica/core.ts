@@ -11,7 +11,7 @@
  * 3. The time in entries of one leader never goes back.
  * 4. Members are handed to the state machine with the entry that changes them, and are told to callers when it has applied it.
  */
-import { Gather, PumiceError, type Clock, type EntryId, type Random } from "../base/mod.ts";
+import { Gather, isPumiceError, PumiceError, type Clock, type EntryId, type Random } from "../base/mod.ts";
 import type { ConfState, Entry, Message, Snapshot, Status } from "../raft/mod.ts";
 import type {
   ApplyEntry,
@@ -28,6 +28,7 @@ import type { Member, Members } from "./cluster/member.ts";
 import { membersAfter } from "./cluster/members.ts";
 import { Peers, type Peer } from "./cluster/peers.ts";
 import { RaftDriver, type DriverState } from "./consensus/driver.ts";
+import type { OlderRange } from "./consensus/memory-log.ts";
 import type { DriverPorts, LogPort, RoleChange } from "./consensus/ports.ts";
 import { FullDisk, type FullDiskStatus } from "./disk/full-disk.ts";
 import { LogBound } from "./disk/log-bound.ts";
@@ -339,6 +340,18 @@ export class ReplicaCore implements DriverPorts, Omit<ApplyListener, "opened"> {
 
   membersChanged(members: ConfState, _index: number): void {
     this.#mayCampaign = isAlone(members, this.peers.self.nodeId);
+  }
+
+  readOlder(range: OlderRange): void {
+    this.#parts.log.read(range).then(
+      (entries) => {
+        this.#driver.olderRead(entries);
+        this.#pump();
+      },
+      (error: unknown) => {
+        if (this.#state === "open") this.failed(isPumiceError(error) ? error : new PumiceError("WORKER_FAILED", { worker: "log" }, error));
+      },
+    );
   }
 
   /** None is kept yet. */

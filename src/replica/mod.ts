@@ -3,7 +3,7 @@ export { RaftDriver } from "./consensus/driver.ts";
 export type { DriverOptions, DriverState } from "./consensus/driver.ts";
 export type { DriverPorts, LogBatch, LogPort, RoleChange } from "./consensus/ports.ts";
 export { MemoryLog } from "./consensus/memory-log.ts";
-export type { MemoryLogOptions, OlderEntries, RecoveredLog } from "./consensus/memory-log.ts";
+export type { MemoryLogOptions, OlderRange, RecoveredLog } from "./consensus/memory-log.ts";
 export * from "./log/mod.ts";
 export { openReplica, WORKERS } from "./open.ts";
 export type { OpenSettings, World } from "./open.ts";

@@ -197,7 +197,7 @@ class Opening {
     }
     const entries = await entriesAfter(log, applied, last.index);
     const members = start.members ?? membersBefore(applied.index === 0 ? entries[0] : undefined);
-    const driver = { compacted: applied, entries, hardState, applied: applied.index, members: members.confState };
+    const driver = { compacted, onDisk: applied, entries, hardState, applied: applied.index, members: members.confState };
     return { self: memberOf(start.node, settings), applied, members, driver };
   }
 }

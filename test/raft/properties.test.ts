@@ -19,7 +19,7 @@ import { Inflights } from "../../src/raft/inflights.ts";
 import { Progress } from "../../src/raft/progress.ts";
 import { ReadRounds } from "../../src/raft/reads.ts";
 import { jointIndex, jointVote, majorityIndex, majorityVote } from "../../src/raft/quorum.ts";
-import { MemoryLog } from "../../src/replica/mod.ts";
+import { MemoryLog, type OlderRange } from "../../src/replica/mod.ts";
 
 const members = uniqueArray(integer({ min: 1, max: 9 }), { maxLength: 7 });
 const acked = array(integer({ min: 0, max: 12 }), { minLength: 10, maxLength: 10 });
@@ -265,17 +265,30 @@ test("the log in memory forgets applied entries beyond its bound, and reads them
   assert.deepEqual([plain.firstIndex(), plain.lastIndex(), plain.byteCount], [91, 100, 1000]);
   assert.deepEqual([plain.term(90), plain.term(89)], [2, undefined]);
   assert.equal(plain.entries(90, 92, Infinity), undefined);
-  const older = (lo: number, hi: number): readonly Entry[] => entries.slice(lo - 1, hi - 1);
-  const backed = new MemoryLog(recovered, { maxBytes: 1000, older, snapshot: () => undefined });
+  const asked: OlderRange[] = [];
+  const backed = new MemoryLog(recovered, { maxBytes: 1000, readOlder: (range) => asked.push(range), snapshot: () => undefined });
   backed.trim(100);
   assert.equal(backed.firstIndex(), 1);
-  assert.deepEqual([backed.term(1), backed.term(60), backed.term(0)], [1, 2, 0]);
+  assert.deepEqual([backed.term(1), backed.term(90), backed.term(0)], [undefined, 2, 0]);
+  assert.equal(backed.entries(5, 8, Infinity), undefined);
+  assert.deepEqual([backed.fetch(91), backed.fetch(101), backed.fetch(0)], [false, false, false], "in memory, beyond the end, gone");
+  assert.deepEqual([backed.fetch(5), backed.fetch(5), backed.fetch(60)], [true, true, true]);
+  assert.deepEqual(
+    asked.map(({ lo, hi }) => [lo, hi]),
+    [[5, 91]],
+    "one at a time, each once",
+  );
+  backed.fetched(entries.slice(4, 20));
   assert.deepEqual(
     backed.entries(5, 8, Infinity)?.map((one) => one.index),
     [5, 6, 7],
   );
-  backed.compact(30);
-  assert.deepEqual([backed.firstIndex(), backed.term(30), backed.entries(30, 40, Infinity)], [31, 1, undefined]);
+  assert.deepEqual([backed.term(5), backed.entries(6, 20, 100)?.length, backed.entries(6, 20, 1)?.length], [1, 1, 1]);
+  assert.equal(asked[1]?.lo, 60);
+  backed.fetched(undefined);
+  assert.equal(backed.term(60), undefined, "what is gone does not come");
+  backed.compact(10);
+  assert.deepEqual([backed.firstIndex(), backed.term(10), backed.entries(10, 40, Infinity)], [11, 1, undefined]);
 });
 
 test("a batch replaces the log in memory from its first index on", () => {

@@ -28,7 +28,7 @@ import {
   type Trace,
 } from "../../raft/mod.ts";
 import type { DriverPorts, LogBatch } from "./ports.ts";
-import { MemoryLog, type OlderEntries, type RecoveredLog } from "./memory-log.ts";
+import { MemoryLog, type RecoveredLog } from "./memory-log.ts";
 import { SnapshotProgress } from "./snapshot-progress.ts";
 
 /** What a node has when it starts. */
@@ -47,8 +47,6 @@ export interface DriverOptions {
   readonly random: Random;
   /** Bytes of applied entries that are kept in memory for followers. Default 64 MiB. */
   readonly maxLogBytes?: number | undefined;
-  /** Reads entries from disk that memory has forgotten. */
-  readonly older?: OlderEntries | undefined;
   /** A snapshot of which nothing was heard for this long has failed (C2, C3). Default 10 election timeouts. */
   readonly snapshotTimeoutTicks?: number | undefined;
   readonly trace?: Trace | undefined;
@@ -90,7 +88,11 @@ export class RaftDriver {
 
   constructor(state: DriverState, options: DriverOptions, ports: DriverPorts) {
     const commit = Math.max(state.hardState.commit, state.applied, state.compacted.index);
-    this.#log = new MemoryLog(state, { maxBytes: options.maxLogBytes, older: options.older, snapshot: () => ports.latestSnapshot() });
+    this.#log = new MemoryLog(state, {
+      maxBytes: options.maxLogBytes,
+      readOlder: ports.readOlder && ((range) => ports.readOlder?.(range)),
+      snapshot: () => ports.latestSnapshot(),
+    });
     // What was applied or compacted was committed; the note of that may have been lost, what it speaks of may not (C5).
     assert(commit <= this.#log.lastIndex(), "the log holds everything that was committed or applied");
     assert(state.applied >= state.compacted.index, "what was compacted was applied");
@@ -105,7 +107,7 @@ export class RaftDriver {
       options.trace,
     );
     this.#ports = ports;
-    this.#canReadOlder = options.older !== undefined;
+    this.#canReadOlder = ports.readOlder !== undefined;
     this.#snapshots = new SnapshotProgress(options.snapshotTimeoutTicks ?? 10 * (options.raft.electionTicks ?? 10));
     // Reads of earlier incarnations have other names, so that a late answer to one of those answers nothing (C10).
     this.#nextRead = Number(BigInt.asUintN(FIRST_READ_BITS, options.random.u64())) + 1;
@@ -174,6 +176,12 @@ export class RaftDriver {
   compact(index: number): void {
     this.#compactTarget = Math.max(this.#compactTarget, index);
     this.#maybeCompact();
+  }
+
+  /** The entries that `ports.readOlder` asked for; undefined if they are gone from the log. */
+  olderRead(entries: readonly Entry[] | undefined): void {
+    this.#log.fetched(entries);
+    this.#node.entriesFetched();
   }
 
   status(): Status {
@@ -362,7 +370,8 @@ export class RaftDriver {
     const index = Math.min(this.#compactTarget, this.#node.appliedIndex, this.#durable.commit, this.#log.lastIndex());
     if (index < this.#log.firstIndex()) return;
     const term = this.#log.term(index);
-    assert(term !== undefined, "a log is compacted up to an entry that it has");
+    // So old that memory does not know it: the next call goes further.
+    if (term === undefined) return;
     this.#log.compact(index);
     this.#ports.log.compact({ index, term });
   }

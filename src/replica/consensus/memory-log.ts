@@ -2,8 +2,8 @@
  * The stable log in memory: what the disk is known to hold, as the consensus core reads it. It changes only when the log on
  * disk has changed, so it is never ahead of it.
  *
- * Of what is applied it keeps at most `maxBytes`: older entries are forgotten here, not on disk. A follower that needs one is
- * served by `older`, if there is such a reader, and else by a snapshot.
+ * Of what is applied it keeps at most `maxBytes`: older entries are forgotten here, not on disk. Those that a follower needs are read from there, piece by
+ * piece, in the order in which they were asked for; the core waits meanwhile. Without a way to read them, a snapshot serves.
  * Invariants: 1. compacted < firstIndex <= lastIndex + 1. 2. Nothing is forgotten that is not applied, or that a follower could get nowhere else.
  */
 import { assert, type EntryId } from "../../base/mod.ts";
@@ -13,21 +13,32 @@ import { entryBytes, EntryWindow, totalBytes, type Entry, type LogStorage, type 
 export interface RecoveredLog {
   /** The last index and term before the entries; 0 and 0 if nothing was ever compacted. */
   readonly compacted: EntryId;
+  /** Entries up to here stand on disk only. Default: `compacted`. */
+  readonly onDisk?: EntryId | undefined;
   readonly entries: readonly Entry[];
 }
 
-/** Reads entries that memory has forgotten and the disk still has: [lo, hi), cut after `maxBytes` but never to nothing. */
-export type OlderEntries = (lo: number, hi: number, maxBytes: number) => readonly Entry[] | undefined;
+/** A range of entries that memory has forgotten and the disk still has: [lo, hi), to be cut after `maxBytes` but never to nothing. */
+export interface OlderRange {
+  readonly lo: number;
+  readonly hi: number;
+  readonly maxBytes: number;
+}
 
 /** Where the memory log gets what it does not hold itself. */
 export interface MemoryLogOptions {
   /** Bytes of applied entries to keep. Default 64 MiB. */
   readonly maxBytes?: number | undefined;
-  readonly older?: OlderEntries | undefined;
+  /** Asks for entries on disk; `fetched` is called later, never from within. Undefined: what memory forgets, only a snapshot can give. */
+  readonly readOlder?: ((range: OlderRange) => void) | undefined;
   /** The latest snapshot that can be sent. */
   readonly snapshot: () => Snapshot | undefined;
 }
 
+/** Bytes that one read of older entries brings. */
+const FETCH_BYTES = 4 * 1024 * 1024;
+/** Pieces of older entries that are kept: more than one, so that two followers far apart do not take each other's. */
+const PIECES_MAX = 4;
 const DEFAULT_MAX_BYTES = 64 * 1024 * 1024;
 
 /** The stable log in memory. */
@@ -39,24 +50,28 @@ export class MemoryLog implements LogStorage {
   #compactedTerm: number;
   #bytes: number;
   readonly #maxBytes: number;
-  readonly #older: OlderEntries | undefined;
+  readonly #readOlder: MemoryLogOptions["readOlder"];
+  /** Older entries that were fetched, the newest piece last. */
+  #pieces: (readonly Entry[])[] = [];
+  /** Indexes that were asked for, the first of them under way. */
+  #wanted: number[] = [];
   readonly #latestSnapshot: () => Snapshot | undefined;
 
   constructor(recovered: RecoveredLog, options: MemoryLogOptions) {
-    const { compacted, entries } = recovered;
-    this.#window = new EntryWindow(compacted.index + 1);
+    const { compacted, entries, onDisk = compacted } = recovered;
+    this.#window = new EntryWindow(onDisk.index + 1);
     this.#window.append(entries);
     this.#bytes = totalBytes(entries);
-    this.#boundaryTerm = compacted.term;
+    this.#boundaryTerm = onDisk.term;
     this.#compactedIndex = compacted.index;
     this.#compactedTerm = compacted.term;
     this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
-    this.#older = options.older;
+    this.#readOlder = options.readOlder;
     this.#latestSnapshot = options.snapshot;
   }
 
   firstIndex(): number {
-    return this.#older === undefined ? this.#window.firstIndex : this.#compactedIndex + 1;
+    return this.#readOlder === undefined ? this.#window.firstIndex : this.#compactedIndex + 1;
   }
 
   lastIndex(): number {
@@ -69,16 +84,44 @@ export class MemoryLog implements LogStorage {
     if (index === this.#window.firstIndex - 1) return this.#boundaryTerm;
     if (index === this.#compactedIndex) return this.#compactedTerm;
     if (index < this.firstIndex() || index > this.lastIndex()) return undefined;
-    return this.#older?.(index, index + 1, Infinity)?.[0]?.term;
+    return this.#fetchedAt(index)?.[0]?.term;
   }
 
   entries(lo: number, hi: number, maxBytes: number): readonly Entry[] | undefined {
     if (lo < this.firstIndex()) return undefined;
     const first = this.#window.firstIndex;
     if (lo >= first) return this.#window.slice(lo, hi, maxBytes);
-    const old = this.#older?.(lo, Math.min(hi, first), maxBytes);
-    if (old === undefined || old.length === 0) return undefined;
-    return old;
+    return cut(this.#fetchedAt(lo) ?? [], hi, maxBytes);
+  }
+
+  fetch(index: number): boolean {
+    if (this.#readOlder === undefined || index < this.firstIndex() || index >= this.#window.firstIndex) return false;
+    if (this.#wanted.includes(index)) return true;
+    this.#wanted.push(index);
+    if (this.#wanted.length === 1) this.#readNext();
+    return true;
+  }
+
+  /** What `readOlder` asked for; undefined if it is gone. */
+  fetched(entries: readonly Entry[] | undefined): void {
+    this.#wanted.shift();
+    if (entries !== undefined && entries.length > 0) this.#pieces.push(entries);
+    if (this.#pieces.length > PIECES_MAX) this.#pieces.shift();
+    this.#readNext();
+  }
+
+  #readNext(): void {
+    const [lo] = this.#wanted;
+    if (lo !== undefined) this.#readOlder?.({ lo, hi: this.#window.firstIndex, maxBytes: FETCH_BYTES });
+  }
+
+  /** Fetched entries from `index` on; undefined if there are none. */
+  #fetchedAt(index: number): readonly Entry[] | undefined {
+    for (const piece of this.#pieces) {
+      const at = index - (piece[0]?.index ?? Infinity);
+      if (at >= 0 && at < piece.length) return piece.slice(at);
+    }
+    return undefined;
   }
 
   snapshot(): Snapshot | undefined {
@@ -116,6 +159,7 @@ export class MemoryLog implements LogStorage {
     this.#boundaryTerm = term;
     this.#compactedIndex = index;
     this.#compactedTerm = term;
+    this.#pieces = [];
   }
 
   /** Everything up to `index` is gone from the log. */
@@ -146,4 +190,16 @@ export class MemoryLog implements LogStorage {
     this.#window.dropBefore(index + 1);
     this.#boundaryTerm = term;
   }
+}
+
+/** Entries below `hi`, cut after `maxBytes` but never to nothing; undefined if there are none. */
+function cut(entries: readonly Entry[], hi: number, maxBytes: number): readonly Entry[] | undefined {
+  let bytes = 0;
+  let count = 0;
+  for (const entry of entries) {
+    bytes += entryBytes(entry);
+    if (entry.index >= hi || (count > 0 && bytes > maxBytes)) break;
+    count++;
+  }
+  return count === 0 ? undefined : entries.slice(0, count);
 }

@@ -1,5 +1,6 @@
 /** What the driver of the consensus core asks of its owner: a log to write, a network, a state machine. */
 import type { EntryId } from "../../base/mod.ts";
+import type { OlderRange } from "./memory-log.ts";
 import type { ConfState, Entry, HardState, Message, Role, Snapshot } from "../../raft/mod.ts";
 
 /**
@@ -50,6 +51,11 @@ export interface DriverPorts {
   roleChanged(change: RoleChange): void;
   /** The members as of the entry at `index`, which this node has applied. */
   membersChanged(members: ConfState, index: number): void;
+  /**
+   * Reads entries that memory has forgotten, for a follower that lags. One range at a time; later, never from within, the owner calls `driver.olderRead`. Absent:
+   * memory keeps what a follower may need.
+   */
+  readOlder?(range: OlderRange): void;
   /** The latest snapshot that can be sent to a follower; undefined if there is none. */
   latestSnapshot(): Snapshot | undefined;
 }

@@ -1,7 +1,7 @@
 /** One simulated node: the production driver between a disk, a state machine and a network that can all fail. */
 import { assert, seededRandom } from "../../base/mod.ts";
 import type { BootstrapState, ConfState, Entry, Message, RaftOptions, Snapshot, Trace } from "../../raft/mod.ts";
-import { RaftDriver } from "../../replica/mod.ts";
+import { RaftDriver, type OlderRange } from "../../replica/mod.ts";
 import { SimDisk } from "./disk.ts";
 import { proposalId } from "./hash.ts";
 import type { ClientHistory } from "./history.ts";
@@ -43,6 +43,10 @@ export class SimNode implements Observed {
   /** Reads that wait for the state machine. */
   readonly #waiting: { readonly read: Read; readonly index: number }[] = [];
   snapshot: Snapshot | undefined;
+  /** Reads of old entries, in all. */
+  olderReadCount = 0;
+  /** Ranges of old entries that the driver waits for. */
+  readonly #olderReads: OlderRange[] = [];
   readonly #world: NodeWorld;
 
   constructor(id: number, world: NodeWorld) {
@@ -83,6 +87,8 @@ export class SimNode implements Observed {
     const options = {
       raft: { ...settings, id, random },
       random,
+      // Every other world forgets what is applied almost at once, so that followers are caught up from the disk.
+      maxLogBytes: this.#world.seed % 2 === 0 ? undefined : 200,
       trace: (event: Parameters<Trace>[0]) => {
         // At the moment itself: the owner of a busy node may hear of it much later.
         if (event.kind === "committed" && this.driver !== undefined) oracle.decided(this.driver, event.index, this.driver.members);
@@ -105,6 +111,7 @@ export class SimNode implements Observed {
         if (index === machine.applied) assert(sameMembers(members, machine.members), "core and state machine agree about the members");
       },
       latestSnapshot: () => this.snapshot,
+      readOlder: (range) => this.#olderReads.push(range),
     });
   }
 
@@ -119,6 +126,7 @@ export class SimNode implements Observed {
     this.toAcknowledge = 0;
     this.reads.clear();
     this.#waiting.length = 0;
+    this.#olderReads.length = 0;
     this.#world.oracle.written(this, { number: 0, hardState: undefined, snapshot: undefined, entries: [], mustSync: true });
   }
 
@@ -146,6 +154,22 @@ export class SimNode implements Observed {
     const last = done[done.length - 1];
     if (last !== undefined) this.toAcknowledge = last.index;
     this.#answerReads();
+  }
+
+  /** A read of old entries is under way. */
+  get readsOlder(): boolean {
+    return this.#olderReads.length > 0;
+  }
+
+  /** The disk has read what a follower lacks. */
+  readOlder(): void {
+    const range = this.#olderReads.shift();
+    if (range === undefined) return;
+    this.olderReadCount++;
+    const { window, compacted, lastIndex } = this.disk;
+    const hi = Math.min(range.hi, lastIndex + 1);
+    const isThere = range.lo > compacted.index && range.lo < hi;
+    this.driver?.olderRead(isThere ? window.slice(range.lo, hi, range.maxBytes) : undefined);
   }
 
   /** The driver hears what was applied. */

@@ -16,6 +16,8 @@ export interface RunResult {
   readonly commit: number;
   readonly elections: number;
   readonly nodes: number;
+  /** Reads of entries that a leader's memory had forgotten. */
+  readonly olderReads: number;
   readonly scenario: ScenarioName | "storm";
   /** unknown: the search for an order of the clients' operations was given up. */
   readonly linearizable: "ok" | "unknown";
@@ -273,6 +275,7 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
     commit: world.oracle.maxCommit,
     elections: world.oracle.elections,
     nodes: world.nodes.size,
+    olderReads: [...world.nodes.values()].reduce((sum, node) => sum + node.olderReadCount, 0),
     scenario,
     linearizable: verdict === "ok" ? "ok" : "unknown",
   };
@@ -314,7 +317,7 @@ function settle(world: RaftWorld): void {
     for (const node of world.up()) {
       if (node.disk.pending.length > 0) world.persist(node, node.disk.pending.length);
       else if (node.toApply.length > 0) world.apply(node, node.toApply.length);
-      else if (node.toAcknowledge > 0) world.acknowledge(node);
+      else if (node.toAcknowledge > 0 || node.readsOlder) world.acknowledge(node);
       else continue;
       isIdle = false;
     }

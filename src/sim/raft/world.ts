@@ -160,6 +160,7 @@ export class RaftWorld implements NodeWorld {
 
   persist(node: SimNode, count: number): void {
     node.persist(count);
+    node.readOlder();
     this.#listen?.({ kind: "persisted", node: node.id }, this);
     this.touch(node, 3, count);
   }
@@ -171,6 +172,7 @@ export class RaftWorld implements NodeWorld {
 
   acknowledge(node: SimNode): void {
     node.acknowledge();
+    node.readOlder();
     this.touch(node, 18, 0);
   }
 

@@ -31,6 +31,10 @@ export class ScriptStorage implements LogStorage {
     return lo < this.firstIndex() ? undefined : this.#window.slice(lo, hi, maxBytes);
   }
 
+  fetch(): boolean {
+    return false;
+  }
+
   snapshot(): Snapshot | undefined {
     return this.history.at(-1);
   }

@@ -13,7 +13,7 @@ import {
   type Message,
   type MessageFields,
 } from "../../../src/raft/mod.ts";
-import { RaftDriver, type DriverState, type LogBatch, type RoleChange } from "../../../src/replica/mod.ts";
+import { RaftDriver, type DriverState, type LogBatch, type OlderRange, type RoleChange } from "../../../src/replica/mod.ts";
 
 const NO_HARD_STATE: HardState = { term: 0, vote: 0, commit: 0 };
 
@@ -30,11 +30,16 @@ class Host {
   readonly reads: { read: number; index: number }[] = [];
   readonly roles: RoleChange[] = [];
   readonly compactions: number[] = [];
+  readonly olderRanges: OlderRange[] = [];
   members: ConfState | undefined;
   snapshotIndex = 0;
 
-  constructor(id: number, state: DriverState, settings: { readonly seed?: number; readonly maxLogBytes?: number } = {}) {
-    const { seed = id, maxLogBytes = 1e6 } = settings;
+  constructor(
+    id: number,
+    state: DriverState,
+    settings: { readonly seed?: number; readonly maxLogBytes?: number; readonly readsOlder?: boolean } = {},
+  ) {
+    const { seed = id, maxLogBytes = 1e6, readsOlder = false } = settings;
     const random = seededRandom(seed);
     this.driver = new RaftDriver(
       state,
@@ -46,6 +51,7 @@ class Host {
         readable: (read, index) => this.reads.push({ read, index }),
         roleChanged: (change) => this.roles.push(change),
         membersChanged: (members) => (this.members = members),
+        ...(readsOlder && { readOlder: (range: OlderRange) => this.olderRanges.push(range) }),
         latestSnapshot: () =>
           this.snapshotIndex === 0 ? undefined : { index: this.snapshotIndex, term: 1, confState: state.members, data: utf8("s") },
       },
@@ -358,4 +364,45 @@ test("memory keeps what a follower could get nowhere else, and forgets the rest 
     host.driver.applied(51);
     assert.ok(host.driver.status().firstIndex > 1, "what is in a snapshot may go");
   }
+});
+
+test("a follower that lags is sent what the disk has, once it has come, and no snapshot meanwhile", () => {
+  const entries = ENTRIES(1, 20);
+  const state = { ...fresh([1, 2]), hardState: { term: 1, vote: 1, commit: 20 }, entries };
+  const host = new Host(1, state, { maxLogBytes: 100, readsOlder: true });
+  host.snapshotIndex = 15;
+  host.driver.pump();
+  host.driver.applied(20);
+  host.driver.campaign();
+  host.settle();
+  host.step({ type: "MsgVoteResp", from: 2, term: 2 });
+  host.settle();
+  assert.equal(host.driver.role, "leader");
+  assert.equal(host.driver.status().firstIndex, 1, "the log on disk has them all");
+  host.types();
+  host.step({ type: "MsgAppResp", from: 2, term: 2, index: 20, reject: true, rejectHint: 3, logTerm: 1 });
+  host.settle();
+  assert.deepEqual(host.types(), [], "it waits");
+  assert.deepEqual(
+    host.olderRanges.map(({ lo }) => lo),
+    [3],
+  );
+  // A heartbeat's answer asks again; what is under way is not asked for twice.
+  host.step({ type: "MsgHeartbeatResp", from: 2, term: 2, context: 0 });
+  host.settle();
+  assert.equal(host.olderRanges.length, 1);
+  host.driver.olderRead(entries.slice(2, 10));
+  host.settle();
+  const [sent] = host.sent.splice(0);
+  assert.deepEqual(
+    [sent?.type, sent?.index, sent?.logTerm, sent?.entries.map(({ index }) => index)],
+    ["MsgApp", 3, 1, [4, 5, 6, 7, 8, 9, 10]],
+  );
+  host.step({ type: "MsgAppResp", from: 2, term: 2, index: 10 });
+  host.settle();
+  assert.equal(host.olderRanges.at(-1)?.lo, 11, "the next piece");
+  host.driver.olderRead(undefined);
+  host.step({ type: "MsgHeartbeatResp", from: 2, term: 2, context: 0 });
+  host.settle();
+  assert.equal(host.olderRanges.length, 3, "what did not come is asked for again while the log has it");
 });

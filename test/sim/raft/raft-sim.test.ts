@@ -9,17 +9,20 @@ const SEEDS = 900;
 test("no seed breaks an invariant, and every group comes to rest after healing", () => {
   let unknown = 0;
   let commits = 0;
+  let olderReads = 0;
   for (let seed = 1; seed <= SEEDS; seed++) {
     try {
       const result = runSeed(seed);
       if (result.linearizable === "unknown") unknown++;
       commits += result.commit;
+      olderReads += result.olderReads;
     } catch (error) {
       throw new Error(`seed ${seed}: npm run sim:raft -- --seed ${seed}`, { cause: error });
     }
   }
   assert.ok(unknown < SEEDS / 4, `${unknown} histories were too hard to check`);
   assert.ok(commits > SEEDS * 20, `the groups commit something: ${commits}`);
+  assert.ok(olderReads > SEEDS, `followers that lag are caught up from disk: ${olderReads}`);
 });
 
 test("the same seed does the same, event by event", () => {
