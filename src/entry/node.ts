@@ -176,6 +176,7 @@ function worldOf(interrupts: InterruptSwitch, onFatal: (error: PumiceError) => v
   const spawner = threadSpawner(
     new Map([
       [WORKERS.log, entry("log-writer")],
+      [WORKERS.logReader, entry("log-reader")],
       [WORKERS.apply, entry("apply-worker")],
       [WORKERS.checkpoint, entry("checkpoint-worker")],
       [WORKERS.reader, entry("reader-worker")],

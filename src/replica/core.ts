@@ -34,7 +34,7 @@ import { FullDisk, type FullDiskStatus } from "./disk/full-disk.ts";
 import { LogBound } from "./disk/log-bound.ts";
 import { Checkpoints, type CheckpointCounts } from "./disk/wal-checkpoints.ts";
 import { LastKnown } from "./last-known.ts";
-import type { LogHandle } from "./log/mod.ts";
+import type { LogHandle, LogReader } from "./log/mod.ts";
 import { ReadBarrier } from "./read-barrier.ts";
 import type { WriteOutcome } from "./requests.ts";
 import { Waiters } from "./waiters.ts";
@@ -63,6 +63,7 @@ export interface CoreParts {
   readonly checkpointer: CheckpointThread;
   readonly readers: ReaderPool;
   readonly log: LogHandle;
+  readonly logReader: LogReader;
   /** Runs `task` at the end of this turn of the event loop. */
   readonly defer: (task: () => void) => void;
   /** This machine failed: called once; the process must end. */
@@ -343,7 +344,7 @@ export class ReplicaCore implements DriverPorts, Omit<ApplyListener, "opened"> {
   }
 
   readOlder(range: OlderRange): void {
-    this.#parts.log.read(range).then(
+    this.#parts.logReader.read(range).then(
       (entries) => {
         this.#driver.olderRead(entries);
         this.#pump();
@@ -493,7 +494,7 @@ export class ReplicaCore implements DriverPorts, Omit<ApplyListener, "opened"> {
   }
 
   async #close(): Promise<void> {
-    const { apply, readers, log, clock, checkpointer } = this.#parts;
+    const { apply, readers, log, logReader, clock, checkpointer } = this.#parts;
     if (this.#state === "open") {
       this.#state = "closing";
       const deadlineMs = clock.monotonic() + CLOSE_WAIT_MS;
@@ -503,6 +504,7 @@ export class ReplicaCore implements DriverPorts, Omit<ApplyListener, "opened"> {
     await readers.close();
     await checkpointer.close();
     await apply.close();
+    await logReader.close();
     await log.close();
     if (this.#state === "closing") this.#state = "closed";
     this.#waiters.failAll(new PumiceError("REPLICA_CLOSED"));

@@ -18,11 +18,11 @@ import type { BackupParts } from "./backup.ts";
 import { encodeIdentity } from "./cluster/members-codec.ts";
 import { beginningOf, decideStart, membersBefore, memberOf, type Start, type StartSettings } from "./cluster/start.ts";
 import { ReplicaCore, type CoreStart, type ReplicaSettings } from "./core.ts";
-import { LogHandle, type LogSettings } from "./log/mod.ts";
+import { LogHandle, LogReader, type LogReaderInit, type LogSettings } from "./log/mod.ts";
 import { Replica } from "./replica.ts";
 
 /** Names under which the composition root registers the workers. */
-export const WORKERS = { log: "log", apply: "apply", checkpoint: "checkpoint", reader: "reader" } as const;
+export const WORKERS = { log: "log", logReader: "log-reader", apply: "apply", checkpoint: "checkpoint", reader: "reader" } as const;
 
 /** Where a replica keeps what, and how it behaves. */
 export interface OpenSettings extends ReplicaSettings, StartSettings {
@@ -99,7 +99,10 @@ class Opening {
     await this.#whole(readers.opened());
     const { clock, random, defer, files, spawner, onFatal, warn } = this.#world;
     const checkpointer = new CheckpointThread({ spawn: () => this.#spawn(WORKERS.checkpoint, settings.sql), failed: this.#fail });
-    const core = new ReplicaCore(settings, { clock, random, apply, checkpointer, readers, log, defer, onFatal, warn }, coreStart);
+    const readerInit: LogReaderInit = { folder: settings.log.folder };
+    const logReader = new LogReader({ log, spawn: () => this.#spawn(WORKERS.logReader, readerInit) });
+    const parts = { clock, random, apply, checkpointer, readers, log, logReader, defer, onFatal, warn };
+    const core = new ReplicaCore(settings, parts, coreStart);
     this.#core = core;
     core.start();
     const backup = (name: string): BackupParts => ({

@@ -14,13 +14,13 @@
  * 1. Batches are acknowledged in order, each once, and none that must be synced before the log's thread has synced it.
  * 2. The commit index on disk has reached an index before the log is compacted up to it.
  */
-import { PumiceError, isPumiceError, unpackError, type EntryId, type Worker } from "../../base/mod.ts";
+import { PumiceError, assert, isPumiceError, unpackError, type EntryId, type Worker } from "../../base/mod.ts";
 import { payloadBytes, type Entry } from "../../raft/mod.ts";
 import type { LogBatch } from "../consensus/ports.ts";
 import type { LogIdentity } from "./format.ts";
 import type { LogAnswer, LogReply, LogRequest } from "./messages.ts";
 import { packBatch, unpackEntries } from "./pack.ts";
-import type { ReadRange } from "./reader.ts";
+import type { Located, ReadRange } from "./reader.ts";
 import type { LogState } from "./types.ts";
 
 /** The receiver of what the log tells without being asked. */
@@ -143,6 +143,7 @@ export class LogHandle {
   }
 
   /**
+   * For a start, while the log's thread has nothing else to do; later a LogReader reads.
    * Entries from `range.lo` on that were durable at the call, at least one if there is one, and fewer than asked for if a limit came first;
    * undefined if the first was dropped. @throws LOG_CORRUPT, LOG_CLOSED, FS_IO
    */
@@ -152,6 +153,13 @@ export class LogHandle {
       if (answer.kind === "entries") return unpackEntries(answer.entries);
       if (answer.kind === "compacted") return undefined;
     }
+  }
+
+  /** Where entries from `range.lo` on stand, as far as they were durable at the call: for a LogReader. @throws LOG_CLOSED */
+  async locate(range: ReadRange): Promise<Located> {
+    const answer = await this.#ask({ kind: "locate", range });
+    assert(answer.kind === "located", "a question is answered by its own kind");
+    return answer.located;
   }
 
   /** Sends again what was refused. Called now and then. */

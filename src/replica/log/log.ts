@@ -15,7 +15,7 @@ import { BLANKS_MAX, type Blanks } from "./blanks.ts";
 import { BATCH_END_FRAME_BYTES, headFrame, LOG_FORMAT_VERSION, segmentName, type LogIdentity, type PreviousSegment } from "./format.ts";
 import type { PackedBatch } from "./pack.ts";
 import { Positions } from "./positions.ts";
-import { SealedReader, readSegment, type ReadRange, type ReadResult } from "./reader.ts";
+import { SegmentReader, readSegment, type Located, type ReadRange, type ReadResult } from "./reader.ts";
 import { recover, type LogParts, type SealedSegment, type TailSegment } from "./recover.ts";
 import { Tail, type WrittenBatch } from "./tail.ts";
 import type { HardState } from "../../raft/mod.ts";
@@ -62,7 +62,7 @@ export class Log {
   readonly #segmentBytes: number;
   readonly #zeros: Uint8Array;
   readonly #blanks: Blanks;
-  readonly #reader: SealedReader;
+  readonly #reader: SegmentReader;
   #sealed: SealedSegment[];
   #tail: Tail | undefined;
   #state: LogState;
@@ -117,7 +117,7 @@ export class Log {
     this.#blanks = found.blanks;
     this.#nextId = found.nextId;
     this.#sealed = found.sealed;
-    this.#reader = new SealedReader(parts, settings.folder);
+    this.#reader = new SegmentReader(parts, settings.folder);
     this.#tail = found.tail === undefined ? undefined : this.#tailOf(found.tail);
     const state = found.tail?.state;
     this.#state = state === undefined ? { hardState: NO_HARD_STATE, compacted: LOG_START, last: LOG_START } : stateOf(state);
@@ -168,18 +168,29 @@ export class Log {
 
   /** Entries from `range.lo` on. @throws LOG_CORRUPT, LOG_CLOSED, FS_IO */
   read(range: ReadRange): ReadResult {
+    const located = this.locate(range);
+    if (located.kind === "compacted") return located;
+    if (located.kind === "nowhere") return { kind: "entries", entries: [] };
+    const { place, hi } = located;
+    if (place.crc === undefined) return { kind: "entries", entries: readSegment(this.#open().view(), { ...range, hi }) };
+    return this.#reader.read(place, { ...range, hi });
+  }
+
+  /** Where entries from `range.lo` on stand: in one segment, up to `hi`. @throws LOG_CLOSED */
+  locate(range: ReadRange): Located {
     const { compacted, last } = this.#usable();
     if (range.lo <= compacted.index) return { kind: "compacted" };
     let hi = Math.min(range.hi, last.index + 1);
-    if (range.lo >= hi) return { kind: "entries", entries: [] };
+    if (range.lo >= hi) return { kind: "nowhere" };
     const tail = this.#open();
-    if (tail.low <= range.lo) return { kind: "entries", entries: readSegment(tail.view(), { ...range, hi }) };
+    if (tail.low <= range.lo) return { kind: "segment", place: { id: tail.id, name: tail.name, end: tail.position, crc: undefined }, hi };
     hi = Math.min(hi, tail.low);
     const at = this.#sealed.findLastIndex((segment) => segment.low <= range.lo);
     const segment = this.#sealed[at];
     assert(segment !== undefined, "every entry that was not dropped lies in a segment");
     for (const later of this.#sealed.slice(at + 1)) hi = Math.min(hi, later.low);
-    return this.#reader.read(segment, { ...range, hi });
+    const { id, name, end, crc } = segment;
+    return { kind: "segment", place: { id, name, end, crc }, hi };
   }
 
   /** Does a slice of what makes later appends fast: call it while nothing waits. True if there is more to do. @throws LOG_FAILED */

@@ -2,13 +2,14 @@
 import type { EntryId, PackedError } from "../../base/mod.ts";
 import type { LogIdentity } from "./format.ts";
 import type { PackedBatch, PackedEntries } from "./pack.ts";
-import type { ReadRange } from "./reader.ts";
+import type { Located, ReadRange } from "./reader.ts";
 import type { LogState } from "./types.ts";
 
 /** To the thread. `id` names the answer. */
 export type LogRequest =
   | { readonly kind: "append"; readonly batch: PackedBatch }
   | { readonly kind: "read"; readonly id: number; readonly range: ReadRange }
+  | { readonly kind: "locate"; readonly id: number; readonly range: ReadRange }
   | { readonly kind: "compact"; readonly id: number; readonly to: EntryId }
   | { readonly kind: "close"; readonly id: number };
 
@@ -28,6 +29,7 @@ export type LogReply =
 /** What a request with an id gets. */
 export type LogAnswer =
   | { readonly kind: "entries"; readonly entries: PackedEntries }
+  | { readonly kind: "located"; readonly located: Located }
   | { readonly kind: "again" }
   | { readonly kind: "compacted" }
   | { readonly kind: "done" };

@@ -6,7 +6,7 @@ import { copyBytes, PumiceError, type File } from "../../base/mod.ts";
 import { FrameCursor, type CursorSource } from "./frame-cursor.ts";
 import { FrameType, entryTypeOfFlags, segmentSeed } from "./format.ts";
 import type { Positions } from "./positions.ts";
-import type { LogParts, SealedSegment } from "./recover.ts";
+import type { LogParts } from "./recover.ts";
 import { SegmentScan } from "./segment-scan.ts";
 import type { Entry } from "../../raft/mod.ts";
 
@@ -28,6 +28,9 @@ export interface ReadRange {
 
 /** Scanned of a finished segment in one read. */
 const SCAN_SLICE_BYTES = 1024 * 1024;
+
+/** A source whose end moves on while the segment is written. */
+type GrowingSource = { -readonly [Key in keyof CursorSource]: CursorSource[Key] };
 
 /** A segment's file and where its entries stand. */
 export interface SegmentView {
@@ -66,12 +69,30 @@ export function readSegment(view: SegmentView, range: ReadRange): Entry[] {
   return entries;
 }
 
-/** Reads finished segments; keeps the file of one open, and the positions of those that were read. */
-export class SealedReader {
+/** A segment as far as it is durable. */
+export interface SegmentPlace {
+  readonly id: number;
+  readonly name: string;
+  /** One past its last byte. */
+  readonly end: number;
+  /** The checksum of its last frame; undefined for a segment that is still written. */
+  readonly crc: number | undefined;
+}
+
+/** Where the entries of a range stand, up to `hi`. */
+export type Located =
+  | { readonly kind: "segment"; readonly place: SegmentPlace; readonly hi: number }
+  /** There are none yet. */
+  | { readonly kind: "nowhere" }
+  /** The first index asked for was dropped. */
+  | { readonly kind: "compacted" };
+
+/** Reads segments; keeps the file of one open, and the positions of finished ones that were read. */
+export class SegmentReader {
   readonly #parts: LogParts;
   readonly #folder: string;
   readonly #positions = new Map<number, Positions>();
-  #open: { readonly id: number; readonly file: File; readonly source: CursorSource; readonly scan: SegmentScan } | undefined;
+  #open: { readonly id: number; readonly file: File; readonly source: GrowingSource; readonly scan: SegmentScan } | undefined;
 
   constructor(parts: LogParts, folder: string) {
     this.#parts = parts;
@@ -79,25 +100,25 @@ export class SealedReader {
   }
 
   /** Entries of `range` from `segment`, which holds range.lo. @throws LOG_CORRUPT, FS_IO */
-  read(segment: SealedSegment, range: ReadRange): ReadResult {
+  read(segment: SegmentPlace, range: ReadRange): ReadResult {
     const { source, scan } = this.#use(segment);
     let positions = this.#positions.get(segment.id);
     if (positions === undefined) {
       positions = this.#scan(segment, scan);
       if (positions === undefined) return { kind: "again" };
-      this.#positions.set(segment.id, positions);
+      if (segment.crc !== undefined) this.#positions.set(segment.id, positions);
     }
     return { kind: "entries", entries: readSegment({ name: segment.name, source, positions }, range) };
   }
 
   /** The segment is about to lose its name. */
-  forget(segment: SealedSegment): void {
+  forget(segment: SegmentPlace): void {
     this.#positions.delete(segment.id);
     if (this.#open?.id === segment.id) this.close();
   }
 
   /** What the writer knew of a segment when it finished it. */
-  remember(segment: SealedSegment, positions: Positions): void {
+  remember(segment: SegmentPlace, positions: Positions): void {
     this.#positions.set(segment.id, positions);
   }
 
@@ -106,21 +127,25 @@ export class SealedReader {
     this.#open = undefined;
   }
 
-  #use(segment: SealedSegment): { readonly source: CursorSource; readonly scan: SegmentScan } {
-    if (this.#open?.id === segment.id) return this.#open;
+  #use(segment: SegmentPlace): { readonly source: CursorSource; readonly scan: SegmentScan } {
+    if (this.#open?.id === segment.id) {
+      this.#open.source.end = segment.end;
+      return this.#open;
+    }
     this.close();
     const { files, crc32 } = this.#parts;
     const file = files.open(`${this.#folder}/${segment.name}`, "read");
-    const source: CursorSource = { file, segmentSeed: segmentSeed(segment.id, crc32), crc32, end: segment.end };
+    const source: GrowingSource = { file, segmentSeed: segmentSeed(segment.id, crc32), crc32, end: segment.end };
     this.#open = { id: segment.id, file, source, scan: new SegmentScan(source, segment.name) };
     return this.#open;
   }
 
-  /** One slice; the positions once the segment's end is reached, and is the end that the next segment names. */
-  #scan(segment: SealedSegment, scan: SegmentScan): Positions | undefined {
+  /** One slice; the positions once the segment's end is reached, and is the end that the next segment names, if there is one. */
+  #scan(segment: SegmentPlace, scan: SegmentScan): Positions | undefined {
     const progress = scan.run(SCAN_SLICE_BYTES);
     if (progress.kind === "more") return undefined;
-    if (progress.offset < segment.end || scan.state?.end !== segment.end || scan.state.crc !== segment.crc) {
+    const isOther = scan.state?.end !== segment.end || (segment.crc !== undefined && scan.state.crc !== segment.crc);
+    if (progress.offset < segment.end || isOther) {
       const problem = progress.offset < segment.end ? progress.problem : "it ends otherwise than the next segment says";
       throw new PumiceError("LOG_CORRUPT", { segment: segment.name, offset: progress.offset, problem });
     }

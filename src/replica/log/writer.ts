@@ -85,6 +85,8 @@ class LogWriter {
         const result = this.#log.read(request.range);
         return result.kind === "entries" ? { kind: "entries", entries: packEntries(result.entries) } : result;
       }
+      case "locate":
+        return { kind: "located", located: this.#log.locate(request.range) };
       case "compact":
         this.#log.compact(request.to);
         break;

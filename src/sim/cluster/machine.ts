@@ -7,7 +7,7 @@
  * 2. What a process finds at its start is what was durable, plus any part of what was written and not synced.
  */
 import { assert, crc32, type PumiceError, type FileSystem, type Random, type WorkerMain } from "../../base/mod.ts";
-import { logWriter, openReplica, WORKERS, type OpenSettings, type Replica, type World } from "../../replica/mod.ts";
+import { logReader, logWriter, openReplica, WORKERS, type OpenSettings, type Replica, type World } from "../../replica/mod.ts";
 import { InlineReader, serveApply, serveCheckpointer, serveReader, type ReaderWorkerInit, type SqlWorkerInit } from "../../sql/mod.ts";
 import { SimClock } from "../world/clock.ts";
 import { SimDisk } from "../world/files.ts";
@@ -146,6 +146,7 @@ export class Process {
     const note = (): void => machine.sqlite.note();
     const mains = new Map<string, WorkerMain>([
       [WORKERS.log, logWriter({ files: machine.disk.files, crc32 })],
+      [WORKERS.logReader, logReader({ files: machine.disk.files, crc32 })],
       [WORKERS.apply, this.#closable((scope, init) => serveApply(scope, init as SqlWorkerInit, sql), note)],
       [WORKERS.checkpoint, this.#closable((scope, init) => serveCheckpointer(scope, init as SqlWorkerInit), note)],
       [
