@@ -45,6 +45,7 @@ int sqlite3_pumice_init(sqlite3 *db, char **error, const sqlite3_api_routines *a
   if (rc == SQLITE_OK) rc = pumiceRegisterLimits(ctx);
   if (rc == SQLITE_OK) rc = pumiceRegisterDescribe(ctx);
   if (rc == SQLITE_OK) rc = pumiceRegisterCopy(ctx);
+  if (rc == SQLITE_OK) rc = pumiceRegisterLinear(ctx);
   /* The VFS outlives every connection. */
   return rc == SQLITE_OK ? SQLITE_OK_LOAD_PERMANENTLY : rc;
 }

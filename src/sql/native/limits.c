@@ -41,6 +41,15 @@ static int progress(void *arg) {
   return 0;
 }
 
+int pumiceCharge(Context *ctx, size_t bytes) {
+  ctx->owedBytes += bytes;
+  while (ctx->owedBytes >= PUMICE_BYTES_PER_CALL) {
+    ctx->owedBytes -= PUMICE_BYTES_PER_CALL;
+    if (progress(ctx)) return 1;
+  }
+  return 0;
+}
+
 /* After the largest rowid SQLite chooses rowids at random, by a generator that no seed of ours reaches. */
 static void onUpdate(void *arg, int op, const char *database, const char *table, sqlite3_int64 rowid) {
   (void)database;
@@ -61,6 +70,7 @@ static void enterFunction(sqlite3_context *call, int argc, sqlite3_value **argv)
   pumiceSetClock(sqlite3_value_int64(argv[0]));
   pumiceSeed(ctx, (uint64_t)sqlite3_value_int64(argv[1]));
   ctx->callsLeft = sqlite3_value_int64(argv[2]) / PUMICE_STEPS_PER_CALL;
+  ctx->owedBytes = 0;
   ctx->stop = PUMICE_STOP_NONE;
   ctx->inEntry = 1;
   sqlite3_set_last_insert_rowid(ctx->db, 0);
@@ -184,6 +194,7 @@ static void guardFunction(sqlite3_context *call, int argc, sqlite3_value **argv)
   (void)argc;
   if (rc == SQLITE_OK) rc = sqlite3_db_config(ctx->db, SQLITE_DBCONFIG_DEFENSIVE, 1, (int *)0);
   sqlite3_limit(ctx->db, SQLITE_LIMIT_LENGTH, sqlite3_value_int(argv[0]));
+  sqlite3_limit(ctx->db, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, PUMICE_PATTERN_BYTES_MAX);
   sqlite3_progress_handler(ctx->db, PUMICE_STEPS_PER_CALL, progress, ctx);
   sqlite3_update_hook(ctx->db, onUpdate, ctx);
   sqlite3_commit_hook(ctx->db, onCommit, ctx);

@@ -15,6 +15,12 @@
 /* The progress handler is called once per so many VM steps. FROZEN: the outcome of an exceeded budget depends on it. */
 #define PUMICE_STEPS_PER_CALL 1000
 
+/* LIKE and GLOB compare a pattern at every place of a text, in one step. FROZEN as well. */
+#define PUMICE_PATTERN_BYTES_MAX 250
+
+/* So many bytes that a function works on count as PUMICE_STEPS_PER_CALL steps. FROZEN as well. */
+#define PUMICE_BYTES_PER_CALL 32768
+
 /* Why a statement was interrupted. */
 #define PUMICE_STOP_NONE 0
 #define PUMICE_STOP_BUDGET 1
@@ -33,6 +39,8 @@ struct Context {
   sqlite3_int64 totalChangesBase;
   /* Calls of the progress handler that are left; negative: spent. Only counted in an entry. */
   sqlite3_int64 callsLeft;
+  /* Bytes that functions worked on, as far as they are not charged yet. */
+  size_t owedBytes;
   /* A row took the largest rowid, after which SQLite would choose rowids at random. */
   int rowidMaxSeen;
   /* The random stream: key material, the next block's number, the current block and how much of it is used. */
@@ -59,6 +67,13 @@ int pumiceRegisterRandom(Context *ctx);
 int pumiceRegisterLimits(Context *ctx);
 int pumiceRegisterDescribe(Context *ctx);
 int pumiceRegisterCopy(Context *ctx);
+
+int pumiceRegisterLinear(Context *ctx);
+
+/*
+** limits.c: charges the work of a function on so many bytes. Not 0 if the budget or the time is spent: the function ends with SQLITE_INTERRUPT.
+*/
+int pumiceCharge(Context *ctx, size_t bytes);
 
 /* random.c: begins the stream of the seed. */
 void pumiceSeed(Context *ctx, uint64_t seed);
