@@ -60,6 +60,10 @@ export const ERRORS = {
   },
   SQL_EXTENSION: { kind: "invalid", text: "the SQLite extension cannot be loaded; build it with: node scripts/build-native.mjs" },
   SQL_STATE: { kind: "corrupt", text: "the internal state table is not what this version writes" },
+  SQL_FOREIGN: {
+    kind: "invalid",
+    text: "db.sqlite was not made by this node; put back what stood there, or load the file into a running node: pumice load FILE, or POST /boot",
+  },
   SQL_ORDER: { kind: "invalid", text: "entries are not applied in the order of their indexes" },
   SQL_BACKUP: { kind: "unavailable", text: "backup failed" },
   SQL_CLOSED: { kind: "closed", text: "database is closed" },

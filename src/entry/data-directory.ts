@@ -28,6 +28,7 @@ export function openDataDirectory(path: string): DataDirectory {
   const full = resolve(path);
   const logPath = join(full, "raft", "log");
   try {
+    refuseRqlite(full);
     makeDirectories(full);
     if (!statSync(full).isDirectory()) throw new Error("it is not a directory");
     makeDirectories(logPath);
@@ -45,6 +46,18 @@ export function openDataDirectory(path: string): DataDirectory {
       if (lock.isOpen) lock.close();
     },
   };
+}
+
+/** What rqlite keeps in its data directory. */
+const RQLITE_NAMES = ["raft.db", "wsnapshots", "rsnapshots"];
+
+/** A directory of rqlite is not adopted: what is in it would look as if it had gone. */
+function refuseRqlite(full: string): void {
+  const name = RQLITE_NAMES.find((each) => existsSync(join(full, each)));
+  if (name === undefined) return;
+  throw new Error(
+    `it is rqlite's (${name}): back it up with rqlite, start with a new directory, and load the backup (pumice load, or POST /boot)`,
+  );
 }
 
 /** One by one: Node's own recursive way never ends where the system answers ENOENT for a folder whose parent exists (/proc). */

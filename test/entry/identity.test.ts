@@ -1,8 +1,9 @@
 /** Who a node is: its name, its id and its cluster stand in its directory, and do not change in silence. */
 import assert from "node:assert/strict";
-import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { test, type TestContext } from "node:test";
 import { isPumiceError } from "../../src/base/mod.ts";
 import type { NodeSettings } from "../../src/entry/node.ts";
@@ -114,4 +115,45 @@ test("a database that was lost is made again from a log that has all entries, wi
 test("a node that is to join a cluster says that this version cannot", async (context) => {
   const directory = newFolder(context);
   await assert.rejects(start(directory, { join: ["localhost:5002"] }), (error) => isPumiceError(error, "REPLICA_JOIN"));
+});
+
+test("a backup that was put in the place of db.sqlite is refused, with the log and without it, and no table of ours is made in it", async (context) => {
+  const directory = newFolder(context);
+  let backup: Buffer;
+  {
+    await using node = await start(directory);
+    await node.execute("CREATE TABLE t(a)", "INSERT INTO t VALUES(1)");
+    backup = (await node.call("/db/backup?fmt=delete")).body;
+  }
+  const database = join(directory, "db.sqlite");
+  const own = readFileSync(database);
+  for (const withLog of [true, false]) {
+    for (const suffix of ["", "-wal", "-shm"]) rmSync(`${database}${suffix}`, { force: true });
+    if (!withLog) renameSync(join(directory, "raft"), join(directory, "raft.away"));
+    writeFileSync(database, backup);
+    await assert.rejects(start(directory), (error) => isPumiceError(error, "SQL_FOREIGN") && error.message.includes("table=t"));
+    const file = new DatabaseSync(database, { readOnly: true });
+    assert.deepEqual(
+      file
+        .prepare("SELECT name FROM sqlite_schema")
+        .all()
+        .map(({ name }) => name),
+      ["t"],
+    );
+    file.close();
+  }
+  rmSync(join(directory, "raft"), { recursive: true });
+  renameSync(join(directory, "raft.away"), join(directory, "raft"));
+  for (const suffix of ["", "-wal", "-shm"]) rmSync(`${database}${suffix}`, { force: true });
+  writeFileSync(database, own);
+  await using again = await start(directory);
+  assert.match(await again.query("SELECT a FROM t"), /\[\[1\]\]/);
+});
+
+test("a directory of rqlite is refused, and nothing is made in it", async (context) => {
+  const directory = newFolder(context);
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, "raft.db"), "");
+  await assert.rejects(start(directory), (error) => isPumiceError(error, "NODE_DIRECTORY") && error.message.includes("rqlite's (raft.db)"));
+  assert.deepEqual(readdirSync(directory), ["raft.db"]);
 });

@@ -48,13 +48,14 @@ export function stateTableText(name: string | null): string {
 
 /**
  * Makes the internal table with nothing applied, or brings format 1 to format 2, in one transaction. `openSchema` switches `writable_schema` on and off.
- * @throws SQL_STATE if the table is of another make.
+ * @throws SQL_STATE if the table is of another make. SQL_FOREIGN if the database holds something and has no internal table.
  */
 export function ensureStateTable(database: SchemaDatabase, openSchema: (isOpen: boolean) => void): void {
   const old = find(database, OLD_STATE_TABLE);
   const isThere = find(database, STATE_TABLE) !== undefined;
   if (isThere && old !== OLD_STATE_TABLE_SQL) return;
   if (old !== undefined) checkOld(database, { old, isThere });
+  if (old === undefined) refuseForeign(database);
   openSchema(true);
   try {
     database.exec("BEGIN IMMEDIATE");
@@ -69,6 +70,12 @@ export function ensureStateTable(database: SchemaDatabase, openSchema: (isOpen: 
 
 const FIRST_ROWS = `VALUES('applied', 0, 0, NULL), ('format', ${STATE_FORMAT}, NULL, NULL)`;
 const ROWS_OF_FORMAT_1 = `SELECT k, iif(k = 'format', ${STATE_FORMAT}, a), b, v FROM ${OLD_STATE_TABLE}`;
+
+/** Every database of ours has the table from its first moment on: one with anything else in it was put there by somebody. @throws SQL_FOREIGN */
+function refuseForeign(database: SchemaDatabase): void {
+  const found = database.prepare("SELECT type, name FROM sqlite_schema LIMIT 1").get();
+  if (found !== undefined) throw new PumiceError("SQL_FOREIGN", { [String(found[0])]: String(found[1]) });
+}
 
 /** A table of format 1 is upgraded. Beside a newer one it is what an old program made before it gave up: without a use if nothing was applied to it. */
 function checkOld(database: SchemaDatabase, { old, isThere }: { readonly old: unknown; readonly isThere: boolean }): void {
