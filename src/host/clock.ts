@@ -12,7 +12,7 @@ export const systemClock: Clock = {
     const { signal, keepsProcess = true } = options;
     const deadline = performance.now() + ms;
     signal?.throwIfAborted();
-    // Who sleeps for no time wants to let others have their turn: timers and what the network brought among them.
+    // A sleep of no time is there to let other work have its turn: timers and what the network brought among them.
     if (ms <= 0) await new Promise((resolve) => setImmediate(resolve));
     for (;;) {
       // A timer may fire up to a millisecond early, so the deadline is looked at again.

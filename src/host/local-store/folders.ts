@@ -9,7 +9,7 @@ import { fsync, makeFolders, open } from "./files.ts";
 /** Syncs of folders, as one store needs them. */
 export class FolderSyncs {
   readonly #isSynced: boolean;
-  /** Syncs that have not begun: whoever comes joins them. A sync under way may have missed the newcomer's change. */
+  /** Syncs that have not begun: later calls join them. A sync under way may have missed the newcomer's change. */
   readonly #waiting = new Map<string, Promise<void>>();
   readonly #running = new Map<string, Promise<void>>();
   /** Folders whose own names are known to be durable, up to the top of what the store made. */

@@ -4,7 +4,7 @@
  * The lock is the symbolic link `#0` in the folder; its text names its holder (owner.ts). Taking it is one atomic call, and there is no
  * moment at which it exists without its holder's name. A holder that died leaves it behind; then:
  *
- * 1. Names are never used twice. Who wants to remove the lock of dead holder H must first hold the lock `H` (a link of that name, taken
+ * 1. Names are never used twice. A process that wants to remove the lock of dead holder H must first hold the lock `H` (a link of that name, taken
  *    by this same rule, broken by this same rule).
  * 2. Holding that, it looks again, and removes `#0` only if H's name is still in it. Only one process can be there for H, so nobody's
  *    fresh lock is removed by mistake.

@@ -1,5 +1,5 @@
 /**
- * Who made a temporary file or a lock, told by its name, so that another process can see whether its maker still lives.
+ * The process that made a temporary file or a lock, told by its name, so that another process can see whether its maker still lives.
  *
  *     name: # realm 16 digits | pid 10 | start time 14 | random 15
  *

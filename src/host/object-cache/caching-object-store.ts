@@ -64,7 +64,7 @@ export class CachingObjectStore implements ObjectStore {
   readonly #partBytes: number;
   readonly #isCacheable: (key: string) => boolean;
   readonly #isPutCached: boolean;
-  /** Parts being fetched, by key and index: who comes meanwhile shares them. Whole objects being fetched have negative indexes. */
+  /** Parts being fetched, by key and index: reads that come meanwhile share them. Whole objects being fetched have negative indexes. */
   readonly #fills = new Map<string, Map<number, Fill>>();
   readonly #writes = new Set<Promise<void>>();
   /** How many changes of the key are under way. */
@@ -228,7 +228,7 @@ export class CachingObjectStore implements ObjectStore {
     return payload === undefined ? undefined : { bytes: copyBytes(payload, start, end), partBytes: payload.length };
   }
 
-  /** The part from the store, fetched once for all who wait for it. No signal: one of them must not end it for the others. */
+  /** The part from the store, fetched once for all reads that wait for it. No signal: one of them must not end it for the others. */
   #fill(key: string, index: number): Promise<Uint8Array | undefined> {
     const running = this.#fills.get(key)?.get(index);
     if (running !== undefined && !running.isStale) return running.promise;
@@ -256,7 +256,7 @@ export class CachingObjectStore implements ObjectStore {
   }
 
   /**
-   * Runs a change. From before it until after it the object is neither read from the cache nor put there: a reader who has seen the
+   * Runs a change. From before it until after it the object is neither read from the cache nor put there: a reader that has seen the
    * new version (by head, say) must not get the old one after it. And nothing of the old one is left, whatever became of the change.
    */
   async #changing<T>(

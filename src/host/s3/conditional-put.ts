@@ -70,7 +70,7 @@ export async function putConditionally(client: S3Client, ifMatch: IfMatch, put: 
       // The very version that was named is there, and yet it did not match: the quotes are taken for a part of it.
       isUnquoted = true;
     } else {
-      // Lost a moment ago, and now what was asked for is back: somebody put it back, or removed what was in the way. Who lost may be told so.
+      // Lost a moment ago, and now what was asked for is back: somebody put it back, or removed what was in the way. A caller that lost may be told so.
       if (isAmbiguous) throw unknown(key);
       return { ok: false };
     }

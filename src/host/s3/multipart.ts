@@ -114,7 +114,7 @@ export interface LargeCreate {
 
 /**
  * Creates the object of parts that are made meanwhile. What fits into one part goes by `putWhole`. The joining carries the condition, and the store is asked
- * before it whether the key is taken: a server that ignores the condition then can be fooled only by who creates the same key at the same moment.
+ * before it whether the key is taken: a server that ignores the condition then can be fooled only by a writer that creates the same key at the same moment.
  */
 export async function createInParts(
   client: S3Client,

@@ -4,7 +4,7 @@
  */
 import { crypto } from "../built-ins.ts";
 
-/** What proves who asks. */
+/** The key pair that proves the identity of a request's sender. */
 export interface S3Credentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;

@@ -152,7 +152,7 @@ export class Admin {
     await serveCollector(this.#scoped(options), { intervalMs, minAgeMs, profile: options.profile });
   }
 
-  /** Deletes the store: gives how many objects it had. Whoever has it open is fenced off. @throws LSM_NOT_FOUND; LSM_INVALID if checkpoints hold it */
+  /** Deletes the store: gives how many objects it had. A writer that has it open is fenced off. @throws LSM_NOT_FOUND; LSM_INVALID if checkpoints hold it */
   async destroy(options: WaitOptions & { readonly evenWithCheckpoints?: boolean } = {}): Promise<number> {
     return await destroyStore(this.#scoped(options), { evenWithCheckpoints: options.evenWithCheckpoints === true });
   }

@@ -72,7 +72,7 @@ export class Compactor {
   /** A merge of everything waits or runs: nothing else begins. */
   #isExclusive = false;
   #exclusive: Promise<void> = Promise.resolve();
-  /** Given up by who had asked for them; the file does not say so yet. */
+  /** Compactions whose callers gave them up; the file does not say so yet. */
   readonly #abandoned = new Set<Ulid>();
 
   constructor(parts: CompactorParts) {
@@ -118,7 +118,7 @@ export class Compactor {
       await Promise.race([waiting, timer]);
       sleep.abort();
       if (this.#isStopped) return;
-      // Whoever wakes this has the manifest at hand; else another process may have changed it.
+      // Another process may have changed the manifest.
       const latest = await this.#context.manifests.refresh();
       if (latest !== undefined) this.#checkEpoch(latest.value);
       if (this.#abandoned.size > 0) await this.#updateFile((compactions) => compactions);

@@ -396,7 +396,7 @@ export class Db {
     try {
       await closing;
     } catch (error) {
-      // Told to who gave up; whoever closes later finds a closed store.
+      // The caller that gave up is told; a later call finds a closed store.
       if (options.signal?.aborted === true) this.#closing = Promise.resolve();
       options.signal?.throwIfAborted();
       throw error;
@@ -551,7 +551,7 @@ export class Db {
     if (this.#path.isOverfull) throw new PumiceError("LSM_BUSY", { bytes: this.#path.unflushedBytes });
   }
 
-  /** Ends the store: all who wait, and all who come, get `error`. */
+  /** Ends the store: all calls that wait, and all later ones, get `error`. */
   #fail(error: unknown): void {
     if (this.#end !== undefined) return;
     const told = error instanceof PumiceError && error.kind === "closed" ? error : undefined;

@@ -99,7 +99,7 @@ export class Flusher {
 
   #startUpload(frozen: FrozenMemtable): Upload {
     const done = Promise.withResolvers<{ built: BuiltSst; id: Ulid }>();
-    // Whoever commits it hears of a failure, in its turn; until then it waits.
+    // A failure is passed on when the upload is committed, in its turn.
     done.promise.catch(() => undefined);
     this.#built = this.#built.then(async () => {
       try {

@@ -38,7 +38,7 @@ export class ReaderHolds {
 
   /** The state to read now: that of `latest`, the manifest in force, or one that is held and has the same tree. It is held until another is shown. */
   async hold(context: StoreContext, latest: Manifest): Promise<Manifest> {
-    // Whoever collects may have deleted one: by its clock, it was over.
+    // The collector may have deleted one: by its clock, it was over.
     this.#held = this.#held.filter(({ id }) => latest.checkpoints.some((checkpoint) => checkpoint.id === id));
     const newest = this.#held.at(-1);
     const target = newest !== undefined && sameTree(latest, newest.manifest) ? newest : undefined;

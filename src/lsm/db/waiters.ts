@@ -1,4 +1,4 @@
-/** Those who wait until a sequence number is reached. */
+/** Waits until a sequence number is reached. */
 import { onAbort } from "../../base/mod.ts";
 
 interface Waiter {
@@ -51,7 +51,7 @@ export class SeqWaiters {
     for (const waiter of done) waiter.resolve();
   }
 
-  /** Rejects all who wait now or later for what is not reached. */
+  /** Rejects all waits, also later ones, for what is not reached. */
   fail(error: unknown): void {
     this.#failure ??= { error };
     const waiters = this.#waiters;

@@ -156,7 +156,7 @@ export class WalWriter {
     await this.waitDurable(this.#lastSeq, signal);
   }
 
-  /** Rejects all who wait. */
+  /** Rejects all waits. */
   fail(error: unknown): void {
     this.#durable.fail(error);
   }

@@ -25,7 +25,7 @@ export class Pace {
     return this.#calls % CHECK_EVERY === 0 && this.isOver();
   }
 
-  /** The same for those who ask seldom. */
+  /** The same, for callers that ask seldom. */
   isOver(): boolean {
     return this.#clock.monotonic() - this.#since >= this.#pieceMs;
   }

@@ -22,7 +22,7 @@ export interface LsmComponents {
   /** Needed for zlib and zstd only. */
   readonly hostCodecs?: HostCodecs | undefined;
   readonly mergeOperator?: MergeOperator | undefined;
-  /** A reversible change of all stored sections, e.g. encryption. Whoever reads the store needs the same. */
+  /** A reversible change of all stored sections, e.g. encryption. Every reader of the store needs the same. */
   readonly blockTransformer?: BlockTransformer | undefined;
   /** Runs merges elsewhere, on another thread. Default: on this one, in short pieces. */
   readonly compactionExecutor?: CompactionExecutor | undefined;

@@ -43,7 +43,7 @@ export async function withRetry<T>(policy: RetryPolicy, action: () => Promise<T>
 
 /**
  * How a put-if-absent ended: `created` for certain by us; `same`: an answer was lost and the object now holds exactly our bytes,
- * which may be another's who wrote the same; `taken` by other bytes, or by somebody before us.
+ * which another writer may have written, the same by chance; `taken`: there are other bytes, or were before.
  */
 export type CreateOutcome = "created" | "same" | "taken";
 

@@ -2,7 +2,7 @@
  * A numbered sequence of immutable objects of which the last one is in force: the manifest, the compactions file.
  * A new version is made by put-if-absent of the next id, so each id is written once (invariants 37 and 38 of the design).
  *
- * If a boundary object exists, ids up to it may have been deleted: a version put at or below it was put by somebody who slept
+ * If a boundary object exists, ids up to it may have been deleted: a version put at or below it comes from a process that slept
  * through the deletion, and counts as never written.
  */
 import { abortable, assert, fromUtf8, PumiceError, type ObjectStore } from "../../base/mod.ts";
@@ -156,7 +156,7 @@ export class Sequence<T> {
 
   /**
    * Makes a new version of the one in force: `change` gives it, or undefined to leave all as it is. It is called again, on what then
-   * is in force, whenever somebody else was first; it throws to give up. With `isClaim`, a version that may be another's who wrote the same
+   * is in force, whenever somebody else was first; it throws to give up. With `isClaim`, a version that another process may have written, with the same
    * bytes counts as lost. Gives the version in force afterwards.
    * @throws LSM_CONTENTION, STORE_UNAVAILABLE, and what `change` throws
    */
@@ -224,7 +224,7 @@ export class Sequence<T> {
     const outcome = await createObject(this.#parts.store, this.#parts.policy, object);
     if (outcome === "taken") return outcome;
     if (this.#isStale && (await this.#isOverrun(id))) return "taken";
-    // If there is a boundary it counts, whoever put it there: the first put looks.
+    // If there is a boundary, it counts in every profile: the first put looks.
     if (!this.honoursBoundary && this.#memory.hasSoughtBoundary) return outcome;
     return id <= (await this.boundary()) ? "taken" : outcome;
   }

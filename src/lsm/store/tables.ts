@@ -184,7 +184,7 @@ export class Table {
     for (const [index, block] of blocks) mine.set(index, block);
   }
 
-  /** The index, for who reads the whole table once: not cached, and without the filter. @throws LSM_CORRUPT, LSM_MISSING */
+  /** The index, for a caller that reads the whole table once: not cached, and without the filter. @throws LSM_CORRUPT, LSM_MISSING */
   async readIndex(): Promise<readonly IndexEntry[]> {
     if (this.#meta !== undefined) return this.#meta.meta.index;
     const { info } = this.ref;

@@ -39,7 +39,7 @@ export interface Clone {
 
 /** What a process may end with whose store is away, or whose work another took over. */
 const AWAY = ["STORE_UNAVAILABLE", "LSM_CONTENTION"] as const;
-/** A reader without a checkpoint may lose a race with collection; a checkpoint ends by the clock of whoever collects. */
+/** A reader without a checkpoint may lose a race with collection; a checkpoint ends by the collector's clock. */
 const COLLECTED = ["LSM_MISSING", "LSM_CHECKPOINT_NOT_FOUND"] as const;
 
 /** See the header of this file. */
@@ -60,7 +60,7 @@ export class Guests {
     this.#home = home;
   }
 
-  /** Waits for all who are there. */
+  /** Waits for all guests. */
   async settled(): Promise<void> {
     await Promise.all(this.#tasks);
   }

@@ -120,7 +120,7 @@ class Life {
       const opened = (await this.#world.drive(Promise.all(openings))).filter((process) => process !== undefined);
       const newest = opened.toSorted((left, right) => right.db.status().writerEpoch - left.db.status().writerEpoch)[0];
       this.#zombies.push(...opened.filter((process) => process !== newest));
-      // Who claimed the store after it and died, or was fenced off, ended it too: then somebody must open it again.
+      // A process that claimed the store after it and died, or was fenced off, ended it too: then somebody must open it again.
       if (newest !== undefined && (await this.#isNewest(newest))) await this.#adopt(newest);
       else if (newest !== undefined) this.#zombies.push(newest);
     }
