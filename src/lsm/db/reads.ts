@@ -1,7 +1,7 @@
 /** Reading: what the store itself, snapshots, transactions and readers of other processes' stores have in common. */
 import { abortable, copyBytes, isPumiceError, PumiceError } from "../../base/mod.ts";
 import { intersect, prefixRange, type KeyRange } from "../format/key-range.ts";
-import { checkBytes, checkKey, type Row } from "../format/row.ts";
+import { checkAskedKey, checkBytes, type Row } from "../format/row.ts";
 import { MergeCursor, type Order, type RowCursor } from "../store/cursors.ts";
 import { nothingLoaded } from "../store/tables.ts";
 import { Arena } from "./arena.ts";
@@ -96,7 +96,7 @@ export class Reads {
   rowSync(key: Uint8Array, options?: GetOptions): Row | undefined | typeof NOT_CACHED {
     const source = this.#source;
     source.check();
-    if (!(key instanceof Uint8Array) || key.length === 0 || key.length > 65_535) checkKey(key);
+    if (!(key instanceof Uint8Array) || key.length === 0) checkAskedKey(key);
     if (options?.durability !== undefined) checkChoice("durability", options.durability, DURABILITIES);
     source.onRead?.(key);
     const lookup = { key, maxSeq: source.maxSeq(options?.durability), rules: source.rules(), local: source.local };
@@ -106,7 +106,7 @@ export class Reads {
 
   /** The row that a reader sees as what its caller may keep, or undefined. */
   async keyValue(key: Uint8Array, options: GetOptions | undefined): Promise<KeyValue | undefined> {
-    checkKey(key);
+    checkAskedKey(key);
     // A table gives the key that it was asked for back with the row.
     const row = await this.row(copyBytes(key), options);
     return row === undefined ? undefined : plainRow(row);

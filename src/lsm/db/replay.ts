@@ -5,10 +5,11 @@
  * 2. Of several rows that one batch has of one key, the last counts (the memtable sees to it). SlateDB 0.12 writes such batches where it cannot fold a merge because the TTLs
  *    differ, and this is how it replays them.
  */
+import { PumiceError } from "../../base/mod.ts";
 import type { Sealer } from "../format/compression.ts";
 import { damaged } from "../format/damage.ts";
 import { EntryCursor } from "../format/entry-cursor.ts";
-import { KEY_BYTES_MAX, TOMBSTONE, type Row } from "../format/row.ts";
+import { STORED_KEY_BYTES_MAX, TOMBSTONE, type Row } from "../format/row.ts";
 import { readWal, readWalBlocks } from "../format/sst-reader.ts";
 import type { Memtable } from "./memtable.ts";
 
@@ -76,7 +77,7 @@ class OrderCheck {
     this.last = previous;
   }
 
-  /** @throws LSM_CORRUPT */
+  /** @throws LSM_CORRUPT, LSM_UNSUPPORTED */
   next(seq: number, keyLength: number): void {
     const { last } = this;
     const object = this.#object;
@@ -86,8 +87,14 @@ class OrderCheck {
       const expected = `${isFirst ? "above" : "at least"} ${last}`;
       throw damaged({ object, what: `sequence number goes back at row ${count}`, expected, found: seq });
     }
-    if (keyLength > KEY_BYTES_MAX)
-      throw damaged({ object, what: `key of row ${count} is too long`, expected: KEY_BYTES_MAX, found: keyLength });
+    // Its checksum was right: no damage, but more than a memtable can hold.
+    if (keyLength > STORED_KEY_BYTES_MAX)
+      throw new PumiceError("LSM_UNSUPPORTED", {
+        object,
+        what: `key of row ${count} is too long`,
+        bytes: keyLength,
+        maxBytes: STORED_KEY_BYTES_MAX,
+      });
     this.last = seq;
     this.#count++;
   }

@@ -4,7 +4,8 @@
  *
  * A record begins at a multiple of 4 bytes; its numbers are in the machine's order, as it never leaves the process:
  *
- *   older u32 | key length u16, flags u8, 1 if aside u8 | value length u32 | key | tail, or its index in `aside` u32
+ *   older u32 | head u32 | value length u32 | key | tail, or its index in `aside` u32
+ *   head, from the lowest bit: key length, its lower 16 bits | flags, 8 | 1 if aside | key length, its upper 7 bits
  *
  * The tail is what every block has of a row behind its key (format/entry-cursor.ts), so a row is copied from one encoding to the other as it is.
  *
@@ -14,7 +15,17 @@
  */
 import { assert, EMPTY_BYTES, viewOf } from "../../base/mod.ts";
 import type { Entry } from "../format/entry-cursor.ts";
-import { FLAG_CREATE, FLAG_EXPIRE, getTime, KEY_BYTES_MAX, kindOf, setTime, TOMBSTONE, type Row, type RowKind } from "../format/row.ts";
+import {
+  FLAG_CREATE,
+  FLAG_EXPIRE,
+  getTime,
+  kindOf,
+  setTime,
+  STORED_KEY_BYTES_MAX,
+  TOMBSTONE,
+  type Row,
+  type RowKind,
+} from "../format/row.ts";
 
 const UNIT_BYTES = 4;
 const CHUNK_BITS = 15;
@@ -30,6 +41,7 @@ const HEADER_BYTES = 12;
 const SEQ_AND_FLAGS_BYTES = 9;
 const ASIDE_INDEX_BYTES = 4;
 const ASIDE_BIT = 1 << 24;
+const LONG_KEY_SHIFT = 25;
 const U32 = 0x1_0000_0000;
 /** A call into the runtime costs more than copying this many bytes here. */
 const INLINE_COPY_BYTES = 32;
@@ -113,13 +125,13 @@ export class RowArena {
     const head = words[unit + 1] as number;
     const valueLength = words[unit + 2] as number;
     const keyAt = unit * UNIT_BYTES + HEADER_BYTES;
-    entry.setKey(bytes, keyAt, head & 0xffff);
-    entry.flags = (head >>> 16) & 0xff;
+    entry.setKey(bytes, keyAt, keyLengthOf(head));
+    entry.flags = flagsOf(head);
     entry.valueLength = valueLength;
     entry.seq = this.seq(ref);
-    const isAside = head >= ASIDE_BIT;
+    const isAside = (head & ASIDE_BIT) !== 0;
     entry.bytes = isAside ? this.#asideOf(ref) : bytes;
-    entry.tailAt = isAside ? 0 : keyAt + (head & 0xffff);
+    entry.tailAt = isAside ? 0 : keyAt + keyLengthOf(head);
     entry.tailEnd = entry.tailAt + tailBytes(valueLength, entry.flags);
   }
 
@@ -133,10 +145,10 @@ export class RowArena {
     const { words, bytes, view } = this.#chunk(ref);
     const unit = ref & UNIT_MASK;
     const head = words[unit + 1] as number;
-    if (head >= ASIDE_BIT) return plainRow(this.row(ref, key));
-    const flags = head >>> 16;
+    if ((head & ASIDE_BIT) !== 0) return plainRow(this.row(ref, key));
+    const flags = flagsOf(head);
     const keyAt = unit * UNIT_BYTES + HEADER_BYTES;
-    const valueAt = keyAt + (head & 0xffff);
+    const valueAt = keyAt + keyLengthOf(head);
     const end = valueAt + (words[unit + 2] as number);
     const timeAt = end + SEQ_AND_FLAGS_BYTES;
     const hasExpiry = (flags & FLAG_EXPIRE) !== 0;
@@ -156,17 +168,17 @@ export class RowArena {
     const unit = ref & UNIT_MASK;
     const head = words[unit + 1] as number;
     const valueLength = words[unit + 2] as number;
-    if (head >= ASIDE_BIT) {
+    if ((head & ASIDE_BIT) !== 0) {
       const tail = viewOf(this.#asideOf(ref));
       return tail.getUint32(valueLength) * U32 + tail.getUint32(valueLength + 4);
     }
-    const at = unit * UNIT_BYTES + HEADER_BYTES + (head & 0xffff) + valueLength;
+    const at = unit * UNIT_BYTES + HEADER_BYTES + keyLengthOf(head) + valueLength;
     return view.getUint32(at) * U32 + view.getUint32(at + 4);
   }
 
   /** What it says of its key. */
   kind(ref: RowRef): RowKind {
-    return kindOf(((this.#chunk(ref).words[(ref & UNIT_MASK) + 1] as number) >>> 16) & 0xff);
+    return kindOf(flagsOf(this.#chunk(ref).words[(ref & UNIT_MASK) + 1] as number));
   }
 
   /** The next older version of its key. */
@@ -179,7 +191,7 @@ export class RowArena {
     const { bytes, words } = this.#chunk(ref);
     const unit = ref & UNIT_MASK;
     const keyAt = unit * UNIT_BYTES + HEADER_BYTES;
-    return bytes.subarray(keyAt, keyAt + ((words[unit + 1] as number) & 0xffff));
+    return bytes.subarray(keyAt, keyAt + keyLengthOf(words[unit + 1] as number));
   }
 
   /** A view of the value. */
@@ -189,14 +201,14 @@ export class RowArena {
     const head = words[unit + 1] as number;
     const length = words[unit + 2] as number;
     if (length === 0) return EMPTY_BYTES;
-    if (head >= ASIDE_BIT) return this.#asideOf(ref).subarray(0, length);
-    const at = unit * UNIT_BYTES + HEADER_BYTES + (head & 0xffff);
+    if ((head & ASIDE_BIT) !== 0) return this.#asideOf(ref).subarray(0, length);
+    const at = unit * UNIT_BYTES + HEADER_BYTES + keyLengthOf(head);
     return bytes.subarray(at, at + length);
   }
 
   /** Length of the key. Unit: bytes. */
   keyLength(ref: RowRef): number {
-    return (this.#chunk(ref).words[(ref & UNIT_MASK) + 1] as number) & 0xffff;
+    return keyLengthOf(this.#chunk(ref).words[(ref & UNIT_MASK) + 1] as number);
   }
 
   /** Length of the value. Unit: bytes. */
@@ -219,7 +231,7 @@ export class RowArena {
     const { bytes, words } = this.#chunk(ref);
     const unit = ref & UNIT_MASK;
     const at = unit * UNIT_BYTES + HEADER_BYTES;
-    const mine = (words[unit + 1] as number) & 0xffff;
+    const mine = keyLengthOf(words[unit + 1] as number);
     const limit = Math.min(mine, length);
     for (let i = 0; i < limit; i++) {
       const difference = (bytes[at + i] as number) - (key[i] as number);
@@ -235,8 +247,13 @@ export class RowArena {
   /** Makes the next record up to its tail; where in the current chunk that, or the index that stands for it, begins. */
   #begin(older: RowRef, flags: number, entry: Pick<Entry, "key" | "keyLength" | "valueLength">): number {
     const { key, keyLength, valueLength } = entry;
-    assert(keyLength <= KEY_BYTES_MAX, "a key has at most KEY_BYTES_MAX bytes");
-    const head = keyLength | (flags << 16) | (valueLength > PACKED_VALUE_BYTES_MAX ? ASIDE_BIT : 0);
+    assert(keyLength <= STORED_KEY_BYTES_MAX, "a key has at most STORED_KEY_BYTES_MAX bytes");
+    const head =
+      ((keyLength & 0xffff) |
+        (flags << 16) |
+        (valueLength > PACKED_VALUE_BYTES_MAX ? ASIDE_BIT : 0) |
+        ((keyLength >>> 16) << LONG_KEY_SHIFT)) >>>
+      0;
     const units = recordUnits(head, valueLength);
     if (this.#current.used + units > this.#current.words.length) this.#grow(units);
     const current = this.#current;
@@ -274,7 +291,7 @@ export class RowArena {
   #asideOf(ref: RowRef): Uint8Array {
     const { words, view } = this.#chunk(ref);
     const unit = ref & UNIT_MASK;
-    const index = view.getUint32(unit * UNIT_BYTES + HEADER_BYTES + ((words[unit + 1] as number) & 0xffff));
+    const index = view.getUint32(unit * UNIT_BYTES + HEADER_BYTES + keyLengthOf(words[unit + 1] as number));
     return this.#aside[index] as Uint8Array;
   }
 
@@ -282,11 +299,11 @@ export class RowArena {
     const { words, view } = this.#chunk(ref);
     const unit = ref & UNIT_MASK;
     const head = words[unit + 1] as number;
-    const flags = head >>> 16;
+    const flags = flagsOf(head);
     if ((flags & flag) === 0) return undefined;
     const inTail = (words[unit + 2] as number) + SEQ_AND_FLAGS_BYTES + (flag === FLAG_CREATE && (flags & FLAG_EXPIRE) !== 0 ? 8 : 0);
-    if (head >= ASIDE_BIT) return getTime(viewOf(this.#asideOf(ref)), inTail);
-    return getTime(view, unit * UNIT_BYTES + HEADER_BYTES + (head & 0xffff) + inTail);
+    if ((head & ASIDE_BIT) !== 0) return getTime(viewOf(this.#asideOf(ref)), inTail);
+    return getTime(view, unit * UNIT_BYTES + HEADER_BYTES + keyLengthOf(head) + inTail);
   }
 }
 
@@ -359,13 +376,22 @@ export function plainRow(row: Row): Row {
   return { key, kind, value, seq, createTs, expireTs };
 }
 
+/** Unit: bytes. */
+function keyLengthOf(head: number): number {
+  return (head & 0xffff) | ((head >>> LONG_KEY_SHIFT) << 16);
+}
+
+function flagsOf(head: number): number {
+  return (head >>> 16) & 0xff;
+}
+
 function tailBytes(valueLength: number, flags: number): number {
   return valueLength + SEQ_AND_FLAGS_BYTES + ((flags & FLAG_EXPIRE) === 0 ? 0 : 8) + ((flags & FLAG_CREATE) === 0 ? 0 : 8);
 }
 
 function recordUnits(head: number, valueLength: number): number {
-  const stored = head >= ASIDE_BIT ? ASIDE_INDEX_BYTES : tailBytes(valueLength, head >>> 16);
-  return (HEADER_BYTES + (head & 0xffff) + stored + UNIT_BYTES - 1) >>> 2;
+  const stored = (head & ASIDE_BIT) !== 0 ? ASIDE_INDEX_BYTES : tailBytes(valueLength, flagsOf(head));
+  return (HEADER_BYTES + keyLengthOf(head) + stored + UNIT_BYTES - 1) >>> 2;
 }
 
 function copyInto(target: Uint8Array, at: number, bytes: Uint8Array): void {

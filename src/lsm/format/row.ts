@@ -38,8 +38,10 @@ export interface Row {
   readonly expireTs: number | undefined;
 }
 
-/** A key is 1 to this many bytes. */
+/** A key that is written is 1 to this many bytes: the SlateDB of each profile takes no longer one. */
 export const KEY_BYTES_MAX = 65_535;
+/** A key that is read from a store, of a later SlateDB say, is at most this many bytes: a limit of the memtable. */
+export const STORED_KEY_BYTES_MAX = 0x7f_ffff;
 /** A value is at most this many bytes. */
 export const VALUE_BYTES_MAX = 0xffff_ffff;
 /** The first time there is: what a store without rows has as its clock tick. i64::MIN on disk. */
@@ -59,12 +61,21 @@ function tagOf(value: unknown): string {
   return Object.prototype.toString.call(value).slice(8, -1);
 }
 
-/** @throws LSM_INVALID unless `key` has 1 to KEY_BYTES_MAX bytes. */
-export function checkKey(key: Uint8Array): void {
+/** @throws LSM_INVALID unless `key` may be in a store: it is not empty. */
+export function checkAskedKey(key: Uint8Array): void {
   checkBytes(key, "key");
   if (key.length === 0) throw new PumiceError("LSM_INVALID", { what: "key is empty" });
+}
+
+/** @throws LSM_INVALID unless `key`, which is to be written, has 1 to KEY_BYTES_MAX bytes. */
+export function checkKey(key: Uint8Array): void {
+  checkAskedKey(key);
   if (key.length > KEY_BYTES_MAX) {
-    throw new PumiceError("LSM_INVALID", { what: "key is too long", bytes: key.length, maxBytes: KEY_BYTES_MAX });
+    throw new PumiceError("LSM_INVALID", {
+      what: "key is too long for the files of profiles 0.12 and 0.14",
+      bytes: key.length,
+      maxBytes: KEY_BYTES_MAX,
+    });
   }
 }
 
