@@ -11,6 +11,7 @@ import { columnPlan } from "../result/columns.ts";
 import type { StoredValue } from "../result/json-values.ts";
 import type { BoundParams } from "./params.ts";
 import { isSqliteError, StatementRefused } from "./errors.ts";
+import { isTooLarge, SELECTS_MAX, type Views } from "./expansion.ts";
 import { moduleOf } from "./modules.ts";
 import { hasTooManyNames, NAMES_MAX } from "./param-names.ts";
 import { ensureStateTable } from "./state-schema.ts";
@@ -38,6 +39,8 @@ export interface ConnectionOptions {
 
 /** A text without any of these names no parameter. */
 const MAY_NAME = /[:@$]|\?[0-9]/;
+
+const TOO_LARGE_TEXT = `statement too complex: more than ${SELECTS_MAX} SELECTs when its views and common table expressions are put in`;
 
 const loadedExtensions = new Set<string>();
 
@@ -95,6 +98,7 @@ export class Connection {
   readonly #cache = new StatementCache();
   #knowsVirtualTables = false;
   #remembersColumns = false;
+  #views: Views = new Map();
   readonly #describe: StatementSync;
   readonly #params: StatementSync;
 
@@ -173,6 +177,7 @@ export class Connection {
     if (cached !== undefined) return cached;
     if (!this.#knowsVirtualTables) this.#readVirtualTables();
     if (hasTooManyNames(sql)) throw new StatementRefused(`too many named parameters: at most ${NAMES_MAX}; use ? for more`);
+    if (isTooLarge(sql, this.#views)) throw new StatementRefused(TOO_LARGE_TEXT);
     this.authorizer.begin(sql);
     const statement = this.#prepareAs(sql, mode);
     if (statement === undefined) return undefined;
@@ -292,13 +297,15 @@ export class Connection {
   }
 
   #readVirtualTables(): void {
-    const schema = "SELECT lower(name), type, rootpage, iif(rootpage = 0, sql, '') FROM sqlite_schema WHERE type IN ('table', 'view')";
+    const schema =
+      "SELECT lower(name), type, rootpage, iif(rootpage = 0 OR type = 'view', sql, '') FROM sqlite_schema WHERE type IN ('table', 'view')";
     const rows = this.#database.prepare(schema).all();
     this.#remembersColumns = rows.some(
       ([, type, root, sql]) => type === "table" && root === 0n && /^fts[34]$/i.test(moduleOf(String(sql))),
     );
     const names = (isWanted: (row: readonly unknown[]) => boolean): Set<string> =>
       new Set(rows.filter(isWanted).map(([name]) => String(name)));
+    this.#views = new Map(rows.filter(([, type]) => type === "view").map(([name, , , sql]) => [String(name), String(sql)]));
     this.authorizer.virtualTables = names(([, type, root]) => type === "table" && root === 0n);
     this.authorizer.namesakes = names(([name]) => isBuiltInTable(String(name)));
     this.#knowsVirtualTables = true;

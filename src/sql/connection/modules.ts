@@ -1,6 +1,6 @@
 /** Virtual tables by their module: those are allowed whose content is a function of what was written to them. */
 import { skipSpace } from "../command/blank.ts";
-import { tokenEnd } from "./tokens.ts";
+import { tokenEnd, unquoted } from "./tokens.ts";
 
 const MODULES = new Set(["fts3", "fts4", "fts5", "fts5vocab", "fts4aux", "fts3tokenize", "rtree", "rtree_i32", "geopoly"]);
 
@@ -25,11 +25,4 @@ export function moduleOf(sql: string): string {
     i = skipSpace(sql, end);
   }
   return "";
-}
-
-function unquoted(token: string): string {
-  const [quote] = token;
-  if (quote === "[") return token.slice(1, -1);
-  if (quote !== '"' && quote !== "'" && quote !== "`") return token;
-  return token.slice(1, -1).replaceAll(quote + quote, quote);
 }

@@ -30,6 +30,14 @@ export function tokenEnd(sql: string, start: number): number {
   }
 }
 
+/** The name that a token stands for, without its quotes. */
+export function unquoted(token: string): string {
+  const [quote] = token;
+  if (quote === "[") return token.slice(1, -1);
+  if (quote !== '"' && quote !== "'" && quote !== "`") return token;
+  return token.slice(1, -1).replaceAll(quote + quote, quote);
+}
+
 /** True if the text's first statement is a PRAGMA, explained or not. */
 export function isPragmaStatement(sql: string): boolean {
   for (let i = skipBlankSql(sql); i < sql.length;) {
