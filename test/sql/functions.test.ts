@@ -8,7 +8,19 @@ import { Reader, type SqlReadResult, STEPS_MIN } from "../../src/sql/mod.ts";
 import { Database, EXTENSION, temporaryFolder } from "./support/database.ts";
 import { Dice } from "./support/random-entries.ts";
 
-const CALLS = ["instr(a, b)", "replace(a, b, c)", "trim(a, b)", "ltrim(a, b)", "rtrim(a, b)", "trim(a)", "ltrim(a)", "rtrim(a)"];
+const CALLS = [
+  "instr(a, b)",
+  "replace(a, b, c)",
+  "trim(a, b)",
+  "ltrim(a, b)",
+  "rtrim(a, b)",
+  "trim(a)",
+  "ltrim(a)",
+  "rtrim(a)",
+  "unhex(a, b)",
+  "unhex(hex(a) || b || hex(c) || b, b)",
+  "unhex(a || '0f' || a, a || c)",
+];
 
 /** Few different bytes, so that they match; continuation bytes and zeros among them, alone and in characters. */
 const PIECES = ["61", "62", "20", "c3a9", "e282ac", "a9", "c3", "00", "f09f9880", "6161", "616261"];
@@ -22,7 +34,7 @@ function randomArgument(dice: Dice): string {
   return dice.chance(25) ? blob : `CAST(${blob} AS TEXT)`;
 }
 
-test("instr, replace and the trims give what SQLite's own give, on random text, BLOBs, numbers and NULLs", () => {
+test("instr, replace, unhex and the trims give what SQLite's own give, on random text, BLOBs, numbers and NULLs", () => {
   const seed = Math.floor(Math.random() * 0x7fff_ffff);
   const dice = new Dice(seed);
   const stock = new DatabaseSync(":memory:", { returnArrays: true });

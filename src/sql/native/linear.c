@@ -1,5 +1,5 @@
 /*
-** linear.c: instr(), replace(), trim(), ltrim() and rtrim() in place of SQLite's own, with the same results. SQLite's compare at every position, so
+** linear.c: instr(), replace(), trim(), ltrim(), rtrim() and unhex() in place of SQLite's own, with the same results. SQLite's compare at every position, so
 ** that one call, which is one step of its program, can take hours; these take time in proportion to their inputs, charge it to the budget of the entry,
 ** and see deadlines and interrupts while they run.
 */
@@ -285,6 +285,66 @@ static void trimFunction(sqlite3_context *call, int argc, sqlite3_value **argv) 
 static void ltrimFunction(sqlite3_context *call, int argc, sqlite3_value **argv) { trimAs(call, argc, argv, TRIM_LEFT); }
 static void rtrimFunction(sqlite3_context *call, int argc, sqlite3_value **argv) { trimAs(call, argc, argv, TRIM_RIGHT); }
 
+/* Reads a character as SQLite does, malformed ones too, and moves behind it. */
+static unsigned readCharacter(const Byte **at) {
+  unsigned c = *(*at)++;
+  if (c < 0xc0) return c;
+  c = c < 0xe0 ? c & 0x1f : c < 0xf0 ? c & 0x0f : c < 0xf8 ? c & 0x07 : c < 0xfc ? c & 0x03 : c < 0xfe ? c & 0x01 : 0;
+  while (isContinuation(**at)) c = (c << 6) + (0x3fu & *(*at)++);
+  return c < 0x80 || (c & 0xfffff800u) == 0xd800u || (c & 0xfffffffeu) == 0xfffeu ? 0xfffdu : c;
+}
+
+static int hexDigit(Byte c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f') return (c | 0x20) - 'a' + 10;
+  return -1;
+}
+
+/* unhex(TEXT, IGNORED): each character that is no digit is looked for in IGNORED, which is charged each time. */
+static void unhexFunction(sqlite3_context *call, int argc, sqlite3_value **argv) {
+  Context *ctx = sqlite3_user_data(call);
+  const Byte *ignored = sqlite3_value_text(argv[1]);
+  const Byte *end = ignored == 0 ? 0 : ignored + sqlite3_value_bytes(argv[1]);
+  const Byte *text = sqlite3_value_text(argv[0]);
+  Byte *bytes;
+  sqlite3_int64 count = 0;
+  (void)argc;
+  if (text == 0 || ignored == 0) return;
+  if (isSpent(call, sqlite3_value_bytes(argv[0]) + sqlite3_value_bytes(argv[1]))) return;
+  bytes = sqlite3_malloc64((sqlite3_uint64)sqlite3_value_bytes(argv[0]) / 2 + 1);
+  if (bytes == 0) {
+    sqlite3_result_error_nomem(call);
+    return;
+  }
+  while (*text != 0) {
+    int high = hexDigit(*text);
+    int low;
+    if (high < 0) {
+      unsigned c = readCharacter(&text);
+      const Byte *at = ignored;
+      int isFound = 0;
+      int stopped;
+      while (at < end && !isFound) isFound = readCharacter(&at) == c;
+      stopped = pumiceCharge(ctx, (size_t)(at - ignored));
+      if (stopped || !isFound) {
+        sqlite3_free(bytes);
+        if (stopped) fail(call);
+        return;
+      }
+      continue;
+    }
+    text++;
+    low = hexDigit(*text);
+    if (low < 0) {
+      sqlite3_free(bytes);
+      return;
+    }
+    text++;
+    bytes[count++] = (Byte)(high << 4 | low);
+  }
+  sqlite3_result_blob64(call, bytes, (sqlite3_uint64)count, sqlite3_free);
+}
+
 int pumiceRegisterLinear(Context *ctx) {
   static const struct {
     const char *name;
@@ -293,6 +353,7 @@ int pumiceRegisterLinear(Context *ctx) {
   } functions[] = {
       {"instr", 2, instrFunction}, {"replace", 3, replaceFunction}, {"trim", 1, trimFunction},   {"trim", 2, trimFunction},
       {"ltrim", 1, ltrimFunction}, {"ltrim", 2, ltrimFunction},     {"rtrim", 1, rtrimFunction}, {"rtrim", 2, rtrimFunction},
+      {"unhex", 2, unhexFunction},
   };
   int rc = SQLITE_OK;
   size_t i;
