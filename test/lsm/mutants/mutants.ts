@@ -539,6 +539,42 @@ export const MUTANTS: readonly LsmBug[] = [
     nets: ["test:metamorphic"],
   },
   {
+    id: "bytes-bounds",
+    bug: "a scan keeps the bounds that the caller may change",
+    patches: [lsm("db/reads.ts", "(bound === undefined ? undefined : copyBytes(bound))", "bound")],
+    nets: ["test:callers-bytes", "test:metamorphic"],
+  },
+  {
+    id: "bytes-batch",
+    bug: "a batch keeps the keys that the caller may change",
+    patches: [lsm("db/batch.ts", "key: pool.copy(operation.key),", "key: operation.key,")],
+    nets: ["test:metamorphic"],
+  },
+  {
+    id: "bytes-merged",
+    bug: "what the merge operator gave is kept as it is",
+    patches: [lsm("engine/merge-operator.ts", "return copyBytes(value);", "void copyBytes;\n  return value;")],
+    nets: ["test:callers-bytes", "test:metamorphic"],
+  },
+  {
+    id: "clock-lead",
+    bug: "a stamp of a clock that was a year ahead makes rows expire",
+    patches: [lsm("engine/present.ts", "return newestTick - wallMs > LEAD_MS_MAX ? wallMs : newestTick;", "return newestTick;")],
+    nets: ["test:in-use"],
+  },
+  {
+    id: "verify-live",
+    bug: "verify takes for damage what is collected meanwhile",
+    patches: [
+      lsm(
+        "admin/verify.ts",
+        "!isAbsent || needed === undefined || needed(object)",
+        "!isAbsent || needed === undefined || object.length > 0",
+      ),
+    ],
+    nets: ["test:in-use"],
+  },
+  {
     id: "options-bottom",
     bug: "every compaction drops tombstones",
     patches: [lsm("compaction/compactor.ts", "isBottom: isBottom(manifest, compaction.spec) }", "isBottom: true }")],
