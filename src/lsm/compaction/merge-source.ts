@@ -9,7 +9,7 @@ import { prefixNumber, sharedLength } from "../format/key-prefix.ts";
 import { contains, intersect, isBeforeEnd, type KeyRange } from "../format/key-range.ts";
 import type { IndexEntry } from "../format/sst-info.ts";
 import { compareBytes } from "../../base/mod.ts";
-import { blockOffset, IndexKeys, overlaps, type Table } from "../store/tables.ts";
+import { blockEnd, blockOffset, IndexKeys, overlaps, type Table } from "../store/tables.ts";
 
 /** Consecutive blocks of a table, as they are stored. */
 interface Piece {
@@ -98,7 +98,7 @@ export class MergeSource {
     const { table, index } = piece.opened;
     const offset = blockOffset(index, this.#block, table.ref);
     const start = offset - blockOffset(index, piece.from, table.ref);
-    const end = blockOffset(index, this.#block + 1, table.ref) - blockOffset(index, piece.from, table.ref);
+    const end = blockEnd(index, this.#block, table.ref) - blockOffset(index, piece.from, table.ref);
     this.#block++;
     const raw = table.decode(piece.bytes.subarray(start, end), offset);
     const origin = { object: table.object, offset };

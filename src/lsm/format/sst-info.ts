@@ -3,7 +3,7 @@ import { assert } from "../../base/mod.ts";
 import { COMPRESSIONS, compressionOf, type Compression } from "./compression.ts";
 import { damaged } from "./damage.ts";
 import { FlatReader, type FlatTable } from "./flat-reader.ts";
-import { flatRef, flatU16, flatU64, flatU8, FlatWriter, type FlatOffset } from "./flat-writer.ts";
+import { flatRef, flatU16, flatU32, flatU64, flatU8, FlatWriter, type FlatOffset } from "./flat-writer.ts";
 
 /** The two formats of a filter section. */
 export type FilterFormat = "legacy" | "composite";
@@ -75,6 +75,8 @@ export interface IndexEntry {
   readonly offset: number;
   /** Compacted: greater than every key before the block, not greater than its first. WAL: the first sequence number as u64 BE. */
   readonly firstKey: Uint8Array;
+  /** Of a block that padding follows: its bytes without the padding, checksum included. 0 or undefined: it ends where the next begins. */
+  readonly encodedBytes?: number | undefined;
 }
 
 /** FlatBuffer of an index. */
@@ -82,7 +84,7 @@ export function encodeIndex(entries: readonly IndexEntry[]): Uint8Array {
   const writer = new FlatWriter();
   const metas = entries.map((entry) => {
     const firstKey = writer.bytes(entry.firstKey);
-    return writer.table([flatU64(0, entry.offset), flatRef(1, firstKey)]);
+    return writer.table([flatU64(0, entry.offset), flatRef(1, firstKey), ...(entry.encodedBytes ? [flatU32(2, entry.encodedBytes)] : [])]);
   });
   return writer.finish(writer.table([flatRef(0, writer.refs(metas))]));
 }
@@ -90,13 +92,15 @@ export function encodeIndex(entries: readonly IndexEntry[]): Uint8Array {
 /** Reads an index: block offsets ascend from 0 and keys never go back. @throws LSM_CORRUPT */
 export function decodeIndex(bytes: Uint8Array, object: string): IndexEntry[] {
   const metas = new FlatReader(object, bytes).root().requiredTables(0);
-  const entries = metas.map((meta) => ({ offset: meta.u64(0), firstKey: meta.ownBytes(1) }));
+  const entries = metas.map((meta) => ({ offset: meta.u64(0), firstKey: meta.ownBytes(1), encodedBytes: meta.u32(2) }));
   let previous = -1;
-  return entries.map((entry) => {
+  return entries.map((entry, i) => {
     if (entry.firstKey === undefined) throw damaged({ object, what: "index entry has no key" });
+    if (entry.offset + entry.encodedBytes > (entries[i + 1]?.offset ?? Infinity))
+      throw damaged({ object, what: "block is longer than its place", offset: entry.offset });
     if (entry.offset <= previous) throw damaged({ object, what: "index offsets do not ascend", offset: entry.offset });
     previous = entry.offset;
-    return { offset: entry.offset, firstKey: entry.firstKey };
+    return { offset: entry.offset, firstKey: entry.firstKey, encodedBytes: entry.encodedBytes };
   });
 }
 

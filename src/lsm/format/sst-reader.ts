@@ -62,7 +62,9 @@ export function readWalBlocks(bytes: Uint8Array, object: string, sealer: Sealer)
     const end = index[i + 1]?.offset ?? info.filterOffset;
     const origin = { object, offset: entry.offset };
     if (end > info.indexOffset || end <= entry.offset) throw damaged({ ...origin, what: "block lies outside the data" });
-    return { raw: sealer.unseal(bytes.subarray(entry.offset, end), info.compression, origin), origin };
+    const { encodedBytes = 0 } = entry;
+    const stored = bytes.subarray(entry.offset, encodedBytes === 0 ? end : Math.min(end, entry.offset + encodedBytes));
+    return { raw: sealer.unseal(stored, info.compression, origin), origin };
   });
   return { formatVersion, blocks };
 }

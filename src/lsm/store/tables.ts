@@ -202,7 +202,7 @@ export class Table {
       const bytes = await this.#section({ start, length: blockOffset(index, to, this.ref) - start, isFresh });
       for (let i = from; i < to; i++) {
         const offset = blockOffset(index, i, this.ref);
-        const stored = bytes.subarray(offset - start, blockOffset(index, i + 1, this.ref) - start);
+        const stored = bytes.subarray(offset - start, blockEnd(index, i, this.ref) - start);
         checkCrc(stored, this.#parts.sealer.crc32, { object: this.object, offset });
       }
       return bytes;
@@ -310,7 +310,7 @@ export class Table {
     const blocks = new Map<number, Block>();
     for (let i = wanted.from; i < wanted.to; i++) {
       const origin = { object: this.object, offset: blockOffset(index, i, this.ref) };
-      const stored = bytes.subarray(origin.offset - start, blockOffset(index, i + 1, this.ref) - start);
+      const stored = bytes.subarray(origin.offset - start, blockEnd(index, i, this.ref) - start);
       const raw = this.#parts.sealer.unseal(stored, this.ref.info.compression, origin);
       // A block that is a view of a longer read would keep all of it alive in the cache.
       const own = wanted.isCached && wanted.to - wanted.from > 1 && raw.buffer === bytes.buffer ? copyBytes(raw) : raw;
@@ -364,6 +364,13 @@ export class Table {
 /** Offset at which block `i` begins; the end of the data if `i` is one beyond the last. */
 export function blockOffset(index: readonly IndexEntry[], i: number, ref: SstRef): number {
   return index[i]?.offset ?? ref.info.filterOffset;
+}
+
+/** Offset at which block `i` ends, its checksum included. SlateDB 0.18 may pad blocks: the padding belongs to none. */
+export function blockEnd(index: readonly IndexEntry[], i: number, ref: SstRef): number {
+  const entry = index[i];
+  const { encodedBytes = 0 } = entry ?? {};
+  return entry === undefined || encodedBytes === 0 ? blockOffset(index, i + 1, ref) : entry.offset + encodedBytes;
 }
 
 /** The keys of an index, for searching. */
