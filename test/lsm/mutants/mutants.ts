@@ -367,13 +367,7 @@ export const MUTANTS: readonly LsmBug[] = [
   {
     id: "#591",
     bug: "the blocks of a WAL object are taken for uncompressed",
-    patches: [
-      lsm(
-        "format/sst-reader.ts",
-        "sealer.unseal(bytes.subarray(entry.offset, end), info.compression, origin)",
-        'sealer.unseal(bytes.subarray(entry.offset, end), "none", origin)',
-      ),
-    ],
+    patches: [lsm("format/sst-reader.ts", "sealer.unseal(stored, info.compression, origin)", 'sealer.unseal(stored, "none", origin)')],
     nets: ["test:issues"],
   },
   {
