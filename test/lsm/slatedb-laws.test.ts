@@ -514,6 +514,9 @@ test("an unknown version of manifest, compactions file or SST is refused by name
   const wal = (await keysOf(store, "db/wal/")).at(-1) as string;
   const body = (await store.get(wal)) as Uint8Array;
   await store.put(wal, body.with(body.length - 1, 3));
+  await assert.rejects(openQuiet(components), (error) => isPumiceError(error, "LSM_UNSUPPORTED") && error.message.includes(wal));
+  await assert.rejects(new Admin("db", components).planRepair(), fails("LSM_UNSUPPORTED"));
+  await store.put(wal, body.subarray(0, body.length - 3));
   await assert.rejects(openQuiet(components), (error) => isPumiceError(error, "LSM_CORRUPT") && error.message.includes(wal));
 });
 

@@ -5,7 +5,7 @@
  *   entry: prefix length u16 (of the block's FIRST key) | suffix length u16 | suffix | seq u64 | flags u8 | [expire i64] | [create i64]
  *          | if no tombstone: value length u32 | value
  */
-import { compareBytes, EMPTY_BYTES, viewOf } from "../../base/mod.ts";
+import { compareBytes, EMPTY_BYTES, PumiceError, viewOf } from "../../base/mod.ts";
 import { damaged } from "./damage.ts";
 import { FLAG_CREATE, FLAG_EXPIRE, FLAGS_KNOWN, getTime, MERGE, TOMBSTONE, VALUE, type Row, type RowKind } from "./row.ts";
 
@@ -41,9 +41,15 @@ function broken(origin: BlockOrigin, what: string): Error {
   return damaged({ object: origin.object, offset: origin.offset, what });
 }
 
+/** The block's checksum was right: a later engine wrote the row. */
+export function unknownFlags(origin: BlockOrigin, flags: number): PumiceError {
+  return new PumiceError("LSM_UNSUPPORTED", { object: origin.object, what: "row has unknown flags", found: flags, offset: origin.offset });
+}
+
 function kindOf(flags: number, origin: BlockOrigin): RowKind {
   const kind = flags & (TOMBSTONE | MERGE);
-  if ((flags & ~FLAGS_KNOWN) !== 0 || kind === (TOMBSTONE | MERGE)) throw broken(origin, "row has unknown flags");
+  if ((flags & ~FLAGS_KNOWN) !== 0) throw unknownFlags(origin, flags);
+  if (kind === (TOMBSTONE | MERGE)) throw broken(origin, "row is a tombstone and an operand");
   return kind === 0 ? VALUE : kind === TOMBSTONE ? TOMBSTONE : MERGE;
 }
 

@@ -4,7 +4,7 @@
  * A tail is the same in every block, so that a merge copies it as it is. block-writer.ts draws the block.
  */
 import { copyBytes, EMPTY_BYTES } from "../../base/mod.ts";
-import type { BlockOrigin } from "./block-reader.ts";
+import { unknownFlags, type BlockOrigin } from "./block-reader.ts";
 import { damaged } from "./damage.ts";
 import { FLAG_CREATE, FLAG_EXPIRE, FLAGS_KNOWN, kindOf, MERGE, TOMBSTONE, type Row, type RowKind } from "./row.ts";
 
@@ -81,7 +81,7 @@ export class EntryCursor implements Entry {
     const { key } = this;
     for (let i = 0; i < unshared; i++) key[shared + i] = bytes[at + i] as number;
     const flags = bytes[flagsAt] as number;
-    if (flags > FLAGS_KNOWN || (flags & KIND_FLAGS) === KIND_FLAGS) throw damaged({ ...this.#origin, what: "row has unknown flags" });
+    if (flags > FLAGS_KNOWN || (flags & KIND_FLAGS) === KIND_FLAGS) throw this.#badFlags(flags);
     const tailEnd = flagsAt + 1 + ((flags & FLAG_EXPIRE) === 0 ? 0 : 8) + ((flags & FLAG_CREATE) === 0 ? 0 : 8);
     if (tailEnd > this.#end) throw damaged({ ...this.#origin, what: "row runs beyond its block" });
     this.keyLength = keyLength;
@@ -120,6 +120,11 @@ export class EntryCursor implements Entry {
       createTs: (this.flags & FLAG_CREATE) === 0 ? undefined : timeAt(this.bytes, createAt),
       expireTs: this.expireTs,
     };
+  }
+
+  #badFlags(flags: number): Error {
+    if (flags > FLAGS_KNOWN) return unknownFlags(this.#origin, flags);
+    return damaged({ ...this.#origin, what: "row is a tombstone and an operand" });
   }
 
   #growKey(length: number): void {

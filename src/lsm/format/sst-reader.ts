@@ -1,7 +1,7 @@
 /** Reading SST files: the footer, and a WAL object whole. Compacted SSTs are read piecewise, by the places in their info (store/table-store.ts). */
-import { viewOf } from "../../base/mod.ts";
+import { PumiceError, viewOf } from "../../base/mod.ts";
 import { readBlock, type BlockOrigin } from "./block-reader.ts";
-import { checkCrc, type Sealer } from "./compression.ts";
+import { checkCrc, CRC_BYTES, type Sealer } from "./compression.ts";
 import { damaged } from "./damage.ts";
 import { FlatReader } from "./flat-reader.ts";
 import type { Row } from "./row.ts";
@@ -22,18 +22,23 @@ export function readFooter(bytes: Uint8Array, object: string, sealer: Sealer): S
   const at = bytes.length - TRAILER_BYTES;
   const formatVersion = view.getUint16(at + 8);
   if (formatVersion !== 1 && formatVersion !== 2) {
-    throw damaged({
-      object,
-      what: "SST does not end with a known version; it may be cut short",
-      expected: "1 or 2",
-      found: formatVersion,
-      offset: at + 8,
-    });
+    const what = "SST does not end with a known version";
+    // The version has no checksum, but what it stands behind has: if that holds, the file is whole, and of a later engine.
+    if (isInfo(bytes, at, sealer)) throw new PumiceError("LSM_UNSUPPORTED", { object, what, expected: "1 or 2", found: formatVersion });
+    throw damaged({ object, what: `${what}; it may be cut short`, expected: "1 or 2", found: formatVersion, offset: at + 8 });
   }
   const infoOffset = view.getUint32(at) * 0x1_0000_0000 + view.getUint32(at + 4);
   if (infoOffset > at) throw damaged({ object, what: "SST's footer points outside it", offset: at, found: infoOffset });
   const encoded = checkCrc(bytes.subarray(infoOffset, at), sealer.crc32, { object, offset: infoOffset });
   return { info: readInfo(new FlatReader(object, encoded).root(), object), formatVersion };
+}
+
+/** True if an info with the right checksum stands before the trailer at `at`. */
+function isInfo(bytes: Uint8Array, at: number, sealer: Sealer): boolean {
+  const view = viewOf(bytes);
+  const infoOffset = view.getUint32(at) * 0x1_0000_0000 + view.getUint32(at + 4);
+  if (at - infoOffset <= CRC_BYTES || infoOffset < 0) return false;
+  return sealer.crc32(bytes.subarray(infoOffset, at - CRC_BYTES), 0) === view.getUint32(at - CRC_BYTES);
 }
 
 /** The blocks of a WAL object, in order. */
