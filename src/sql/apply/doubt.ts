@@ -29,13 +29,25 @@ export function isFaultOfMachine(error: SqliteError, doubted: Doubted): boolean 
 function isFileDamaged(doubted: Doubted): boolean {
   const connection = open(doubted);
   try {
-    const rows = connection.own(`PRAGMA quick_check(${FINDINGS_MAX})`).all();
-    return rows.some(([finding]) => String(finding).startsWith(DAMAGE_MARK));
+    const tables = connection.own("SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0").all();
+    // One by one: the check of all would open the virtual tables too, and fail where one of them cannot be.
+    return ["sqlite_schema", ...tables.map(([name]) => String(name))].some((name) => isTableDamaged(connection, name));
   } catch (error) {
     if (isSqliteError(error) && isDamage(error)) return true;
     throw error;
   } finally {
     connection.close();
+  }
+}
+
+function isTableDamaged(connection: Connection, table: string): boolean {
+  try {
+    const rows = connection.own(`PRAGMA quick_check("${table.replaceAll('"', '""')}")`).all();
+    return rows.slice(0, FINDINGS_MAX).some(([finding]) => String(finding).startsWith(DAMAGE_MARK));
+  } catch (error) {
+    if (!isSqliteError(error) || verdictOf(error, () => true) !== "statement") throw error;
+    // A CHECK or an index that SQLite cannot make sense of.
+    return false;
   }
 }
 

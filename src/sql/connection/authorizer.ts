@@ -10,7 +10,7 @@
  */
 import { isModuleAllowed, moduleText } from "./modules.ts";
 import { pragmaDecision } from "./pragmas.ts";
-import { isPragmaStatement } from "./tokens.ts";
+import { firstWord } from "./tokens.ts";
 import { isStateTable, stateTableIn, stateTableText } from "./state-schema.ts";
 import type { AuthorizerMode, Refusal } from "./policy.ts";
 
@@ -54,6 +54,10 @@ const TEMP_TEXT = "temporary tables, views, triggers and indexes are not allowed
 const MACHINE_TABLES = new Set(["sqlite_dbpage", "dbstat", "sqlite_stmt", "bytecode", "tables_used"]);
 
 const PRAGMA_PREFIX = "pragma_";
+
+/** How a statement begins that changes the schema. */
+const SCHEMA_WORDS = new Set(["create", "drop", "alter", "reindex", "analyze"]);
+const SCHEMA_TABLES = new Set(["sqlite_master", "sqlite_schema"]);
 
 /** True if SQLite has a table of that name, in lower case, that is in no schema. */
 export function isBuiltInTable(name: string): boolean {
@@ -159,8 +163,11 @@ export class Authorizer {
     if (action === ANALYZE && isStateTable(first)) return IGNORE;
     const changes = (action >= 1 && action <= DROP_VIEW) || action === ALTER_TABLE || action === CREATE_VTABLE || action === DROP_VTABLE;
     if (!changes && action !== ANALYZE && action !== REINDEX) return OK;
-    this.changesSchema = true;
-    if (action === CREATE_TABLE && !this.running) this.createdTable = first ?? "";
+    // A virtual table that is first opened on this connection declares itself by a CREATE TABLE, inside of any statement.
+    if (!this.running && SCHEMA_WORDS.has(firstWord(this.#text))) {
+      this.changesSchema = true;
+      if (action === CREATE_TABLE) this.createdTable = first ?? "";
+    }
     if (action === CREATE_VTABLE || action === DROP_VTABLE) this.writesVirtual = true;
     if (action === CREATE_VTABLE && !isModuleAllowed(second ?? "")) return this.#refuse(moduleText(second ?? ""));
     // SQLite asks of the new name of a table as little as of what a view or trigger names.
@@ -172,8 +179,14 @@ export class Authorizer {
     return own === undefined ? OK : this.#refuse(stateTableText(own));
   }
 
+  /** True of a table in which a virtual one keeps its content: no user writes it, and R-Tree prepares its own writes when it is first opened. */
+  #isShadow(table: string): boolean {
+    const end = table.lastIndexOf("_");
+    return end > 0 && this.virtualTables.has(table.slice(0, end).toLowerCase());
+  }
+
   #noteWrite(table: string): void {
-    if (!this.running) this.writes = true;
+    if (!this.running && !SCHEMA_TABLES.has(table) && !this.#isShadow(table)) this.writes = true;
     if (table.startsWith("sqlite_stat")) this.touchesStatistics = true;
     // FTS5 prepares this once per connection; the connection is given up after it.
     if (this.running && table.endsWith("_config")) this.wroteModuleSettings = true;
@@ -201,7 +214,7 @@ export class Authorizer {
 
   /** A virtual table asks PRAGMAs when it is first opened on a connection: while a statement runs, or while one is prepared. It gets the same answer. */
   #askPragma(name: string | null, argument: string | null): number {
-    const isUsers = !this.running && !this.#askedPragma && isPragmaStatement(this.#text);
+    const isUsers = !this.running && !this.#askedPragma && firstWord(this.#text) === "pragma";
     this.#askedPragma = true;
     if (!isUsers && argument === null && name !== null && MODULE_PRAGMAS.has(name.toLowerCase())) return OK;
     return this.#pragma(name, argument);

@@ -38,15 +38,15 @@ export function unquoted(token: string): string {
   return token.slice(1, -1).replaceAll(quote + quote, quote);
 }
 
-/** True if the text's first statement is a PRAGMA, explained or not. */
-export function isPragmaStatement(sql: string): boolean {
+/** The first word of the text's first statement behind EXPLAIN, in lower case. */
+export function firstWord(sql: string): string {
   for (let i = skipBlankSql(sql); i < sql.length;) {
     const end = tokenEnd(sql, i);
     const word = sql.slice(i, Math.min(end, i + TOKEN_CHARS_MAX)).toLowerCase();
-    if (word !== "explain" && word !== "query" && word !== "plan") return word === "pragma";
+    if (word !== "explain" && word !== "query" && word !== "plan") return word;
     i = skipSpace(sql, end);
   }
-  return false;
+  return "";
 }
 
 /** Words behind which a string can only be the name of a table. */
