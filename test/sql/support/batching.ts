@@ -132,7 +132,7 @@ function integrityOf(database: DatabaseSync): string {
 
 /** FTS5 keeps a cookie in its structure record that only tells connections to read their settings again; a rebuild forgets it on a new connection. */
 function isStructureOfFts5(table: string, row: unknown): row is [bigint, bigint, Uint8Array] {
-  return table === "ft_data" && Array.isArray(row) && row[0] === 10n;
+  return table.endsWith("_data") && Array.isArray(row) && row[0] === 10n && row[2] instanceof Uint8Array;
 }
 
 function withoutCookie([rowid, id, block]: [bigint, bigint, Uint8Array]): unknown {
