@@ -19,6 +19,12 @@ function newFolder(context: TestContext): string {
 const start = (dataDirectory: string, node: Partial<NodeSettings> = {}): Promise<TestNode> =>
   TestNode.start({ node: { dataDirectory, ...node } });
 
+/** A start that should be refused; a node that starts all the same is closed, so that the test fails and does not hang. */
+const tryStart = async (dataDirectory: string, node: Partial<NodeSettings> = {}): Promise<void> => {
+  const started = await start(dataDirectory, node);
+  await started.close();
+};
+
 interface Store {
   readonly node_id: string;
   readonly cluster_id: string;
@@ -41,7 +47,7 @@ test("a directory keeps its cluster id, and another -node-id than it was begun w
     assert.deepEqual([node_id, nodes], ["one", [{ id: "one", addr: "localhost:4002", suffrage: "Voter" }]]);
   }
   await assert.rejects(
-    start(directory, { nodeId: "two" }),
+    tryStart(directory, { nodeId: "two" }),
     (error) => isPumiceError(error, "REPLICA_OTHER_NAME") && /directory=one given=two .*-node-id one/.test(error.message),
   );
   await using again = await start(directory, { nodeId: "one" });
@@ -83,7 +89,7 @@ test("the log of one node beside the database of another is refused, whichever h
   rmSync(join(one, "db.sqlite"));
   for (const name of ["db.sqlite-wal", "db.sqlite-shm"]) rmSync(join(one, name), { force: true });
   cpSync(join(other, "db.sqlite"), join(one, "db.sqlite"));
-  await assert.rejects(start(one), (error) => isPumiceError(error, "REPLICA_FOREIGN"));
+  await assert.rejects(tryStart(one), (error) => isPumiceError(error, "REPLICA_FOREIGN"));
 });
 
 test("a load keeps who the node is and who belongs to its cluster", async (context) => {
@@ -114,7 +120,7 @@ test("a database that was lost is made again from a log that has all entries, wi
 
 test("a node that is to join a cluster says that this version cannot", async (context) => {
   const directory = newFolder(context);
-  await assert.rejects(start(directory, { join: ["localhost:5002"] }), (error) => isPumiceError(error, "REPLICA_JOIN"));
+  await assert.rejects(tryStart(directory, { join: ["localhost:5002"] }), (error) => isPumiceError(error, "REPLICA_JOIN"));
 });
 
 test("a backup that was put in the place of db.sqlite is refused, with the log and without it, and no table of ours is made in it", async (context) => {
@@ -131,7 +137,7 @@ test("a backup that was put in the place of db.sqlite is refused, with the log a
     for (const suffix of ["", "-wal", "-shm"]) rmSync(`${database}${suffix}`, { force: true });
     if (!withLog) renameSync(join(directory, "raft"), join(directory, "raft.away"));
     writeFileSync(database, backup);
-    await assert.rejects(start(directory), (error) => isPumiceError(error, "SQL_FOREIGN") && error.message.includes("table=t"));
+    await assert.rejects(tryStart(directory), (error) => isPumiceError(error, "SQL_FOREIGN") && error.message.includes("table=t"));
     const file = new DatabaseSync(database, { readOnly: true });
     assert.deepEqual(
       file
@@ -154,6 +160,9 @@ test("a directory of rqlite is refused, and nothing is made in it", async (conte
   const directory = newFolder(context);
   mkdirSync(directory, { recursive: true });
   writeFileSync(join(directory, "raft.db"), "");
-  await assert.rejects(start(directory), (error) => isPumiceError(error, "NODE_DIRECTORY") && error.message.includes("rqlite's (raft.db)"));
+  await assert.rejects(
+    tryStart(directory),
+    (error) => isPumiceError(error, "NODE_DIRECTORY") && error.message.includes("rqlite's (raft.db)"),
+  );
   assert.deepEqual(readdirSync(directory), ["raft.db"]);
 });
