@@ -73,6 +73,14 @@ export const FLAGS = {
     group: LIMITS,
     help: "most connections at a time; past it idle ones are closed, then new ones are answered 503",
   },
+  "http-max-memory": {
+    kind: "size",
+    default: 1024 * 1024 * 1024,
+    min: 1024 * 1024,
+    group: LIMITS,
+    help: "memory that bodies and results may take together, in all their copies; past it requests are answered 503",
+  },
+  "http-max-backups": { kind: "integer", default: 4, min: 1, group: LIMITS, help: "most backups under way at a time; more: 503" },
   "http-header-timeout": {
     kind: "duration",
     default: 10_000,

@@ -1,4 +1,5 @@
 /** From the values of the flags to the settings of a node. Here every flag meets what honours it. */
+import { readFileSync } from "node:fs";
 import type { NodeSettings } from "../entry/mod.ts";
 import { DEFAULT_LIMITS, DEFAULT_QUEUE, type ServerOptions, type TlsOptions } from "../server/mod.ts";
 import { splitAddress } from "./flag-value.ts";
@@ -41,7 +42,9 @@ function serverOptions(values: FlagValues): ServerOptions {
       maxBodyBytes: values["http-max-body"],
       maxStatements: values["http-max-statements"],
       maxResultBytes: values["http-max-result"],
-      maxConnections: values["http-max-conns"],
+      maxMemoryBytes: values["http-max-memory"],
+      maxBackups: values["http-max-backups"],
+      maxConnections: Math.min(values["http-max-conns"], connectionsMax()),
       headerTimeoutMs: values["http-header-timeout"],
     },
     queue: {
@@ -52,6 +55,25 @@ function serverOptions(values: FlagValues): ServerOptions {
       transaction: values["write-queue-tx"],
     },
   };
+}
+
+/** Descriptors that the node itself needs, for files, threads and databases. */
+const OWN_DESCRIPTORS = 256;
+/** Even of few descriptors some are for clients. */
+const CONNECTIONS_MIN = 16;
+
+/** How many connections the system's limit of open files leaves room for. Node raises the soft limit to the hard one when it starts. */
+function connectionsMax(): number {
+  let limits: string;
+  try {
+    limits = readFileSync("/proc/self/limits", "latin1");
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    // Another system than Linux: the flag alone decides.
+    return Infinity;
+  }
+  const files = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? Infinity);
+  return Math.max(CONNECTIONS_MIN, files - OWN_DESCRIPTORS);
 }
 
 function tlsOptions(values: FlagValues): TlsOptions | undefined {

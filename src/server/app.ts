@@ -24,6 +24,8 @@ export interface App {
   readonly boundAddress: () => string;
   /** Connections that are open. */
   readonly connectionCount: () => number;
+  /** Backups under way. */
+  backups: number;
   /** The body of this request is streamed: it may take long, as long as bytes keep coming. */
   readonly markStreamed: (request: IncomingMessage) => void;
   /** Milliseconds since 1970 when the server was created. */

@@ -2,18 +2,40 @@
 import type { IncomingMessage } from "node:http";
 import type { Exchange } from "./exchange.ts";
 import { ClientGone, HttpError } from "./http-error.ts";
-import { SMALL_BYTES } from "./memory-budget.ts";
+import { bodyMemory } from "./memory-budget.ts";
 
 /** The whole body. @throws HttpError 413 beyond the limit, ClientGone */
 export function collectBody(exchange: Exchange): Promise<Buffer> {
   const { request } = exchange;
   const limit = exchange.app.options.limits.maxBodyBytes;
   const declared = request.headers["content-length"];
-  if (declared !== undefined && Number(declared) > limit) return Promise.reject(tooLarge(limit));
-  return collect(exchange, limit);
+  if (declared === undefined) return collect(exchange, limit, new BodyMemory(exchange));
+  const bytes = Number(declared);
+  if (bytes > limit) return Promise.reject(tooLarge(limit));
+  // All of it at once: bodies that come at the same time would else keep each other from ever being whole.
+  if (bodyMemory(bytes) > 0 && !exchange.takeMemory(bodyMemory(bytes))) return Promise.reject(noRoom());
+  return collect(exchange, limit, undefined);
 }
 
-function collect(exchange: Exchange, limit: number): Promise<Buffer> {
+/** Takes memory for a body whose length nobody told, as it comes. */
+class BodyMemory {
+  readonly #exchange: Exchange;
+  #takenBytes = 0;
+
+  constructor(exchange: Exchange) {
+    this.#exchange = exchange;
+  }
+
+  /** False if there is no room for a body of `size` bytes so far. */
+  grow(size: number): boolean {
+    const more = bodyMemory(size) - this.#takenBytes;
+    if (more > 0 && !this.#exchange.takeMemory(more)) return false;
+    this.#takenBytes += more;
+    return true;
+  }
+}
+
+function collect(exchange: Exchange, limit: number, memory: BodyMemory | undefined): Promise<Buffer> {
   const { request } = exchange;
   return new Promise((resolve, reject) => {
     let only: Buffer | undefined;
@@ -24,7 +46,7 @@ function collect(exchange: Exchange, limit: number): Promise<Buffer> {
       if (size > limit) {
         request.off("data", onData);
         reject(tooLarge(limit));
-      } else if (size > SMALL_BYTES && !exchange.takeMemory(chunk.length)) {
+      } else if (memory?.grow(size) === false) {
         request.off("data", onData);
         reject(noRoom());
       } else if (only === undefined) {
@@ -100,11 +122,12 @@ async function next(iterator: AsyncIterator<Buffer>): Promise<IteratorResult<Buf
 export async function collectStream(exchange: Exchange, stream: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const limit = exchange.app.options.limits.maxBodyBytes;
   const parts: Uint8Array[] = [];
+  const memory = new BodyMemory(exchange);
   let size = 0;
   for await (const part of stream) {
     size += part.length;
     if (size > limit) throw tooLarge(limit);
-    if (size > SMALL_BYTES && !exchange.takeMemory(part.length)) throw noRoom();
+    if (!memory.grow(size)) throw noRoom();
     parts.push(part);
   }
   return Buffer.concat(parts, size);

@@ -2,7 +2,8 @@
  * The connections of the server: how many there may be, how long a client may take to say what it wants, and how they end.
  *
  * Invariants: (1) never more than `maxConnections` sockets are served; (2) a request whose headers or body do not come in
- * time is answered 408 and its connection closed, so a client that trickles holds nothing for long; (3) one timer for all
+ * time is answered 408 and its connection closed, so a client that trickles holds nothing for long, and a client that takes nothing of its answer loses
+ * its connection; (3) of the requests that a client sends without waiting for answers, `PIPELINED_MAX` are under way; (4) one timer for all
  * connections, none per request.
  */
 import { STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from "node:http";
@@ -34,8 +35,23 @@ export interface Running {
   abandon(): void;
 }
 
+/** A connection that has said nothing for so long has nothing to ask, and gives way before idle ones do, ms. */
+const NEWCOMER_MS = 1000;
+
+/** Requests of one connection that are served at a time; more wait for these. */
+const PIPELINED_MAX = 16;
+
 /** What a connection is about. */
 interface Connection {
+  /** Requests under way. */
+  count: number;
+  /** Requests that wait for these, in order. */
+  readonly waiting: (() => void)[];
+  /** By performance.now(). */
+  readonly acceptedMs: number;
+  /** What the socket had sent when it was last looked at, and since when it has been the same. */
+  bytesWritten: number;
+  writtenMs: number;
   /** The last request that came; undefined before the first. */
   running: Running | undefined;
   /** The client had closed its side when the connection was last looked at. */
@@ -48,6 +64,18 @@ interface Connection {
   /** What had come when the last request was complete in its headers: what has come since is a request in the making. */
   bytesBefore: number;
 }
+
+const NEW_CONNECTION = {
+  count: 0,
+  running: undefined,
+  isHalfClosed: false,
+  startedMs: 0,
+  isStreamed: false,
+  bytesSeen: 0,
+  bytesBefore: 0,
+  bytesWritten: 0,
+  writtenMs: 0,
+} as const;
 
 /** What the connections work with. */
 export interface ConnectionsParts {
@@ -100,12 +128,20 @@ export class Connections {
     const connection = this.#open.get(running.request.socket);
     if (connection === undefined) return false;
     this.#running++;
-    running.response.on("close", this.#end);
+    connection.count++;
+    running.response.on("close", () => this.#ended(connection));
     connection.running = running;
     connection.startedMs = running.startedMs;
     connection.bytesBefore = running.request.socket.bytesRead;
     connection.isStreamed = false;
     return true;
+  }
+
+  /** Runs `serve` for a request that has begun: now, or when earlier ones of its connection have been answered. */
+  whenItsTurn(request: IncomingMessage, serve: () => void): void {
+    const connection = this.#open.get(request.socket);
+    if (connection === undefined || connection.count <= PIPELINED_MAX) serve();
+    else connection.waiting.push(serve);
   }
 
   /** The body of this request is streamed: only silence ends it. */
@@ -149,10 +185,12 @@ export class Connections {
     }, REFUSAL_MS).unref();
   }
 
-  readonly #end = (): void => {
+  #ended(connection: Connection): void {
     this.#running--;
+    connection.count--;
+    connection.waiting.shift()?.();
     if (this.#running === 0) this.#onIdle?.();
-  };
+  }
 
   #drain(): Promise<void> {
     return new Promise((resolve) => {
@@ -172,19 +210,29 @@ export class Connections {
       return;
     }
     this.#counters.http.connections_accepted++;
-    this.#open.set(socket, { running: undefined, isHalfClosed: false, startedMs: 0, isStreamed: false, bytesSeen: 0, bytesBefore: 0 });
+    this.#open.set(socket, { ...NEW_CONNECTION, waiting: [], acceptedMs: performance.now() });
     socket.once("close", () => {
       this.#open.delete(socket);
     });
   }
 
-  /** Closes idle connections. True if there is room then. */
+  /** Closes the connection that can best be spared: the oldest of those that never asked for anything, or else of the idle ones. False if there is none. */
   #makeRoom(): boolean {
-    this.#server.closeIdleConnections();
-    let count = 0;
-    // A closed socket leaves the map only in a later turn of the event loop.
-    for (const socket of this.#open.keys()) if (!socket.destroyed) count++;
-    return count < this.#limits.maxConnections;
+    const silentSince = performance.now() - NEWCOMER_MS;
+    let spared: Socket | undefined;
+    for (const [socket, { running, acceptedMs }] of this.#open) {
+      if (socket.destroyed || (running === undefined && acceptedMs > silentSince)) continue;
+      if (running === undefined) {
+        spared = socket;
+        break;
+      }
+      if (spared === undefined && running.response.writableFinished) spared = socket;
+    }
+    if (spared === undefined) return false;
+    // It leaves the map at once: the event that says so comes in a later turn.
+    this.#open.delete(spared);
+    spared.destroy();
+    return true;
   }
 
   #sweep(): void {
@@ -195,6 +243,18 @@ export class Connections {
       if (running === undefined || running.response.writableFinished) continue;
       if (!running.request.complete) this.#sweepBody(socket, connection, now);
       else if (socket.readableEnded) abandonLater(connection, running);
+      this.#sweepAnswer(socket, connection, now);
+    }
+  }
+
+  /** A client that takes nothing of what waits for it holds memory and, by a backup, a state of the database. */
+  #sweepAnswer(socket: Socket, connection: Connection, now: number): void {
+    if (socket.writableLength === 0 || socket.bytesWritten - socket.writableLength !== connection.bytesWritten) {
+      connection.bytesWritten = socket.bytesWritten - socket.writableLength;
+      connection.writtenMs = now;
+    } else if (now - connection.writtenMs >= this.#limits.bodyTimeoutMs) {
+      this.#counters.http.timeouts++;
+      socket.destroy();
     }
   }
 

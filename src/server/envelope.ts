@@ -15,6 +15,8 @@ export interface Envelope {
   readonly timeMs?: number | undefined;
   readonly sequenceNumber?: bigint | undefined;
   readonly raftIndex?: number | undefined;
+  /** Something was written: the answer is never replaced by an error for lack of memory. Default false. */
+  readonly isDone?: boolean | undefined;
 }
 
 const HEAD = '{"results":[';

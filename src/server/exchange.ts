@@ -68,11 +68,14 @@ export class Exchange {
 
   /** Takes memory for a large body or answer until this exchange is over. False if there is no room. */
   takeMemory(bytes: number): boolean {
-    const { memory } = this.app;
-    if (!memory.take(bytes)) return false;
-    if (this.#takenBytes === 0) this.response.on("close", () => memory.give(this.#takenBytes));
-    this.#takenBytes += bytes;
+    if (!this.app.memory.take(bytes)) return false;
+    this.#took(bytes);
     return true;
+  }
+
+  #took(bytes: number): void {
+    if (this.#takenBytes === 0) this.response.on("close", () => this.app.memory.give(this.#takenBytes));
+    this.#takenBytes += bytes;
   }
 
   /** True once the headers of the answer are on their way. */
@@ -103,11 +106,15 @@ export class Exchange {
   /** The answer of an endpoint under /db. `isServed` adds the header that names the node that did the work. */
   sendEnvelope(envelope: Envelope, isServed = true): void {
     const { results } = envelope;
-    // Not a status of its own: a write was done, and a client would do it again.
-    const copies = this.params.pretty ? PRETTY_COPIES : 1;
-    if (results.length > SMALL_BYTES && !this.takeMemory(results.length * copies)) {
-      this.sendEnvelope({ ...envelope, results: "", error: NO_ROOM_TEXT }, false);
-      return;
+    const bytes = results.length * (this.params.pretty ? PRETTY_COPIES : 1);
+    if (results.length > SMALL_BYTES && !this.takeMemory(bytes)) {
+      if (envelope.isDone !== true) {
+        this.sendEnvelope({ ...envelope, results: "", error: NO_ROOM_TEXT }, false);
+        return;
+      }
+      // What was done must be told: a client that heard of an error would do it again.
+      this.app.memory.takeAnyway(bytes);
+      this.#took(bytes);
     }
     const parts = encodeEnvelope(envelope, this.params.pretty);
     this.send({ status: 200, type: JSON_TYPE, parts, headers: isServed ? this.servedBy() : [] });

@@ -14,6 +14,8 @@ export interface Limits {
   readonly maxMemoryBytes: number;
   /** Most connections at a time. Default: 4096. */
   readonly maxConnections: number;
+  /** Most backups under way: each has a thread and, unless it is SQL text, a copy of the database. Default: 4. */
+  readonly maxBackups: number;
   /** Longest time for the headers of a request, ms. Default: 10,000. */
   readonly headerTimeoutMs: number;
   /** Longest time for the body of a request; a streamed body may take longer as long as bytes keep coming, ms. Default: 60,000. */
@@ -31,6 +33,7 @@ export const DEFAULT_LIMITS: Limits = {
   maxResultBytes: 256 * 1024 * 1024,
   maxMemoryBytes: 1024 * 1024 * 1024,
   maxConnections: 4096,
+  maxBackups: 4,
   headerTimeoutMs: 10_000,
   bodyTimeoutMs: 60_000,
   idleTimeoutMs: 120_000,

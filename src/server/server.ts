@@ -68,6 +68,7 @@ class HttpService implements RunningServer {
       advertisedAddress: () => options.advertisedAddress ?? this.#address,
       boundAddress: () => this.#address,
       connectionCount: () => this.#connections.count,
+      backups: 0,
       markStreamed: (request) => {
         this.#connections.markStreamed(request);
       },
@@ -153,7 +154,7 @@ class HttpService implements RunningServer {
     if (!this.#connections.begin(exchange)) return;
     if (this.#closed !== undefined) response.shouldKeepAlive = false;
     const route = admit(exchange);
-    if (route !== undefined) void serve(route, exchange);
+    if (route !== undefined) this.#connections.whenItsTurn(request, () => void serve(route, exchange));
   };
 
   readonly #onCheckContinue = (request: IncomingMessage, response: ServerResponse): void => {

@@ -38,12 +38,14 @@ function httpStatus(app: App): Record<string, unknown> {
     allow_origin: options.allowOrigin === "" ? undefined : options.allowOrigin,
     connections: app.connectionCount(),
     memory: app.memory.usedBytes,
+    backups: app.backups,
     limits: {
       max_body: options.limits.maxBodyBytes,
       max_statements: options.limits.maxStatements,
       max_result: options.limits.maxResultBytes,
       max_memory: options.limits.maxMemoryBytes,
       max_connections: options.limits.maxConnections,
+      max_backups: options.limits.maxBackups,
     },
     queue: { _default: app.queue.status() },
   };

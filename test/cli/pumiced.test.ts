@@ -194,6 +194,8 @@ const OTHER: Readonly<Record<Exclude<FlagName, "version" | "help" | "raft-log-le
   "http-max-statements": "7",
   "http-max-result": "1MiB",
   "http-max-conns": "7",
+  "http-max-memory": "64MiB",
+  "http-max-backups": "2",
   "http-header-timeout": "1s",
   "node-id": "seven",
   "raft-addr": "localhost:5002",

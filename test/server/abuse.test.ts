@@ -93,6 +93,104 @@ test("large bodies and results are bounded all together, and their memory is giv
   assert.match(await node.query("SELECT count(*) AS n FROM foo"), /\[\[2\]\]/);
 });
 
+test("large bodies are counted in all their copies, and those that find room are served", async () => {
+  await using node = await TestNode.start({ limits: { maxMemoryBytes: 30_000_000 } });
+  await node.execute("CREATE TABLE foo (t TEXT)");
+  const body = JSON.stringify([["INSERT INTO foo VALUES(?)", "x".repeat(2_500_000)]]);
+  const statuses = await Promise.all(
+    Array.from({ length: 8 }, () =>
+      node.post("/db/execute", body).then(
+        ({ status }) => status,
+        // The refusal came before the body was sent, and the connection is closed then.
+        () => 503,
+      ),
+    ),
+  );
+  const served = statuses.filter((status) => status === 200).length;
+  assert.ok(served >= 2, `${served} of ${statuses.join()}`);
+  assert.match(await node.query("SELECT count(*) AS n FROM foo"), new RegExp(`\\[\\[${served}\\]\\]`));
+});
+
+test("what was written is told, however little memory is left for its results", async () => {
+  await using node = await TestNode.start({ limits: { maxMemoryBytes: 300_000 } });
+  await node.execute("CREATE TABLE foo (n INTEGER)");
+  const statements = Array.from({ length: 4000 }, (_, n) => `INSERT INTO foo VALUES(${n})`);
+  const results = JSON.parse((await node.post("/db/execute", statements)).text) as { results: unknown[]; error?: string };
+  assert.deepEqual([results.results.length, results.error], [4000, undefined]);
+});
+
+test("a client that reads no answers has a few of its requests under way, the others wait", async () => {
+  await using node = await TestNode.start();
+  const socket = connect(Number(new URL(node.url).port), "127.0.0.1");
+  let received = 0;
+  socket.on("error", () => undefined);
+  socket.pause();
+  const queries = async () => JSON.parse((await node.call("/debug/vars?key=http")).text).http.queries as number;
+  const before = await queries();
+  socket.write(get(`/db/query?q=${encodeURIComponent("SELECT hex(zeroblob(200000))")}`).repeat(200));
+  await eventually(async () => (await queries()) > before, "the first are served");
+  const other = await node.query("SELECT 1 AS n");
+  assert.match(other, /\[\[1\]\]/);
+  assert.ok((await queries()) - before < 60, "not all at once");
+  socket.on("data", (chunk: Buffer) => (received += chunk.length));
+  socket.resume();
+  await eventually(() => Promise.resolve(received > 200 * 400_000), "once it reads, all are answered");
+  socket.destroy();
+});
+
+test("backups under way are bounded, and the next is told to wait", async () => {
+  await using node = await TestNode.start({ limits: { maxBackups: 2 } });
+  await node.execute("CREATE TABLE foo (b BLOB)", "INSERT INTO foo VALUES(zeroblob(30000000))");
+  const stalled = [0, 1].map(() => {
+    const socket = connect(Number(new URL(node.url).port), "127.0.0.1");
+    socket.on("error", () => undefined);
+    socket.pause();
+    socket.write(get("/db/backup"));
+    return socket;
+  });
+  const status = async () => JSON.parse((await node.call("/status?key=http.backups")).text) as number;
+  await eventually(async () => (await status()) === 2, "two are under way");
+  const refused = await node.call("/db/backup");
+  assert.deepEqual([refused.status, refused.headers["retry-after"]], [503, "1"]);
+  for (const socket of stalled) socket.destroy();
+  await eventually(async () => (await status()) === 0, "their places are free again");
+  assert.equal((await node.call("/db/backup")).status, 200);
+});
+
+test("a client that takes nothing of its answer loses its connection", async () => {
+  await using node = await TestNode.start({ limits: { bodyTimeoutMs: 300 } });
+  const socket = connect(Number(new URL(node.url).port), "127.0.0.1");
+  socket.on("error", () => undefined);
+  socket.pause();
+  socket.write(get(`/db/query?q=${encodeURIComponent("SELECT hex(zeroblob(20000000))")}`));
+  await eventually(async () => JSON.parse((await node.call("/status?key=http.memory")).text) > 0, "the answer waits");
+  await eventually(async () => JSON.parse((await node.call("/status?key=http.memory")).text) === 0, "it is given up");
+  socket.destroy();
+});
+
+test("connections that never asked give way before those that wait for their next request", async () => {
+  await using node = await TestNode.start({ limits: { maxConnections: 3 } });
+  const port = Number(new URL(node.url).port);
+  const kept = connect(port, "127.0.0.1");
+  const ask = (): Promise<string> =>
+    new Promise((resolve) => {
+      kept.once("data", (chunk: Buffer) => resolve(chunk.toString()));
+      kept.write(get("/readyz?noleader"));
+    });
+  await ask();
+  const silent = [0, 1].map(() => connect(port, "127.0.0.1"));
+  for (const socket of silent) socket.on("error", () => undefined);
+  const openedMs = performance.now();
+  // A newcomer is given a second to ask.
+  await eventually(
+    async () => (await ask()).startsWith("HTTP/1.1 200 ") && performance.now() - openedMs > 1200,
+    "the silent ones are no newcomers",
+  );
+  assert.match(await raw(node.url, get("/readyz?noleader", "Connection: close\r\n")), /^HTTP\/1\.1 200 /, "one gave way");
+  assert.match(await ask(), /^HTTP\/1\.1 200 /, "the kept one is still there");
+  for (const socket of [kept, ...silent]) socket.destroy();
+});
+
 test("what is no HTTP is 400, and the node lives on", async () => {
   const pieces = [
     "\x16\x03\x01\x02\x00\x01\x00",

@@ -12,8 +12,13 @@ import { openReplica } from "./database.ts";
 export async function handleBackup(exchange: Exchange): Promise<void> {
   const { app, params } = exchange;
   app.counters.http.backups++;
+  const { maxBackups } = app.options.limits;
+  if (app.backups >= maxBackups) {
+    throw new HttpError(503, `too many backups at a time: the limit is ${String(maxBackups)} (-http-max-backups)`, ["Retry-After", "1"]);
+  }
   if (params.vacuum && params.format !== "binary") throw new HttpError(500, "invalid backup format");
   const chunks = openReplica(exchange).backup(backupRequest(params));
+  app.backups++;
   try {
     // A backup that cannot even begin is answered as an error; one that breaks later ends without its end, which the client sees.
     const first = await chunks.next();
@@ -21,6 +26,7 @@ export async function handleBackup(exchange: Exchange): Promise<void> {
     await send(exchange.response, first, chunks, params.compress);
   } finally {
     await chunks.return();
+    app.backups--;
   }
 }
 

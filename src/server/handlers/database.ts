@@ -27,12 +27,13 @@ export function formatOf(params: Params): ResultFormat | undefined {
   return associative || blobArray || qualifyColumns ? { associative, blobArray, qualifyColumns } : undefined;
 }
 
-/** Sends what came of a request. */
-export function sendOutcome(exchange: Exchange, outcome: WriteOutcome): void {
+/** Sends what came of a request. `isDone`: it may have written. */
+export function sendOutcome(exchange: Exchange, outcome: WriteOutcome, isDone = false): void {
   const timeMs = exchange.elapsedMs();
   if (outcome.kind === "error") {
     exchange.sendEnvelope({ results: "", error: outcome.error, timeMs }, false);
     return;
   }
-  exchange.sendEnvelope({ results: outcome.results, timeMs, raftIndex: exchange.params.raftIndex ? outcome.raftIndex : undefined });
+  const raftIndex = exchange.params.raftIndex ? outcome.raftIndex : undefined;
+  exchange.sendEnvelope({ results: outcome.results, timeMs, raftIndex, isDone });
 }

@@ -27,7 +27,7 @@ export async function handleExecute(exchange: Exchange): Promise<void> {
     format: formatOf(params),
     timings: params.timings,
   });
-  sendOutcome(exchange, outcome);
+  sendOutcome(exchange, outcome, true);
 }
 
 function statementsOf(exchange: Exchange, body: Buffer): Statement[] {
@@ -70,6 +70,7 @@ async function enqueue(exchange: Exchange, body: Buffer): Promise<void> {
     timeMs: exchange.elapsedMs(),
     sequenceNumber: accepted.sequence,
     raftIndex: params.raftIndex ? outcome.raftIndex : undefined,
+    isDone: true,
   });
 }
 

@@ -31,7 +31,7 @@ export async function handleLoad(exchange: Exchange): Promise<void> {
     script: true,
     timings: exchange.params.timings,
   });
-  sendOutcome(exchange, outcome);
+  sendOutcome(exchange, outcome, true);
 }
 
 /** As a load of a SQLite file, and nothing else is taken. */

@@ -15,11 +15,13 @@ export async function handleRequest(exchange: Exchange): Promise<void> {
   app.counters.http.request_stmts_rx += statements.length;
   const replica = openReplica(exchange);
   let outcome: MaybeReadOutcome = { kind: "writes" };
+  let isDone = false;
   // Only SQLite knows for certain whether a list writes, but most that do are plain to see, and need not be asked for.
   if (!statements.some(({ sql }) => surelyWrites(sql))) {
     outcome = await replica.readUnlessWrite(readRequest(exchange, statements), readOptions(exchange));
   }
   if (outcome.kind === "writes") {
+    isDone = true;
     outcome = await replica.write(
       {
         kind: "request",
@@ -32,5 +34,5 @@ export async function handleRequest(exchange: Exchange): Promise<void> {
       { timeoutMs: params.level === "strong" ? params.timeoutMs : undefined },
     );
   }
-  sendOutcome(exchange, outcome);
+  sendOutcome(exchange, outcome, isDone);
 }
