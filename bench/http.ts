@@ -1,5 +1,6 @@
 /**
  * What a node does over HTTP beside the limits of the machine, interleaved in one run: `npm run bench:http -- [--rounds N] [--seconds N]`.
+ * With `--against DIRECTORY`, another built checkout, it is measured beside the node of that one instead.
  *
  * Every round measures every cell once, in the same order; ratios are taken round by round, so that they hold when the machine's
  * speed drifts. The load generator is wrk with one thread, on this machine, for all.
@@ -15,8 +16,12 @@ import { LogLimits } from "./support/log-limits.ts";
 const ROWS_PER_BATCH = 100;
 const ROWS_TO_READ = 10_000;
 const CONNECTIONS = [1, 8, 64, 256];
+/** A figure may be so much worse than that of the other checkout. */
+const NO_SLOWER = 0.95;
 
-const { values } = parseArgs({ options: { rounds: { type: "string", default: "5" }, seconds: { type: "string", default: "2" } } });
+const { values } = parseArgs({
+  options: { rounds: { type: "string", default: "5" }, seconds: { type: "string", default: "2" }, against: { type: "string" } },
+});
 const rounds = Number(values.rounds);
 const seconds = Number(values.seconds);
 
@@ -40,12 +45,16 @@ if (!hasWrk()) {
 }
 
 await using node = await startPumiced();
-await using empty = await startEmptyHandler();
-await using logLimits = await LogLimits.open();
 await prepare(node);
-const cells = allCells(node, empty, logLimits);
+await using other = values.against === undefined ? await startEmptyHandler() : await startPumiced([], values.against);
+let cells: Cell[];
+if (values.against === undefined) cells = allCells(node, other, await LogLimits.open());
+else {
+  await prepare(other);
+  cells = pairedCells(node, other);
+}
 // Code that has just been loaded runs slowly, on both sides: not counted.
-for (const port of [node.port, empty.port])
+for (const port of [node.port, other.port])
   await runWrk({ port, connections: 64, seconds: 3, method: "POST", paths: ["/db/execute"], body: insertBody });
 for (let round = 0; round < rounds; round++) {
   for (const cell of cells) {
@@ -60,6 +69,33 @@ async function prepare(server: ServerProcess): Promise<void> {
   await postJson(server.port, "/db/execute", ["CREATE TABLE points(id INTEGER NOT NULL PRIMARY KEY, name TEXT)"]);
   const rows = Array.from({ length: ROWS_TO_READ }, (_, i) => ["INSERT INTO points VALUES(?, ?)", i + 1, `name ${i + 1}`]);
   await postJson(server.port, "/db/execute?transaction", rows);
+}
+
+/** Each cell of the node beside the same one of the other. */
+function pairedCells(server: ServerProcess, other: ServerProcess): Cell[] {
+  const pairs: Cell[] = [];
+  const pair = (name: string, make: (name: string, limit: Cell["limit"], by: ServerProcess) => Cell): void => {
+    const there = `${name}, there`;
+    pairs.push(make(there, undefined, other), make(name, { name: there, reach: NO_SLOWER }, server));
+  };
+  for (const connections of CONNECTIONS) {
+    const post = { connections, seconds, method: "POST" as const, paths: ["/db/execute"], body: insertBody };
+    pair(`insert, ${connections} connections`, (name, limit, { port }) => loadCell(name, limit, { ...post, port }));
+  }
+  for (const connections of [1, 8]) {
+    pair(`${ROWS_PER_BATCH}-row batches, ${connections} connections`, (name, limit, by) => batchCell({ name, limit, connections }, by));
+  }
+  for (const level of ["none", "linearizable"]) {
+    for (const connections of CONNECTIONS) {
+      const get = { connections, seconds, method: "GET" as const, paths: readPaths(level) };
+      pair(`point read, ${level}, ${connections} connections`, (name, limit, { port }) => loadCell(name, limit, { ...get, port }));
+    }
+  }
+  return pairs;
+}
+
+function readPaths(level: string): string[] {
+  return Array.from({ length: 1000 }, (_, i) => `/db/query?level=${level}&q=SELECT%20*%20FROM%20points%20WHERE%20id%3D${i * 10 + 1}`);
 }
 
 function allCells(server: ServerProcess, limit: ServerProcess, log: LogLimits): Cell[] {
@@ -79,10 +115,9 @@ function allCells(server: ServerProcess, limit: ServerProcess, log: LogLimits): 
   const batchName = `plain node:sqlite, ${ROWS_PER_BATCH} rows a transaction`;
   cells.push(cell(batchName, "rows/s", undefined, async () => plainInsertRowsPerSecond(ROWS_PER_BATCH, seconds)));
   for (const connections of [1, 8]) {
-    cells.push(batchCell(connections, batchName, server));
+    const name = `${ROWS_PER_BATCH}-row batches, ${connections} connections`;
+    cells.push(batchCell({ name, limit: { name: batchName, reach: 0.4 }, connections }, server));
   }
-  const readPaths = (level: string): string[] =>
-    Array.from({ length: 1000 }, (_, i) => `/db/query?level=${level}&q=SELECT%20*%20FROM%20points%20WHERE%20id%3D${i * 10 + 1}`);
   for (const connections of CONNECTIONS) {
     const get = { connections, seconds, method: "GET" as const };
     cells.push(
@@ -104,10 +139,13 @@ function allCells(server: ServerProcess, limit: ServerProcess, log: LogLimits): 
   return cells;
 }
 
-function batchCell(connections: number, batchName: string, server: ServerProcess): Cell {
+function batchCell(
+  about: { readonly name: string; readonly limit: Cell["limit"]; readonly connections: number },
+  server: ServerProcess,
+): Cell {
+  const { name, limit, connections } = about;
   const load: Load = { port: server.port, connections, seconds, method: "POST", paths: ["/db/execute?transaction"], body: batchBody };
-  const by = { name: batchName, reach: 0.4 };
-  return cell(`${ROWS_PER_BATCH}-row batches, ${connections} connections`, "rows/s", by, async () => {
+  return cell(name, "rows/s", limit, async () => {
     const result = await runWrk(load);
     mustBeClean(result.errors);
     return result.requestsPerSecond * ROWS_PER_BATCH;

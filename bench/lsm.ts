@@ -6,7 +6,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { COMPRESSIONS, type Compression } from "../src/entry/lsm.ts";
 import { CompactionBench } from "./support/lsm-compaction.ts";
@@ -18,6 +18,7 @@ const HELP = `npm run bench:lsm -- [FLAGS]
     --compaction        compaction beside copying the same blocks through the same codec: --rows N of each of four L0s (50000), --rounds N (3), --codecs A,B (all)
     --amplification     bytes written for each byte put, under random overwrites: --mib N to put (512), --l0-mib N of a memtable (4), --keys N (2000000)
     --growth            what a put and a get cost with more and more keys: --keys A,B,... (10000,100000,1000000,10000000)
+    --against DIR       beside the engine of another checkout, which is built: --rows N (50000), --rounds N (3)
     --help              this`;
 
 const { values } = parseArgs({
@@ -31,6 +32,7 @@ const { values } = parseArgs({
     growth: { type: "boolean", default: false },
     compaction: { type: "boolean", default: false },
     amplification: { type: "boolean", default: false },
+    against: { type: "string" },
     help: { type: "boolean", default: false },
   },
 });
@@ -68,7 +70,10 @@ const TARGETS: Figures = {
 type Measure = (kind: string, numbers: Figures) => Promise<Figures>;
 
 async function measureInChildren(): Promise<Measure> {
-  const program = await buildProgram("lsm-child");
+  return measureBy(await buildProgram("lsm-child"));
+}
+
+function measureBy(program: string): Measure {
   return async (kind, numbers) =>
     await withDirectory((root) => {
       const args = [program, kind, root, JSON.stringify(numbers)];
@@ -150,6 +155,44 @@ async function compareEngines(): Promise<void> {
   }
 }
 
+/** Builds the program of another checkout by that one's own means. */
+function buildThere(checkout: string): string {
+  const text = `import { buildProgram } from ${JSON.stringify(join(resolve(checkout), "bench/support/published.ts"))}; console.log(await buildProgram("lsm-child"))`;
+  const result = spawnSync(process.execPath, ["--input-type=module-typescript", "-e", text], {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  if (result.status !== 0) throw new Error(`${checkout} does not build`);
+  return result.stdout.trim().split("\n").at(-1) as string;
+}
+
+/** A figure may be so much worse than that of the other checkout. */
+const NO_SLOWER = 0.95;
+
+async function compareCheckouts(checkout: string): Promise<void> {
+  const here = await measureInChildren();
+  const there = measureBy(buildThere(checkout));
+  const ours: Figures[] = [];
+  const theirs: Figures[] = [];
+  for (let round = 0; round < rounds; round++) {
+    theirs.push(await there("ours", { rows }));
+    ours.push(await here("ours", { rows }));
+  }
+  console.log(
+    `${rows} rows of 16 + 100 bytes, ${rounds} rounds, node ${process.version}; median [least..most]; above 1 this checkout is better`,
+  );
+  for (const name of Object.keys(ours[0] ?? {})) {
+    const our = ours.map((figures) => figures[name] ?? Number.NaN);
+    const their = theirs.map((figures) => figures[name] ?? Number.NaN);
+    const isCost = /, (?:ms|MiB)/.test(name);
+    const ratio = isCost ? ratioOf(their, our) : ratioOf(our, their);
+    console.log(
+      `${name.padEnd(36)} here ${showSpread(spreadOf(our)).padEnd(34)} there ${showSpread(spreadOf(their)).padEnd(34)} ` +
+        `${showSpread(ratio)}${ratio.median >= NO_SLOWER ? "" : " SLOWER"}`,
+    );
+  }
+}
+
 async function showGrowth(): Promise<void> {
   const measure = await measureInChildren();
   const sizes = (values.keys ?? "10000,100000,1000000,10000000").split(",").map((text) => count("keys", text));
@@ -173,6 +216,7 @@ async function showAmplification(): Promise<void> {
 }
 
 if (values.help) console.log(HELP);
+else if (values.against !== undefined) await compareCheckouts(values.against);
 else if (values.growth) await showGrowth();
 else if (values.compaction) await compareCompaction();
 else if (values.amplification) await showAmplification();

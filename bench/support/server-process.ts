@@ -23,13 +23,13 @@ export async function startEmptyHandler(): Promise<ServerProcess> {
   return running(child, Number(line.toString()), mkdtempSync(join(tmpdir(), "pumice-bench-")));
 }
 
-/** Starts a node with an empty data directory and waits until it is ready. */
-export async function startPumiced(flags: readonly string[] = []): Promise<ServerProcess> {
+/** Starts a node of the checkout at `checkout` with an empty data directory and waits until it is ready. */
+export async function startPumiced(flags: readonly string[] = [], checkout: string = root): Promise<ServerProcess> {
   const folder = mkdtempSync(join(tmpdir(), "pumice-bench-"));
   const port = await freePort();
   const raftPort = await freePort();
   const args = ["-http-addr", `127.0.0.1:${port}`, "-raft-addr", `127.0.0.1:${raftPort}`, ...flags, join(folder, "data")];
-  const child = spawn(join(root, "bin/pumiced"), args, { stdio: ["ignore", "ignore", "inherit"] });
+  const child = spawn(join(checkout, "bin/pumiced"), args, { stdio: ["ignore", "ignore", "inherit"] });
   const server = running(child, port, folder);
   const deadline = performance.now() + 20_000;
   for (;;) {
