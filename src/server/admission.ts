@@ -2,7 +2,7 @@
 import type { App } from "./app.ts";
 import type { Credentials } from "./auth.ts";
 import type { Exchange } from "./exchange.ts";
-import { foreignHost, isForeign } from "./origin.ts";
+import { isForeign } from "./origin.ts";
 import { NO_PARAMS, parseParams } from "./params.ts";
 import { findRoute, type Route } from "./routes.ts";
 
@@ -14,13 +14,12 @@ export function admit(exchange: Exchange): Route | undefined {
     exchange.sendEmpty(200);
     return undefined;
   }
-  const { host, advertisedAddress: advertised, allowOrigin } = app.options;
-  if (isForeign(request, allowOrigin)) {
+  if (isForeign(request, app.options.allowOrigin)) {
     app.counters.http.bad_requests++;
     exchange.sendError(403, `cross-origin request refused: -http-allow-origin ${request.headers.origin ?? "ORIGIN"} would allow it`);
     return undefined;
   }
-  const stranger = foreignHost(request.headers.host, { host, advertised, allowOrigin });
+  const stranger = app.strangerIn(request.headers.host);
   if (stranger !== undefined) {
     app.counters.http.bad_requests++;
     exchange.sendError(

@@ -24,6 +24,8 @@ export interface App {
   readonly boundAddress: () => string;
   /** Connections that are open. */
   readonly connectionCount: () => number;
+  /** The name in a Host header if this node is not called so. */
+  readonly strangerIn: (host: string | undefined) => string | undefined;
   /** Backups under way. */
   backups: number;
   /** The body of this request is streamed: it may take long, as long as bytes keep coming. */

@@ -38,6 +38,15 @@ export function foreignHost(host: string | undefined, own: OwnNames): string | u
   return name;
 }
 
+/** `foreignHost` for the requests of one server: clients say the same name again and again, and it is looked at once. */
+export function hostCheck(own: OwnNames): (host: string | undefined) => string | undefined {
+  let last: { readonly host: string | undefined; readonly stranger: string | undefined } | undefined;
+  return (host) => {
+    if (last === undefined || last.host !== host) last = { host, stranger: foreignHost(host, own) };
+    return last.stranger;
+  };
+}
+
 /** Lower case, without a port, a final dot, or brackets. */
 function nameOf(host: string): string {
   const name = host.startsWith("[") ? host.slice(1, host.indexOf("]")) : host.replace(/:\d*$/, "");

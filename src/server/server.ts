@@ -17,6 +17,7 @@ import { Exchange } from "./exchange.ts";
 import { sendFault } from "./faults.ts";
 import { MemoryBudget } from "./memory-budget.ts";
 import { type ServerOptions, type ServerParts, validateOptions } from "./options.ts";
+import { hostCheck } from "./origin.ts";
 import { WriteQueue } from "./queue.ts";
 import type { Route } from "./routes.ts";
 import { CertificateReloader, readSecureContext } from "./tls.ts";
@@ -68,6 +69,7 @@ class HttpService implements RunningServer {
       advertisedAddress: () => options.advertisedAddress ?? this.#address,
       boundAddress: () => this.#address,
       connectionCount: () => this.#connections.count,
+      strangerIn: hostCheck({ host: options.host, advertised: options.advertisedAddress, allowOrigin: options.allowOrigin }),
       backups: 0,
       markStreamed: (request) => {
         this.#connections.markStreamed(request);
