@@ -2,7 +2,7 @@
 
 /**
  * What `promise` becomes, or the signal's reason if that comes first: at once, whatever the promise waits for. What the promise becomes after that is
- * nobody's concern; whoever started its work gives that the signal too.
+ * nobody's concern; the caller that started its work gives that the signal too.
  */
 export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise;

@@ -1,8 +1,8 @@
 /**
- * Gathers what comes in several turns of the event loop into one batch. A batch costs two hops between threads whatever its size, and
- * clients answer each other's answers: of what is asked at the same time, a part comes one turn later.
+ * Gathers what comes in several turns of the event loop into one batch, because a batch costs two hops between threads whatever its size. Requests that
+ * belong together arrive over several turns: a client sends its next one when it gets an answer.
  *
- * There is no timer. A turn in which nothing new came ends the gathering; so does `GATHER_MS`, under a load that never pauses. Who asks
+ * There is no timer. A turn in which nothing new came ends the gathering; so does `GATHER_MS`, under a load that never pauses. A request that comes
  * alone waits for one empty turn, some microseconds.
  */
 import type { Clock } from "./clock.ts";

@@ -1,4 +1,4 @@
-/** Numbers for monitoring: how a room tells them, and their text. Names have dots; who shows them puts a name of its own before them. */
+/** Numbers for monitoring: how a room tells them, and their text. Names have dots; the code that shows them puts a name of its own before them. */
 
 /** What every metric has. */
 interface MetricName {

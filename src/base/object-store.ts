@@ -84,6 +84,6 @@ export interface ObjectStore {
   createFrom(key: string, parts: AsyncIterable<Uint8Array>, options?: StoreOptions): Promise<PutResult>;
   /** No error if there is none. */
   delete(key: string, options?: StoreOptions): Promise<void>;
-  /** Numbers of its own, if it has any: shown with those of who uses it. */
+  /** Numbers of its own, if it has any: shown with those of its user. */
   metrics?(): readonly Metric[];
 }

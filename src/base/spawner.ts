@@ -19,7 +19,7 @@ export interface WorkerScope extends WorkerPort {
 /** The code of a worker: called once, with its end of the channel and what its spawner gave it. It lives until it is terminated. */
 export type WorkerMain = (scope: WorkerScope, initial: unknown) => void;
 
-/** A running worker, seen by who spawned it. */
+/** A running worker, seen by its spawner. */
 export interface Worker extends WorkerPort {
   /** Called once if the worker ends by itself: undefined when it finished, the error when it failed. */
   onExit(listener: (error: Error | undefined) => void): void;

@@ -1,5 +1,5 @@
 /**
- * How a group begins: each of its first members starts with the same entries, which add them one by one. So whoever joins later
+ * How a group begins: each of its first members starts with the same entries, which add them one by one. So a node that joins later
  * learns of the first members as of everything else: from the log, or from a snapshot.
  */
 import { assert } from "../base/mod.ts";

@@ -161,7 +161,7 @@ class Draft {
     this.#learners.delete(id);
     this.#learnersNext.delete(id);
     if (step.kind === "add-voter") this.#incoming.add(id);
-    // Who votes in the outgoing half can't be a learner at the same time; it becomes one when the joint configuration is left.
+    // A voter of the outgoing half can't be a learner at the same time; it becomes one when the joint configuration is left.
     else if (step.kind === "add-learner") (this.#outgoing.has(id) ? this.#learnersNext : this.#learners).add(id);
   }
 }

@@ -3,7 +3,7 @@
  * commit index of its arrival and the number of the next round; once a quorum has answered that round or a later one, the
  * leader led when the read arrived, and the read may be answered. So one round confirms all reads that wait for it.
  *
- * A lease (6.4.1) is the other side of the same rounds: whoever answered the round that left at tick t votes for nobody until
+ * A lease (6.4.1) is the other side of the same rounds: a node that answered the round that left at tick t votes for nobody until
  * an election timeout after it heard that round, so until `t + electionTicks - leaseMarginTicks` there is no other leader.
  */
 import { assert } from "../base/mod.ts";

@@ -1,5 +1,5 @@
 /**
- * Linearizable reads: who waits for this node to be as new as the leader was when they asked.
+ * Linearizable reads: the callers that wait for this node to be as new as the leader was when they asked.
  *
  * Reads that ask in the same turn share one confirmation by the leader. When it names an index, they wait until it is applied.
  * Source: Raft thesis, section 6.4 (ReadIndex).
@@ -12,7 +12,7 @@ interface Waiter {
   readonly reject: (error: PumiceError) => void;
 }
 
-/** A confirmation that was asked for, and who waits for it. */
+/** A confirmation that was asked for, and the callers that wait for it. */
 interface Round {
   readonly waiters: Waiter[];
   /** What must be applied; undefined until the leader has confirmed. */

@@ -1,5 +1,5 @@
 /**
- * The callers who wait for what they proposed. Each waits for the outcome of the entry at one index, in one term.
+ * The callers that wait for what they proposed. Each waits for the outcome of the entry at one index, in one term.
  *
  * Invariants:
  * 1. A waiter is settled exactly once, and is forgotten when it is.
@@ -20,7 +20,7 @@ export interface Waiter {
   readonly reject: (error: PumiceError) => void;
 }
 
-/** Who waits, by index. Proposals are appended in ascending order of index within a term. */
+/** The waiting callers, by index. Proposals are appended in ascending order of index within a term. */
 export class Waiters {
   readonly #byIndex = new Map<number, Waiter>();
 

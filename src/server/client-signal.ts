@@ -1,5 +1,5 @@
 /**
- * Tells a read that its client has gone. As an AbortSignal for those who ask only for what a pure room may ask (src/base/globals.d.ts):
+ * Tells a read that its client has gone. As an AbortSignal for callers that use only what a pure room may use (src/base/globals.d.ts):
  * a platform AbortController with its events costs more than a microsecond, which every point read would pay.
  */
 
@@ -29,7 +29,7 @@ export class ClientSignal {
     this.#listener?.();
   }
 
-  /** The same object, as those see it who take any AbortSignal. */
+  /** The same object, for callers that take any AbortSignal. */
   asAbortSignal(): AbortSignal {
     return this as unknown as AbortSignal;
   }

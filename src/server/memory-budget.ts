@@ -1,5 +1,5 @@
 /**
- * Bounds the memory that large bodies and large answers take together, whoever they belong to: each alone has its own limit, but many
+ * Bounds the memory that large bodies and large answers take together, of all clients: each alone has its own limit, but many
  * clients at once could ask for a multiple. What is small is not counted: the number of connections bounds it.
  */
 

@@ -1,6 +1,6 @@
 /**
  * Which requests a browser makes for a page of somebody else. Browsers send them without asking, and only keep the answer from the page: without these
- * checks any page could write to a node on the machine of whoever looks at it, or, by a name of its own that leads to 127.0.0.1 (DNS rebinding), read.
+ * checks any page could write to a node on the machine of a person that looks at it, or, by a name of its own that leads to 127.0.0.1 (DNS rebinding), read.
  */
 import type { IncomingMessage } from "node:http";
 

@@ -5,7 +5,7 @@
  * 1. One batch is under way at a time, in order of arrival, so that the session of request ids has one request under way.
  * 2. A batch that is sent again after an unknown outcome keeps its request id: it is applied at most once.
  * 3. Each request gets the results of its own statements. One that fails neither fails nor stops another.
- * 4. What waits is bounded in requests and in bytes; who comes beyond that waits for room, and is refused in the end.
+ * 4. What waits is bounded in requests and in bytes; a request beyond that waits for room, and is refused in the end.
  * 5. Nothing is lost silently: each request ends in results, or in an error that is counted and kept for /status.
  */
 import { randomBytes } from "node:crypto";
@@ -190,7 +190,7 @@ export class WriteQueue {
     return batch;
   }
 
-  /** Lets those in who wait for room. They enter in a microtask each, so their room is reckoned here. */
+  /** Lets requests in that wait for room. They enter in a microtask each, so their room is reckoned here. */
   #admitWaiters(): void {
     let requests = this.#pending.length;
     let bytes = this.#pendingBytes;

@@ -17,7 +17,7 @@ export async function storeStatus(app: App): Promise<Record<string, unknown>> {
     cluster_id: status.clusterId,
     addr: status.self.raftAddress,
     ready: isReady,
-    // Who sees a leader here counts on /readyz.
+    // A client that sees a leader here counts on /readyz.
     leader: isReady ? { node_id: status.leader?.name ?? "", addr: status.leader?.raftAddress ?? "" } : { node_id: "", addr: "" },
     raft: raftStatus(status),
     fsm_index: applied.index,
@@ -43,7 +43,7 @@ export async function storeStatus(app: App): Promise<Record<string, unknown>> {
   };
 }
 
-/** `in`: who found no room, of `log`, `database` and `checkpoint`. */
+/** `in`: the parts that found no room, of `log`, `database` and `checkpoint`. */
 function diskStatus({ fullDisk }: ReplicaStatus): Record<string, unknown> {
   if (fullDisk === undefined) return { full: false };
   return { full: true, in: fullDisk.places, seconds: Math.round(fullDisk.forMs / 1000) };

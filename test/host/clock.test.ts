@@ -9,7 +9,7 @@ test("the system clock tells the machine's time", () => {
   assert.ok(Math.abs(systemClock.now() - Date.now()) < 1000);
 });
 
-test("who sleeps for no time lets others have their turn, timers among them", async () => {
+test("a sleep of no time lets others have their turn, timers among them", async () => {
   const state = { turns: 0 };
   const timer = setInterval(() => state.turns++, 1);
   try {

@@ -120,7 +120,7 @@ test("a small job is merged on the store's thread if no other waits, a larger on
   await executor.close();
 });
 
-test("closing in the middle of a job ends the thread and the job, and whoever opens the store next does it", async () => {
+test("closing in the middle of a job ends the thread and the job, and the next opener of the store does it", async () => {
   const { db, threads, executor } = await openSeen("closed");
   await fill(db, "1");
   const compacting = db.compact();

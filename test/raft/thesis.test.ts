@@ -214,7 +214,7 @@ test("6.4.1 (thesis) a lease ends before any follower may vote, and with a trans
   leader.take();
   leader.node.readIndex(3);
   leader.process();
-  assert.equal(leader.reads.length, 2, "whoever was told to campaign asks no lease");
+  assert.equal(leader.reads.length, 2, "a node that was told to campaign asks no lease");
 });
 
 test("6.4.1 (thesis) a node that restarts in lease mode neither votes nor campaigns for an election timeout", () => {

@@ -68,7 +68,7 @@ test("a waiter whose time is up is told that the outcome is open; the others wai
   assert.equal(late.value, undefined);
 });
 
-test("a result is wanted only by who waits for that term's entry", () => {
+test("a result is wanted only by callers that wait for that term's entry", () => {
   const waiters = new Waiters();
   addWaiter(waiters, 1, { term: 2, timings: true });
   assert.equal(waiters.wants(1, 2), true);

@@ -201,7 +201,7 @@ test("requests of different formats or time limits do not share an entry", async
   );
 });
 
-test("a full queue makes clients wait, admits them in order, and refuses whoever waited too long", async () => {
+test("a full queue makes clients wait, admits them in order, and refuses those that waited too long", async () => {
   const ledger = new Ledger();
   const { promise: gate, resolve: open } = Promise.withResolvers<undefined>();
   ledger.before = () => gate;

@@ -124,3 +124,8 @@ test("each room that ARCHITECTURE.md lets another import is imported", () => {
   }
   assert.deepEqual(unused, []);
 });
+
+test("comments name their subjects: nobody is called whoever", () => {
+  const wrong = sources.filter(({ text }) => /(?:\/\/|\*) .*\b[Ww]hoever\b/.test(text)).map(({ path }) => path);
+  assert.deepEqual(wrong, []);
+});

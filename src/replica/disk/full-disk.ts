@@ -7,10 +7,10 @@
  */
 import { PumiceError } from "../../base/mod.ts";
 
-/** Who met the full disk. */
+/** The part that met the full disk. */
 export type FullPlace = "log" | "database" | "checkpoint";
 
-/** One who keeps what could not be written. */
+/** A part that keeps what could not be written. */
 export interface FullSource {
   readonly place: FullPlace;
   /** Undefined: there was room. */

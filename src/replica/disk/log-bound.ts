@@ -5,7 +5,7 @@
  * Invariant: the bound never goes back.
  */
 
-/** The bound, fed by those who need entries. */
+/** The bound, fed by everything that needs entries. */
 export class LogBound {
   #synced = 0;
   #snapshots: number | undefined;

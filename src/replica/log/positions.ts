@@ -1,5 +1,5 @@
 /**
- * Where entries stand in one segment: a sparse, ordered list of points, kept by whoever scans or writes the segment.
+ * Where entries stand in one segment: a sparse, ordered list of points, kept by the code that scans or writes the segment.
  *
  * Invariant: index and offset both ascend from point to point. Invariant: from a point on, the entries up to the next point's index
  * follow each other in the file; entries that a truncation or a reset made void lie only between the last entry before a point

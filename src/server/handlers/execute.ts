@@ -38,7 +38,7 @@ function statementsOf(exchange: Exchange, body: Buffer): Statement[] {
 async function enqueue(exchange: Exchange, body: Buffer): Promise<void> {
   const { app, params } = exchange;
   const { http } = app.counters;
-  // A body without statements is a barrier for who waits, and a mistake for who does not.
+  // With `wait` a body without statements is a barrier; without it, a mistake.
   const isBarrier = params.wait && isEmptyBody(body);
   const statements = isBarrier ? [] : statementsOf(exchange, body);
   http.queued_executions++;

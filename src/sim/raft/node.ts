@@ -218,7 +218,7 @@ export class SimNode implements Observed {
     }
   }
 
-  /** The leader's client is told; an entry of an earlier term has nobody who waits for it any more. */
+  /** The leader's client is told; nobody waits for an entry of an earlier term any more. */
   #answerClient(entry: Entry): void {
     const { driver } = this;
     const world = this.#world;

@@ -55,7 +55,7 @@ export class RaftOracle {
   elections = 0;
   readonly #nodes: ReadonlyMap<number, Observed>;
   readonly #leaders = new Map<number, string>();
-  /** Who made durable a vote for whom, by term. */
+  /** By term and voter, the candidate of a durable vote. */
   readonly #votes = new Map<number, Map<number, number>>();
   readonly #chains = new Map<number, number>();
   /** The term of each committed entry. */
@@ -192,7 +192,7 @@ export class RaftOracle {
     if (status.uncommittedBytes > limits.uncommitted + limits.largest) fail(17, `node ${node.id} took in ${status.uncommittedBytes} bytes`);
   }
 
-  /** Invariant 16: with pre-vote, who is cut off from everybody starts no election but the one that was under way. */
+  /** Invariant 16: with pre-vote, a node that is cut off from everybody starts no election but the one that was under way. */
   checkIsolated(node: Observed, termBefore: number): void {
     const { driver } = node;
     if (driver === undefined || driver.members.voters.length <= 1) return;

@@ -51,7 +51,7 @@ export class SimPosix {
   boots = 1;
   starts = 1;
   changes = 0;
-  /** Set by whoever answers a process's calls from here: that they come here at all is to be checked, not hoped. */
+  /** Set by the code that answers a process's calls from here, so that a test can check that they come here at all. */
   isUsed = false;
   private readonly now: () => number;
   private readonly about = new Map<SimNode, About>();

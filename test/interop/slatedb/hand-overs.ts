@@ -45,7 +45,7 @@ class Relay {
     this.work = new RichWorkload(seed, isSmall);
   }
 
-  /** Whoever takes over checks everything; whoever hands over does so too, where there is time. */
+  /** The engine that takes over checks everything; the one that hands over does so too, where there is time. */
   private get checksTwice(): boolean {
     return !this.isSmall || this.work.below(4) === 0;
   }

@@ -43,7 +43,7 @@ function fileShortLife(random: Random, how: "power" | "process"): ShortLifeDisk 
   let processes = 0;
   return {
     async connect(world, point) {
-      // The times of files are the world's; whoever loads this file does nothing else with them.
+      // The times of files are the world's; a test that loads this file does nothing else with them.
       Date.now = () => world.time.now();
       machine ??= new SimPosix(new SimDisk(random), () => world.time.now());
       posixWorlds.set(id, machine);
