@@ -164,6 +164,23 @@ test("boolean and date columns are converted as rqlite's driver does", (context)
   }
 });
 
+test("a parameter without a place is an error that says which, where all parameters are for one statement", (context) => {
+  const db = database(context);
+  db.execute([FOO]);
+  const error = (sql: string, ...params: SqlParam[]): string | undefined => /"error":"(.*)"\}\]\}/.exec(query(db, sql, params))?.[1];
+  const insert = "INSERT INTO foo(name) VALUES(:name)";
+  assert.equal(error(insert, { name: "nmae", value: "Ann" }), 'unknown parameter \\"nmae\\": the statement has :name');
+  assert.equal(
+    error(`CREATE TABLE IF NOT EXISTS bar(x); ${insert}; -- done`, { name: "nmae", value: 1n }),
+    'unknown parameter \\"nmae\\": the statement has :name',
+  );
+  assert.equal(error("SELECT 1", { name: "x", value: 1n }), 'unknown parameter \\"x\\": the statement has no named ones');
+  assert.equal(error("SELECT 1", 2n), "too many args to execute query: want 0 got 1");
+  assert.equal(error("SELECT :a", { name: ":a", value: 1n }), undefined);
+  assert.equal(error("SELECT :a; SELECT :b", { name: "a", value: 1n }, { name: "b", value: 2n }), undefined, "each may be another's");
+  assert.match(query(db, "SELECT count(*) AS n FROM foo"), /\[\[0\]\]/);
+});
+
 test("numbered places bind as SQLite counts them, beside plain ones and after them", (context) => {
   const db = database(context);
   const values = (sql: string, ...params: SqlParam[]): string | undefined => /"values":(.*)\}\]\}/.exec(query(db, sql, params))?.[1];
@@ -179,7 +196,7 @@ test("parameters bind by position, by name with any prefix, and consume from lef
   const db = database(context);
   db.execute([FOO]);
   const named = (value: SqlParam): string =>
-    query(db, "SELECT :a, @a, $a, ?4", [{ name: "a", value: 1n }, { name: "b", value: 2n }, 3n, value]);
+    query(db, "SELECT :a, @a, $a, ?4", [{ name: "a", value: 1n }, { name: ":a", value: 1n }, 3n, value]);
   assert.equal(
     named("x"),
     '{"results":[{"columns":[":a","@a","$a","?4"],"types":["integer","integer","integer","text"],"values":[[1,1,1,"x"]]}]}',
@@ -189,7 +206,7 @@ test("parameters bind by position, by name with any prefix, and consume from lef
     '{"results":[{"columns":[":a + :a","?"],"types":["integer","text"],"values":[[8,"y"]]}]}',
   );
   assert.equal(query(db, "SELECT ?, ?", [1n]), '{"results":[{"error":"not enough args to execute query: want 2 got 1"}]}');
-  assert.equal(query(db, "SELECT ?", [1n, 2n]), '{"results":[{"columns":["?"],"types":["integer"],"values":[[1]]}]}');
+  assert.equal(query(db, "SELECT ?", [1n, 2n]), '{"results":[{"error":"too many args to execute query: want 1 got 2"}]}');
   assert.equal(
     query(db, "INSERT INTO foo(name) VALUES(?); INSERT INTO foo(name) VALUES(?); SELECT group_concat(name) AS g, ? AS h FROM foo", [
       "a",

@@ -272,7 +272,7 @@ export class EntryRunner {
    * One statement. Its result or error takes the place of that of the statement before it in the same text, at `before`; what is no
    * statement leaves it there.
    */
-  #runPiece(state: RunState, { sql, params, start }: Piece, before: TextMark): PieceDone {
+  #runPiece(state: RunState, { sql, params, start, isLast }: Piece, before: TextMark): PieceDone {
     const unit = state.unit++;
     try {
       const { control } = state;
@@ -284,7 +284,7 @@ export class EntryRunner {
       }
       if (prepared === undefined) return { paramCount: 0, length: sql.length };
       state.out.cutBack(before);
-      const binding = bind(prepared, params, start);
+      const binding = bind(prepared, params, { start, isLast });
       if (binding.error !== undefined) return this.#fail(state, binding.error);
       return this.#runPrepared(state, unit, { prepared, params: binding.params }) ? prepared : undefined;
     } catch (error) {

@@ -15,6 +15,8 @@ export interface Piece {
   readonly params: readonly SqlParam[];
   /** The first parameter that earlier statements of the text have left. */
   readonly start: number;
+  /** No statement follows. */
+  readonly isLast: boolean;
 }
 
 /** What became of a piece: the parameters that it took and how far SQLite read it, in UTF-16 code units. Undefined: it failed. */
@@ -22,7 +24,7 @@ export type PieceDone = { readonly paramCount: number; readonly length: number }
 
 /** Runs the statements of a text from left to right until one fails. True if none did. */
 export function runPieces(sql: string, params: readonly SqlParam[], run: (piece: Piece) => PieceDone): boolean {
-  if (isSingle(sql)) return run({ sql, params, start: 0 }) !== undefined;
+  if (isSingle(sql)) return run({ sql, params, start: 0, isLast: true }) !== undefined;
   let start = 0;
   let used = 0;
   while (start < sql.length) {
@@ -30,7 +32,7 @@ export function runPieces(sql: string, params: readonly SqlParam[], run: (piece:
     const piece = sql.slice(start, end);
     start = end;
     if (isBlankSql(piece)) continue;
-    const done = run({ sql: piece, params, start: used });
+    const done = run({ sql: piece, params, start: used, isLast: isBlankSql(sql.slice(end)) });
     if (done === undefined) return false;
     // Where SQLite ends a text: nothing behind it is read.
     if (piece.charCodeAt(done.length) === 0) return true;

@@ -31,6 +31,8 @@ export interface InlineReaderOptions {
 /** Larger values make a statement an error here. Unit: bytes. */
 const VALUE_BYTES_MAX = 16 * 1024;
 const RESULT_BYTES_MAX = 64 * 1024;
+/** Every parameter is for the one statement. */
+const ALL = { start: 0, isLast: true };
 /** Looked at once per thousand steps. Unit: ms. */
 const TIME_MS = 1;
 /** A read that takes no longer costs nothing after it. Unit: ms. */
@@ -77,7 +79,7 @@ export class InlineReader {
     if (only === undefined) return undefined;
     const prepared = this.#connection.prepare(only.sql, "read");
     if (prepared === undefined || !prepared.isReadOnly || prepared.columns.length === 0) return undefined;
-    const binding = bind(prepared, only.params ?? [], 0);
+    const binding = bind(prepared, only.params ?? [], ALL);
     if (binding.error !== undefined) return undefined;
     this.#deadline.get(TIME_MS);
     // All at once costs half of what one by one does; there are few.

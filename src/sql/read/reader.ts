@@ -220,7 +220,7 @@ export class Reader {
    * One statement. Its result or error takes the place of that of the statement before it in the same text, at `before`; what is no
    * statement leaves it there.
    */
-  #readPiece(run: Run, { sql, params, start }: Piece, before: TextMark): PieceDone {
+  #readPiece(run: Run, { sql, params, start, isLast }: Piece, before: TextMark): PieceDone {
     const { out } = run;
     try {
       const prepared = this.#connection.prepare(sql, "read");
@@ -228,7 +228,7 @@ export class Reader {
       out.cutBack(before);
       if (!out.isEmpty) out.add(",");
       if (!prepared.isReadOnly) return this.#fail(run, READ_ONLY_TEXT);
-      const binding = bind(prepared, params, start);
+      const binding = bind(prepared, params, { start, isLast });
       if (binding.error !== undefined) return this.#fail(run, binding.error);
       return this.#readPrepared(run, prepared, binding.params) ? prepared : undefined;
     } catch (error) {
