@@ -16,7 +16,16 @@ import {
 } from "../sql/mod.ts";
 import type { BackupParts } from "./backup.ts";
 import { encodeIdentity } from "./cluster/members-codec.ts";
-import { beginningOf, decideStart, membersBefore, memberOf, type Start, type StartSettings } from "./cluster/start.ts";
+import {
+  beginningOf,
+  checkFound,
+  decideStart,
+  membersBefore,
+  memberOf,
+  type Found,
+  type Start,
+  type StartSettings,
+} from "./cluster/start.ts";
 import { ReplicaCore, type CoreStart, type ReplicaSettings } from "./core.ts";
 import { LogHandle, LogReader, type LogReaderInit, type LogSettings } from "./log/mod.ts";
 import { Replica } from "./replica.ts";
@@ -91,11 +100,14 @@ class Opening {
 
   async open(settings: OpenSettings): Promise<Replica> {
     const [log, { apply, held }] = await this.#whole(Promise.all([this.#openLog(settings), this.#openDatabase(settings)]));
-    const start = this.#decide(settings, log, held);
+    const found = foundIn(log, held);
+    checkFound(found);
     // The readers open a database that exists.
     const readers = this.#openReaders(settings);
+    const replay = await this.#whole(entriesToReplay(log, held.applied));
+    const start = this.#decide(settings, found, replay);
     if (held.node === undefined) apply.identify(encodeIdentity(start.node));
-    const coreStart = await this.#whole(this.#recover(settings, log, { held, start }));
+    const coreStart = coreStartOf(settings, { found, start, replay });
     await this.#whole(readers.opened());
     const { clock, random, defer, files, spawner, onFatal, warn } = this.#world;
     const checkpointer = new CheckpointThread({ spawn: () => this.#spawn(WORKERS.checkpoint, settings.sql), failed: this.#fail });
@@ -119,11 +131,9 @@ class Opening {
     await Promise.allSettled(this.#workers.map((worker) => worker.terminate()));
   }
 
-  /** @throws REPLICA_JOIN: nothing serves a join yet */
-  #decide(settings: OpenSettings, log: LogHandle, database: DatabaseState): Exclude<Start, { kind: "join" }> {
-    const { opened, identity, hasBegun } = log;
-    if (identity === undefined) throw new PumiceError("REPLICA_FOREIGN", { reason: "the log does not say whose it is" });
-    const start = decideStart(settings, { log: opened, identity, hasBegun, database });
+  /** @throws REPLICA_JOIN: nothing serves a join yet. And as decideStart */
+  #decide(settings: OpenSettings, found: Found, replay: readonly Entry[]): StartHere {
+    const start = decideStart(settings, found, replay);
     if (start.kind === "join") throw new PumiceError("REPLICA_JOIN", { addresses: start.addresses.join(",") });
     if (start.node.name !== settings.id) {
       this.#world.warn(
@@ -186,31 +196,41 @@ class Opening {
     this.#opened.push(readers);
     return readers;
   }
-
-  /** What the core starts from: the entries that the database has not applied, and before them what it has. */
-  async #recover(
-    settings: OpenSettings,
-    log: LogHandle,
-    { held, start }: { readonly held: DatabaseState; readonly start: Exclude<Start, { kind: "join" }> },
-  ): Promise<CoreStart> {
-    const { hardState, compacted, last } = log.opened;
-    const { applied } = held;
-    if (applied.index < compacted.index) {
-      throw new PumiceError("REPLICA_LOG_GAP", { applied: applied.index, logStart: compacted.index + 1 });
-    }
-    const entries = await entriesAfter(log, applied, last.index);
-    const members = start.members ?? membersBefore(applied.index === 0 ? entries[0] : undefined);
-    const driver = { compacted, onDisk: applied, entries, hardState, applied: applied.index, members: members.confState };
-    return { self: memberOf(start.node, settings), applied, members, driver };
-  }
 }
 
-/** Entries after `applied` up to the index `last`. @throws REPLICA_LOG_GAP, LOG_CORRUPT */
-async function entriesAfter(log: LogHandle, applied: EntryId, last: number): Promise<Entry[]> {
+/** A start that this version serves. */
+type StartHere = Exclude<Start, { kind: "join" }>;
+
+/** @throws REPLICA_FOREIGN: the log is nobody's */
+function foundIn(log: LogHandle, database: DatabaseState): Found {
+  const { opened, identity, hasBegun } = log;
+  if (identity === undefined) throw new PumiceError("REPLICA_FOREIGN", { reason: "the log does not say whose it is" });
+  return { log: opened, identity, hasBegun, database };
+}
+
+/** What the core starts from: the entries that the database has not applied, and before them what it has. */
+function coreStartOf(
+  settings: OpenSettings,
+  from: { readonly found: Found; readonly start: StartHere; readonly replay: Entry[] },
+): CoreStart {
+  const { found, start, replay: entries } = from;
+  const { hardState, compacted } = found.log;
+  const { applied } = found.database;
+  const members = start.members ?? membersBefore(applied.index === 0 ? entries[0] : undefined);
+  const driver = { compacted, onDisk: applied, entries, hardState, applied: applied.index, members: members.confState };
+  return { self: memberOf(start.node, settings), applied, members, driver };
+}
+
+/** The log's entries after `applied`. @throws REPLICA_LOG_GAP, LOG_CORRUPT */
+async function entriesToReplay(log: LogHandle, applied: EntryId): Promise<Entry[]> {
+  const { compacted, last } = log.opened;
+  if (applied.index < compacted.index) {
+    throw new PumiceError("REPLICA_LOG_GAP", { applied: applied.index, logStart: compacted.index + 1 });
+  }
   const entries: Entry[] = [];
-  while (applied.index + entries.length < last) {
+  while (applied.index + entries.length < last.index) {
     const lo = applied.index + entries.length + 1;
-    const read = await log.read({ lo, hi: last + 1, maxBytes: REPLAY_BYTES });
+    const read = await log.read({ lo, hi: last.index + 1, maxBytes: REPLAY_BYTES });
     if (read === undefined || read.length === 0) throw new PumiceError("REPLICA_LOG_GAP", { applied: applied.index, missing: lo });
     entries.push(...read);
   }

@@ -118,6 +118,34 @@ test("a database that was lost is made again from a log that has all entries, wi
   assert.deepEqual((await store(again)).nodes, [{ id: "one", addr: "localhost:4002", suffrage: "Voter" }]);
 });
 
+test("a database that was lost does not take the node's name with it: the log's entries tell it", async (context) => {
+  const directory = newFolder(context);
+  {
+    await using node = await start(directory, { nodeId: "one" });
+    await node.execute("CREATE TABLE t(a)", "INSERT INTO t VALUES(7)");
+  }
+  const loseDatabase = (): void => {
+    for (const name of ["db.sqlite", "db.sqlite-wal", "db.sqlite-shm"]) rmSync(join(directory, name), { force: true });
+  };
+  loseDatabase();
+  // The second try finds the database that the first made, and nothing in it.
+  for (let attempt = 0; attempt < 2; attempt++) {
+    await assert.rejects(
+      tryStart(directory, { nodeId: "two" }),
+      (error) => isPumiceError(error, "REPLICA_OTHER_NAME") && /directory=one given=two .*-node-id one/.test(error.message),
+    );
+  }
+  {
+    await using unchosen = await start(directory);
+    assert.ok(unchosen.log.some((line) => line.includes("keeps the id one")));
+    assert.equal((await store(unchosen)).node_id, "one");
+    assert.match(await unchosen.query("SELECT a FROM t"), /\[\[7\]\]/);
+  }
+  loseDatabase();
+  await using named = await start(directory, { nodeId: "one" });
+  assert.deepEqual((await store(named)).nodes, [{ id: "one", addr: "localhost:4002", suffrage: "Voter" }]);
+});
+
 test("a node that is to join a cluster says that this version cannot", async (context) => {
   const directory = newFolder(context);
   await assert.rejects(tryStart(directory, { join: ["localhost:5002"] }), (error) => isPumiceError(error, "REPLICA_JOIN"));

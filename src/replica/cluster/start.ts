@@ -1,10 +1,10 @@
 /** How a node starts: it founds a cluster, joins one, or goes on where it was. Decided from what its log and its database hold. Pure. */
 import { PumiceError, type Random } from "../../base/mod.ts";
-import { bootstrapState } from "../../raft/mod.ts";
+import { bootstrapState, decodeConfChange, type Entry } from "../../raft/mod.ts";
 import type { DatabaseState } from "../../sql/mod.ts";
 import type { LogBeginning, LogIdentity, LogState } from "../log/mod.ts";
 import { packBatch } from "../log/pack.ts";
-import { decodeIdentity, decodeMembers, encodeContext } from "./members-codec.ts";
+import { decodeContext, decodeIdentity, decodeMembers, encodeContext } from "./members-codec.ts";
 import type { Member, Members, NodeIdentity } from "./member.ts";
 import { drawClusterId, NO_MEMBERS, UNDESCRIBED_MEMBERS } from "./members.ts";
 
@@ -55,9 +55,8 @@ export function memberOf(node: NodeIdentity, settings: StartSettings): Member {
   return { nodeId: node.nodeId, name: node.name, raftAddress: settings.address, apiAddress: settings.apiAddress ?? "" };
 }
 
-/** @throws REPLICA_BEHIND_DATABASE, REPLICA_FOREIGN, REPLICA_OTHER_NAME, REPLICA_MEMBERS */
-export function decideStart(settings: StartSettings, found: Found): Start {
-  const { log, identity, database } = found;
+/** The log and the database are of one node, and the log is not behind. @throws REPLICA_BEHIND_DATABASE, REPLICA_FOREIGN, REPLICA_MEMBERS */
+export function checkFound({ log, identity, database }: Found): void {
   if (database.applied.index > log.last.index) {
     throw new PumiceError("REPLICA_BEHIND_DATABASE", { applied: database.applied.index, logEnd: log.last.index });
   }
@@ -70,9 +69,14 @@ export function decideStart(settings: StartSettings, found: Found): Start {
       logNode: identity.nodeId,
     });
   }
+}
+
+/** Decides from what `checkFound` found whole, and `replay`: the entries that the database has not applied. @throws REPLICA_OTHER_NAME, REPLICA_MEMBERS */
+export function decideStart(settings: StartSettings, found: Found, replay: readonly Entry[]): Start {
+  const { log, identity, database } = found;
   if (log.last.index === 0 && log.compacted.index === 0) return { kind: "join", addresses: settings.join ?? [] };
   const members = database.members && decodeMembers(database.members);
-  const told = stored?.name ?? members?.described.find(({ nodeId }) => nodeId === identity.nodeId)?.name;
+  const told = database.node === undefined ? nameOf(identity.nodeId, members, replay) : decodeIdentity(database.node).name;
   if (told !== undefined && told !== settings.id && settings.isIdChosen === true) {
     throw new PumiceError("REPLICA_OTHER_NAME", {
       directory: told,
@@ -81,6 +85,21 @@ export function decideStart(settings: StartSettings, found: Found): Start {
     });
   }
   return { kind: found.hasBegun ? "found" : "restart", node: { ...identity, name: told ?? settings.id }, members };
+}
+
+/**
+ * What a node is called by the members or, if they do not describe it, by the entries after them, committed or not: a database that was lost knows
+ * nothing, but the log that it is made from again does.
+ */
+function nameOf(nodeId: number, members: Members | undefined, replay: readonly Entry[]): string | undefined {
+  const name = members?.described.find((member) => member.nodeId === nodeId)?.name;
+  if (name !== undefined) return name;
+  for (const entry of replay) {
+    const context = entry.type === "config" ? decodeConfChange(entry.data)?.context : undefined;
+    const described = context && decodeContext(context)?.described.find((member) => member.nodeId === nodeId);
+    if (described !== undefined) return described.name;
+  }
+  return undefined;
 }
 
 /**
