@@ -1,6 +1,6 @@
 /**
  * Planted bugs: patches of the sources by their exact text, made in a copy, that the nets named for them must catch. A net that catches nothing is no
- * net. Each of raft, lsm, sql and torture has a table, mutants.ts; test/walls/planted-bugs.test.ts holds all of
+ * net. Each of raft, lsm, sql, cluster and torture has a table, mutants.ts; test/walls/planted-bugs.test.ts holds all of
  * them to the sources as they are.
  */
 import { spawnSync } from "node:child_process";

@@ -3,11 +3,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MUTANTS as LSM } from "../lsm/mutants/mutants.ts";
 import { MUTANTS as RAFT } from "../raft/mutants/mutants.ts";
+import { MUTANTS as CLUSTER } from "../sim/cluster/mutants.ts";
 import { MUTANTS as SQL } from "../sql/mutants/mutants.ts";
 import { patched, type PlantedBug } from "../support/planted-bugs.ts";
 import { MUTANTS as TORTURE } from "../long/torture/mutants.ts";
 
-const TABLES: Readonly<Record<string, readonly PlantedBug[]>> = { raft: RAFT, lsm: LSM, sql: SQL, torture: TORTURE };
+const TABLES: Readonly<Record<string, readonly PlantedBug[]>> = { raft: RAFT, lsm: LSM, sql: SQL, cluster: CLUSTER, torture: TORTURE };
 
 for (const [name, table] of Object.entries(TABLES)) {
   test(`every planted bug of ${name} fits the sources, each patch exactly once`, () => {

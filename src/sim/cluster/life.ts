@@ -56,6 +56,11 @@ const TURNS_MAX = 200_000;
 /** 2026-03-01T00:00:00Z */
 const START_MS = 1_772_323_200_000;
 const PIECE_BYTES = 5000;
+/** Makes a file longer than one piece of the log, so that pieces have an order. */
+const BALLAST: readonly string[] = [
+  "CREATE TABLE ballast(n INTEGER PRIMARY KEY, text TEXT NOT NULL)",
+  "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 350) INSERT INTO ballast SELECT n, printf('%03500d', n) FROM numbers",
+];
 
 /** Lives a life. @throws LifeFailure */
 export async function live(options: LifeOptions, parts: LifeParts): Promise<LifeReport> {
@@ -138,6 +143,8 @@ class Life {
     else if (drawn === 1) await this.#load();
     else if (drawn === 2) this.#machine.jump((this.#random.below(2) === 0 ? 1 : -1) * this.#random.below(3_600_000));
     else if (drawn === 3) await this.#lookInPassing();
+    else if (drawn < 6) this.#machine.sqlite.holdSnapshot();
+    else if (drawn < 8) this.#machine.sqlite.releaseSnapshot();
     const replica = this.#replica;
     if (replica !== undefined && this.#random.below(4) === 0) {
       const client = this.#clients[this.#random.below(CLIENTS)] as Client;
@@ -226,6 +233,7 @@ class Life {
   async #stop(): Promise<void> {
     assert(this.#replica !== undefined, "a node that runs is stopped");
     this.#machine.disk.faults = undefined;
+    this.#machine.sqlite.releaseSnapshot();
     const closing = watch(this.#replica.close());
     for (let turns = 0; closing.state === "open"; turns++) {
       if (turns > TURNS_MAX) this.#fail("the node never stops");
@@ -303,11 +311,12 @@ class Life {
   async #load(): Promise<void> {
     await this.#drive(() => this.#hasKnownOutcomes());
     const generation = this.#bench.model.generation + 1;
-    const bytes = this.#parts.makeDatabase(schemaOf(generation));
+    const bytes = this.#parts.makeDatabase([...schemaOf(generation), ...(generation % 2 === 1 ? BALLAST : [])]);
     this.#next = new Model(generation);
     const outcome = await this.#survive((replica) => replica.load(inPieces(bytes)));
     await this.#look();
     this.#next = undefined;
+    if (outcome?.kind === "error") this.#fail(`a sound file is not loaded: ${outcome.error}`);
     if (outcome?.kind === "results" && this.#bench.model.generation !== generation) this.#fail("an acknowledged load is lost");
     this.#count(`load ${outcome?.kind ?? "open"}`);
   }

@@ -26,6 +26,10 @@ export interface SqliteDisk {
   readonly files: FileSystem;
   /** Called after each thing that SQLite may have synced something in: notes what is durable. */
   note(): void;
+  /** A reader that takes long keeps the snapshot of now, so that no checkpoint is whole, until it is released or the process ends. Idempotent. */
+  holdSnapshot(): void;
+  /** Idempotent. */
+  releaseSnapshot(): void;
   /** The process has ended. The next one gets another `path`, and there what would be left. */
   crash(death: Death, random: Random): void;
 }

@@ -3,12 +3,13 @@
  * leave.
  *
  * SQLite syncs (synchronous = NORMAL): the WAL at the beginning of a checkpoint, and its header when it begins anew; the main file at the end of a
- * checkpoint that moved every frame. Everything else is written and not synced: after a loss of power each of its sectors is there or is not.
+ * checkpoint that moved every frame. The replica itself syncs the WAL after a checkpoint that was not whole. Everything else is written and not
+ * synced: after a loss of power each of its sectors is there or is not.
  */
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import type { Random } from "../../../../src/base/mod.ts";
+import type { File, FileSystem, Random } from "../../../../src/base/mod.ts";
 import { systemFiles } from "../../../../src/host/mod.ts";
 import type { Death, LifeParts, SqliteDisk } from "../../../../src/sim/mod.ts";
 import { EXTENSION } from "../../../sql/support/database.ts";
@@ -22,11 +23,21 @@ const NOTHING = new Uint8Array(0);
 /** See the header of this file. `root` is an empty folder. */
 export class RealSqliteDisk implements SqliteDisk {
   readonly extensionPath = EXTENSION;
-  readonly files = systemFiles;
+  /** Those of this machine; a datasync of the WAL is noted. */
+  readonly files: FileSystem = {
+    ...systemFiles,
+    open: (path, mode) => {
+      const file = systemFiles.open(path, mode);
+      return path === `${this.path}-wal` ? this.#noting(file) : file;
+    },
+  };
   readonly #root: string;
   #life = 0;
   #main: Uint8Array = NOTHING;
   #wal: Uint8Array = NOTHING;
+  /** Frames of the WAL that were moved when it was last looked at: more of them means that SQLite has synced it. */
+  #moved = 0;
+  #reader: DatabaseSync | undefined;
 
   constructor(root: string) {
     this.#root = root;
@@ -53,9 +64,36 @@ export class RealSqliteDisk implements SqliteDisk {
     const view = new DataView(index.buffer, index.byteOffset, index.length);
     const frames = view.getUint32(16, true);
     const moved = view.getUint32(96, true);
-    if (moved > 0) this.#wal = wal;
+    if (moved > this.#moved) this.#wal = wal;
+    this.#moved = moved;
     // A WAL that has begun anew has no frames: all of those before were moved.
     if (moved === frames) this.#main = read(this.path);
+  }
+
+  holdSnapshot(): void {
+    if (this.#reader !== undefined || !fs.existsSync(this.path)) return;
+    this.#reader = new DatabaseSync(this.path, { readOnly: true });
+    this.#reader.exec("BEGIN; SELECT count(*) FROM sqlite_schema");
+  }
+
+  releaseSnapshot(): void {
+    this.#reader?.close();
+    this.#reader = undefined;
+  }
+
+  #noting(file: File): File {
+    return {
+      read: (target, position) => file.read(target, position),
+      write: (bytes, position) => file.write(bytes, position),
+      datasync: () => {
+        file.datasync();
+        this.#wal = read(`${this.path}-wal`);
+      },
+      sync: () => file.sync(),
+      size: () => file.size(),
+      truncate: (size) => file.truncate(size),
+      close: () => file.close(),
+    };
   }
 
   crash(death: Death, random: Random): void {
@@ -74,6 +112,8 @@ export class RealSqliteDisk implements SqliteDisk {
     }
     this.#main = read(this.path);
     this.#wal = read(`${this.path}-wal`);
+    this.#moved = 0;
+    this.releaseSnapshot();
     fs.rmSync(from, { recursive: true, force: true });
   }
 
