@@ -1,5 +1,6 @@
 /** A backup hands out the database as a SQLite file or as SQL text, piece by piece. Memory is bounded by a few pieces. */
 import { PumiceError, unpackError, utf8, type FileSystem, type Worker } from "../base/mod.ts";
+import type { Dumps } from "./dumps.ts";
 import type { BackupOptions, DumpOptions, ReaderRequest, ReaderResponse } from "../sql/mod.ts";
 
 /** What a backup needs: a reader thread of its own, and a place for a temporary file. */
@@ -8,6 +9,7 @@ export interface BackupParts {
   readonly files: FileSystem;
   /** Where the copy stands until it has been read. Must not exist. */
   readonly temporaryPath: string;
+  readonly dumps: Dumps;
 }
 
 /** How a backup is made: a SQLite file, or a text of statements. `signal` ends it. */
@@ -23,7 +25,7 @@ export async function* backupBytes(request: BackupRequest, parts: BackupParts): 
   const { worker, ask } = openReader(parts.spawnReader(), request.signal);
   try {
     if (request.format === "sql") {
-      yield* dumpBytes({ tables: request.tables }, worker, ask);
+      yield* dumpBytes({ tables: request.tables }, { worker, ask, dumps: parts.dumps });
       return;
     }
     const options: BackupOptions = { journalMode: request.journalMode, vacuum: request.vacuum };
@@ -64,14 +66,28 @@ function openReader(worker: Worker, signal: AbortSignal | undefined): { readonly
   return { worker, ask };
 }
 
-async function* dumpBytes(options: DumpOptions, worker: Worker, ask: Ask): AsyncGenerator<Uint8Array, void, void> {
+interface DumpParts {
+  readonly worker: Worker;
+  readonly ask: Ask;
+  readonly dumps: Dumps;
+}
+
+async function* dumpBytes(options: DumpOptions, { worker, ask, dumps }: DumpParts): AsyncGenerator<Uint8Array, void, void> {
   worker.post({ kind: "dump", id: 0, options } satisfies ReaderRequest);
-  for (;;) {
-    const chunk = await ask({ kind: "dump-next", id: 0 });
-    if (chunk.kind !== "dump-chunk") throw new PumiceError("WORKER_FAILED", { name: "backup", reason: chunk.kind });
-    if (chunk.error !== undefined) throw unpackError(chunk.error);
-    if (chunk.text !== "") yield utf8(chunk.text);
-    if (chunk.isLast) return;
+  const watch = dumps.watch(worker);
+  try {
+    for (;;) {
+      const chunk = await ask({ kind: "dump-next", id: 0 });
+      if (chunk.kind !== "dump-chunk") throw new PumiceError("WORKER_FAILED", { name: "backup", reason: chunk.kind });
+      if (chunk.error !== undefined) throw unpackError(chunk.error);
+      watch.handedOut();
+      if (chunk.text !== "") yield utf8(chunk.text);
+      if (watch.failure !== undefined) throw watch.failure;
+      watch.taken();
+      if (chunk.isLast) return;
+    }
+  } finally {
+    watch.done();
   }
 }
 

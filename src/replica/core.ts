@@ -30,6 +30,7 @@ import { Peers, type Peer } from "./cluster/peers.ts";
 import { RaftDriver, type DriverState } from "./consensus/driver.ts";
 import type { OlderRange } from "./consensus/memory-log.ts";
 import type { DriverPorts, LogPort, RoleChange } from "./consensus/ports.ts";
+import type { Dumps } from "./dumps.ts";
 import { FullDisk, type FullDiskStatus } from "./disk/full-disk.ts";
 import { LogBound } from "./disk/log-bound.ts";
 import { Checkpoints, type CheckpointCounts } from "./disk/wal-checkpoints.ts";
@@ -64,6 +65,7 @@ export interface CoreParts {
   readonly readers: ReaderPool;
   readonly log: LogHandle;
   readonly logReader: LogReader;
+  readonly dumps: Dumps;
   /** Runs `task` at the end of this turn of the event loop. */
   readonly defer: (task: () => void) => void;
   /** This machine failed: called once; the process must end. */
@@ -157,7 +159,7 @@ export class ReplicaCore implements DriverPorts, Omit<ApplyListener, "opened"> {
     this.#checkpoints = new Checkpoints(settings.walLimitBytes, {
       checkpoint: () => this.#checkpoint(),
       durable: (position) => this.#synced(position),
-      interruptReads: (ms) => readers.interruptOlderThan(ms),
+      interruptReads: (ms) => readers.interruptOlderThan(ms) + parts.dumps.endStalled(ms),
       // No snapshots are kept yet, so no frame waits for one.
       capturedFrames: () => undefined,
     });

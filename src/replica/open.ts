@@ -15,6 +15,7 @@ import {
   type SqlWorkerInit,
 } from "../sql/mod.ts";
 import type { BackupParts } from "./backup.ts";
+import { Dumps } from "./dumps.ts";
 import { encodeIdentity } from "./cluster/members-codec.ts";
 import {
   beginningOf,
@@ -113,7 +114,8 @@ class Opening {
     const checkpointer = new CheckpointThread({ spawn: () => this.#spawn(WORKERS.checkpoint, settings.sql), failed: this.#fail });
     const readerInit: LogReaderInit = { folder: settings.log.folder };
     const logReader = new LogReader({ log, spawn: () => this.#spawn(WORKERS.logReader, readerInit) });
-    const parts = { clock, random, apply, checkpointer, readers, log, logReader, defer, onFatal, warn };
+    const dumps = new Dumps(clock);
+    const parts = { clock, random, apply, checkpointer, readers, log, logReader, defer, onFatal, warn, dumps };
     const core = new ReplicaCore(settings, parts, coreStart);
     this.#core = core;
     core.start();
@@ -121,6 +123,7 @@ class Opening {
       spawnReader: () => spawner.spawn(WORKERS.reader, settings.sql),
       files,
       temporaryPath: `${settings.temporaryFolder}/${name}`,
+      dumps,
     });
     return new Replica({ core, readers, random, backup, writeTimeoutMs: settings.writeTimeoutMs });
   }
