@@ -116,7 +116,7 @@ const OVERSIZE_FACTOR = 2;
 const MEMORY_LOG_BYTES = 4 * 1024 * 1024;
 
 /** The moving parts of one replica. */
-export class ReplicaCore implements DriverPorts, Omit<ApplyListener, "opened"> {
+export class ReplicaCore implements DriverPorts, Omit<ApplyListener, "old" | "opened"> {
   readonly log: LogPort;
   readonly peers: Peers;
   readonly #settings: ReplicaSettings;

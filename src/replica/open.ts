@@ -100,7 +100,7 @@ class Opening {
   }
 
   async open(settings: OpenSettings): Promise<Replica> {
-    const [log, { apply, held }] = await this.#whole(Promise.all([this.#openLog(settings), this.#openDatabase(settings)]));
+    const [log, { apply, held }] = await this.#openStored(settings);
     const found = foundIn(log, held);
     checkFound(found);
     // The readers open a database that exists.
@@ -173,9 +173,20 @@ class Opening {
     return log;
   }
 
-  #openDatabase(settings: OpenSettings): Promise<OpenDatabase> {
-    return new Promise((resolve) => {
+  /**
+   * Both at the same time. But where both are of an older format the log is upgraded first, durably: an older program refuses such a log, and so never comes to replay
+   * it into a database that it takes for an empty one.
+   */
+  #openStored(settings: OpenSettings): Promise<[LogHandle, OpenDatabase]> {
+    const log = this.#openLog(settings);
+    return this.#whole(Promise.all([log, this.#openDatabase(settings, log)]));
+  }
+
+  /** A database of an older format is upgraded once `log` is open. */
+  #openDatabase(settings: OpenSettings, log: Promise<LogHandle>): Promise<OpenDatabase> {
+    return new Promise((resolve, reject) => {
       const apply = new ApplyThread(this.#spawn(WORKERS.apply, settings.sql), {
+        old: () => void log.then(() => apply.upgrade(), reject),
         opened: (held) => resolve({ apply, held }),
         applied: (entries, results) => this.#core?.applied(entries, results),
         failed: this.#fail,

@@ -1,12 +1,18 @@
 /** Directories of earlier versions open: every row is there, once, and the log goes on. The fixtures are described in fixtures/README.md. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import { isPumiceError } from "../../src/base/mod.ts";
+import { DatabaseSync } from "node:sqlite";
+import { crc32 } from "node:zlib";
+import { isPumiceError, type WorkerScope } from "../../src/base/mod.ts";
+import { systemFiles } from "../../src/host/file-system.ts";
+import { Log } from "../../src/replica/log/mod.ts";
+import { serveApply } from "../../src/sql/mod.ts";
 import { eventually } from "../server/support/http.ts";
 import { TestNode } from "../server/support/node.ts";
+import { EXTENSION } from "../sql/support/database.ts";
 import { unpackFixture } from "./support/fixtures.ts";
 
 const ADDRESS = "localhost:4802";
@@ -55,6 +61,71 @@ for (const [fixture, last] of [
     );
   });
 }
+
+/** What the apply worker says of a database, and how to answer it. */
+function serveDatabase(path: string): { readonly said: string[]; upgrade(): void } {
+  const said: string[] = [];
+  let receive: ((message: unknown) => void) | undefined;
+  const scope: WorkerScope = {
+    post: (message) => void said.push((message as { kind: string }).kind),
+    onMessage: (handler) => (receive = handler),
+    onIdle: () => undefined,
+  };
+  const initial = { path, extensionPath: EXTENSION, foreignKeys: false };
+  serveApply(scope, initial, { files: systemFiles, monotonic: () => 0 });
+  return {
+    said,
+    upgrade: () => {
+      receive?.({ kind: "upgrade" });
+      receive?.({ kind: "close" });
+    },
+  };
+}
+
+function tablesOf(path: string): string[] {
+  const database = new DatabaseSync(path);
+  try {
+    return database
+      .prepare("SELECT name FROM sqlite_schema WHERE name LIKE '%pumice'")
+      .all()
+      .map(({ name }) => String(name));
+  } finally {
+    database.close();
+  }
+}
+
+test("an older database stays as it is until it is told that the log has been upgraded", (context) => {
+  const path = join(copyOf("v0-killed", context), "db.sqlite");
+  const served = serveDatabase(path);
+  assert.deepEqual([served.said, tablesOf(path)], [["old"], ["_pumice"]]);
+  served.upgrade();
+  assert.deepEqual([served.said, tablesOf(path)], [["old", "opened", "closed"], ["sqlite_pumice"]]);
+});
+
+test("a log that cannot be opened leaves an older database as it is", async (context) => {
+  const dataDirectory = copyOf("v0-clean", context);
+  const raft = join(dataDirectory, "raft", "log");
+  const segment = readdirSync(raft).find((name) => name.endsWith(".log") && !name.startsWith("blank-"));
+  const path = join(raft, segment ?? "");
+  const bytes = readFileSync(path);
+  bytes[0] = (bytes[0] ?? 0) ^ 1;
+  writeFileSync(path, bytes);
+  await assert.rejects(
+    async () => (await TestNode.start({ node: { dataDirectory, raftAddress: ADDRESS } })).close(),
+    (error) => isPumiceError(error, "LOG_CORRUPT"),
+  );
+  assert.deepEqual(tablesOf(join(dataDirectory, "db.sqlite")), ["_pumice"]);
+});
+
+test("an upgrade that stopped between the log and the database is finished by the next start", async (context) => {
+  const dataDirectory = copyOf("v0-killed", context);
+  const identity = { clusterId: "0123456789abcdef".repeat(2), nodeId: 1 };
+  Log.open({ files: systemFiles, crc32 }, { folder: join(dataDirectory, "raft", "log"), begin: { identity } }).close();
+  assert.deepEqual(tablesOf(join(dataDirectory, "db.sqlite")), ["_pumice"]);
+  await using node = await TestNode.start({ node: { dataDirectory, raftAddress: ADDRESS } });
+  await assertRows(node, "before the kill");
+  assert.equal((await store(node)).cluster_id, identity.clusterId);
+});
 
 test("v0-killed without its WAL: the log alone gives every row again", async (context) => {
   const dataDirectory = copyOf("v0-killed", context);

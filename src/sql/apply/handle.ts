@@ -20,7 +20,9 @@ import type { CheckpointMode, CheckpointResult } from "../result/checkpoint.ts";
 
 /** What the apply thread tells its owner. */
 export interface ApplyListener {
-  /** The database is open. Called once, first. */
+  /** The database is of an older format: it stays as it is, and closed, until `upgrade` is called. Called at most once, first. */
+  old(): void;
+  /** The database is open. Called once, before all but `old`. */
   opened(held: DatabaseState): void;
   /** `entries[i]` gave `results[i]`. */
   applied(entries: readonly ApplyEntry[], results: readonly EntryResult[]): void;
@@ -89,6 +91,11 @@ export class ApplyThread {
       this.#queue.push(entry);
     }
     this.#pump();
+  }
+
+  /** After `old`: upgrades the database and opens it. */
+  upgrade(): void {
+    this.#post({ kind: "upgrade" });
   }
 
   /** Stores who this node is, before any entry that is given later. */
@@ -162,6 +169,9 @@ export class ApplyThread {
   #receive(response: ApplyResponse): void {
     if (this.#state === "failed" || this.#state === "closed") return;
     switch (response.kind) {
+      case "old":
+        this.#listener.old();
+        return;
       case "opened":
         this.#state = "open";
         this.#lastQueued = response.held.applied.index;

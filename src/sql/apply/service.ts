@@ -2,6 +2,7 @@
 import { type FileSystem, packError, type WorkerScope } from "../../base/mod.ts";
 import { packResults, unpackApply } from "../wire/packing.ts";
 import type { EntryResult } from "../result/results.ts";
+import { OldStateFormat } from "../connection/state-schema.ts";
 import { StateMachine } from "./state-machine.ts";
 import type { ApplyRequest, ApplyResponse, SqlWorkerInit } from "../wire/protocol.ts";
 import type { ApplyEntry } from "../command/entry.ts";
@@ -12,7 +13,7 @@ export interface SqlWorkerWorld {
   readonly monotonic: () => number;
 }
 
-/** Opens the database and serves. After a failure it says `fatal` once and does nothing more. */
+/** Opens the database and serves. A database of an older format is opened once `upgrade` comes. After a failure it says `fatal` once and does nothing more. */
 export function serveApply(scope: WorkerScope, initial: SqlWorkerInit, world: SqlWorkerWorld): void {
   const post: Post = (response, transfer) => scope.post(response, transfer);
   let server: ApplyServer | undefined;
@@ -25,15 +26,25 @@ export function serveApply(scope: WorkerScope, initial: SqlWorkerInit, world: Sq
       post({ kind: "fatal", error: packError(error) });
     }
   };
-  attempt(() => {
-    const machine = StateMachine.open({ ...initial, ...world });
-    server = new ApplyServer(machine, post);
-    post({ kind: "opened", held: machine.state(), sqliteVersion: machine.status().version, walBytes: machine.walBytes() });
-  });
+  const open = (isUpgraded: boolean): void => {
+    try {
+      const machine = StateMachine.open({ ...initial, ...world, isUpgraded });
+      server = new ApplyServer(machine, post);
+      post({ kind: "opened", held: machine.state(), sqliteVersion: machine.status().version, walBytes: machine.walBytes() });
+    } catch (error) {
+      if (!(error instanceof OldStateFormat)) throw error;
+      post({ kind: "old" });
+    }
+  };
+  attempt(() => open(false));
   scope.onMessage((message) => {
-    const open = server;
-    if (open === undefined) return;
-    attempt(() => open.answer(message as ApplyRequest));
+    if ((message as ApplyRequest).kind === "upgrade") {
+      attempt(() => open(true));
+      return;
+    }
+    const serving = server;
+    if (serving === undefined) return;
+    attempt(() => serving.answer(message as Exclude<ApplyRequest, { kind: "upgrade" }>));
     if ((message as ApplyRequest).kind === "close") server = undefined;
   });
 }
@@ -57,7 +68,7 @@ class ApplyServer {
     this.#post = post;
   }
 
-  answer(request: ApplyRequest): void {
+  answer(request: Exclude<ApplyRequest, { kind: "upgrade" }>): void {
     const machine = this.#machine;
     switch (request.kind) {
       case "apply":

@@ -44,6 +44,8 @@ export interface StateMachineOptions {
   readonly extensionPath: string;
   /** Default false, as rqlite. The same on every replica, always. */
   readonly foreignKeys?: boolean | undefined;
+  /** Default true: an internal table of an older format is upgraded. False: it is left, and OldStateFormat is thrown. */
+  readonly isUpgraded?: boolean | undefined;
   /** For the `-wal` file and for the staging file of a load, never for the database file. */
   readonly files: FileSystem;
   /** Milliseconds from base's Clock, for timings only. */
@@ -104,7 +106,7 @@ export class StateMachine {
   #isClosed = false;
   #wal: File | undefined;
 
-  /** @throws SQL_VERSION, SQL_EXTENSION, SQL_STATE, SQL_CORRUPT, SQL_MACHINE */
+  /** @throws OldStateFormat, SQL_VERSION, SQL_EXTENSION, SQL_STATE, SQL_CORRUPT, SQL_MACHINE */
   static open(options: StateMachineOptions): StateMachine {
     return new StateMachine(options);
   }
@@ -546,7 +548,7 @@ function openConnection(options: StateMachineOptions): Open {
     if (mode !== "wal") throw new PumiceError("SQL_MACHINE", { where: "open", journalMode: mode });
     connection.exec(`PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0; PRAGMA busy_timeout = ${LOCK_TIMEOUT_MS}`);
     connection.text("SELECT pumice_watch_wal()");
-    const table = new StateTable(connection);
+    const table = new StateTable(connection, options.isUpgraded);
     const runner = new EntryRunner(connection, { foreignKeys, monotonic });
     // Loads the schema: outside of every budget.
     connection.text("SELECT count(*) FROM sqlite_schema");

@@ -34,10 +34,10 @@ export class StateTable {
   readonly #get: StatementSync;
   readonly #deleteRange: StatementSync;
 
-  /** Creates the table if it is absent, and upgrades an older one. Needs the mode "own". @throws SQL_STATE */
-  constructor(connection: Connection) {
+  /** Creates the table if it is absent, and upgrades an older one if it `isUpgraded`. Needs the mode "own". @throws OldStateFormat, SQL_STATE, SQL_FOREIGN */
+  constructor(connection: Connection, isUpgraded = true) {
     this.#connection = connection;
-    connection.ensureStateTable();
+    connection.ensureStateTable(isUpgraded);
     const format = connection.text(`SELECT a FROM ${STATE_TABLE} WHERE k = 'format'`);
     if (format !== String(STATE_FORMAT)) throw new PumiceError("SQL_STATE", { format, known: STATE_FORMAT });
     this.#setApplied = connection.own(`UPDATE ${STATE_TABLE} SET a = ?, b = ? WHERE k = 'applied'`);

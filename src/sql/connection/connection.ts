@@ -146,9 +146,10 @@ export class Connection {
     return String(this.#database.prepare(sql).get()?.[0] ?? "");
   }
 
-  /** Makes the internal table, or brings it to the present format. @throws SQL_STATE */
-  ensureStateTable(): void {
-    ensureStateTable(this.#database, (isOpen) => this.#database.prepare("SELECT pumice_open_schema(?)").get(isOpen ? 1n : 0n));
+  /** Makes the internal table; an older one is brought to the present format if it `isUpgraded`. @throws OldStateFormat, SQL_STATE, SQL_FOREIGN */
+  ensureStateTable(isUpgraded: boolean): void {
+    const openSchema = (isOpen: boolean): unknown => this.#database.prepare("SELECT pumice_open_schema(?)").get(isOpen ? 1n : 0n);
+    ensureStateTable(this.#database, { isUpgraded, openSchema });
   }
 
   /** Makes every connection read the schema again, and the statistics with it, when the transaction under way is committed. */

@@ -46,16 +46,28 @@ export function stateTableText(name: string | null): string {
   return `table ${(name ?? STATE_TABLE).toLowerCase()} is Pumice's own`;
 }
 
+/** The internal table is of an older format, and was left as it is. */
+export class OldStateFormat extends Error {}
+
+/** How an internal table is made. */
+export interface EnsureOptions {
+  /** An older one is brought to this format. False: it is left, and OldStateFormat is thrown. */
+  readonly isUpgraded: boolean;
+  /** Switches `writable_schema` on and off. */
+  readonly openSchema: (isOpen: boolean) => void;
+}
+
 /**
- * Makes the internal table with nothing applied, or brings format 1 to format 2, in one transaction. `openSchema` switches `writable_schema` on and off.
- * @throws SQL_STATE if the table is of another make. SQL_FOREIGN if the database holds something and has no internal table.
+ * Makes the internal table with nothing applied, or brings format 1 to format 2, in one transaction.
+ * @throws OldStateFormat. SQL_STATE if the table is of another make. SQL_FOREIGN if the database holds something and has no internal table.
  */
-export function ensureStateTable(database: SchemaDatabase, openSchema: (isOpen: boolean) => void): void {
+export function ensureStateTable(database: SchemaDatabase, { isUpgraded, openSchema }: EnsureOptions): void {
   const old = find(database, OLD_STATE_TABLE);
   const isThere = find(database, STATE_TABLE) !== undefined;
   if (isThere && old !== OLD_STATE_TABLE_SQL) return;
   if (old !== undefined) checkOld(database, { old, isThere });
   if (old === undefined) refuseForeign(database);
+  else if (!isUpgraded) throw new OldStateFormat();
   openSchema(true);
   try {
     database.exec("BEGIN IMMEDIATE");

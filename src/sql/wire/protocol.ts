@@ -38,6 +38,8 @@ export interface WireCheckpoint extends Omit<CheckpointResult, "full"> {
 
 /** To the apply worker. */
 export type ApplyRequest =
+  /** After `old`: upgrades the database and opens it. */
+  | { readonly kind: "upgrade" }
   | { readonly kind: "apply"; readonly batch: PackedApply }
   /** After `full`: tries again what is kept. */
   | { readonly kind: "retry" }
@@ -49,6 +51,8 @@ export type ApplyRequest =
 
 /** From the apply worker. */
 export type ApplyResponse =
+  /** The database is of an older format, and waits as it is for `upgrade`. */
+  | { readonly kind: "old" }
   | { readonly kind: "opened"; readonly held: DatabaseState; readonly sqliteVersion: string; readonly walBytes: number }
   | { readonly kind: "applied"; readonly results: PackedResults<EntryResult>; readonly applied: EntryId; readonly walBytes: number }
   /** The disk is full: this batch and those after it are kept, and answered when a `retry` finds room. */
