@@ -1,5 +1,7 @@
 /** Flushing several memtables side by side, over a store that answers when the test says so. */
 import assert from "node:assert/strict";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import test, { type TestContext } from "node:test";
 import { isPumiceError, PumiceError, type ObjectStore } from "../../src/base/mod.ts";
 import type { Db } from "../../src/lsm/mod.ts";
@@ -126,4 +128,24 @@ test("L0s and uploads together are never more than l0SstsMax", async (context) =
   assert.equal(db.status().frozenMemtables, 1);
   await db.close({ flush: "wal" });
   await assert.rejects(done[2] as Promise<void>, (error) => isPumiceError(error, "LSM_CLOSED"));
+});
+
+test("the memory of a flushed memtable is given back, that of the first one too", async () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  const held = (): number => {
+    collect();
+    return process.memoryUsage().arrayBuffers;
+  };
+  const { components, store } = memoryWorld();
+  const db = await openQuiet(components);
+  const value = new Uint8Array(1000);
+  const before = held();
+  for (let i = 0; i < 20_000; i++) db.putSync(bytes(`key ${i}`), value);
+  assert.ok(held() - before > 20_000_000, "rows are held until they are flushed");
+  await db.flush("memtable");
+  let stored = 0;
+  for await (const { sizeBytes } of store.list("")) stored += sizeBytes;
+  assert.ok(held() - before - stored < 10_000_000, `${held() - before} bytes are held, ${stored} of them by the store`);
+  await db.close();
 });

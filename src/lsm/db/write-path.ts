@@ -51,7 +51,9 @@ export class WritePath {
   readonly wal: WalWriter | undefined;
   /** Reached by rows that are in L0. */
   readonly flushed: SeqWaiters;
-  readonly #parts: WritePathParts;
+  readonly #parts: Omit<WritePathParts, "opened">;
+  /** What of the opened store is needed for good. Its first memtable is not: it would be held for the store's life. */
+  readonly #opened: Pick<Opened, "fenceId" | "tracker" | "epoch" | "profile">;
   readonly #flusher: Flusher;
   #memtable: Memtable;
   /** Oldest first. */
@@ -61,12 +63,15 @@ export class WritePath {
   #isFlushing = false;
 
   constructor(parts: WritePathParts) {
-    const { context, settings, opened } = parts;
-    this.#parts = parts;
+    const { opened, ...rest } = parts;
+    const { context, settings } = rest;
+    const { fenceId, tracker, epoch, profile } = opened;
+    this.#parts = rest;
+    this.#opened = { fenceId, tracker, epoch, profile };
     this.#memtable = opened.memtable;
     this.#frozen = opened.frozen;
     this.flushed = new SeqWaiters(opened.manifest.lastL0Seq);
-    this.wal = settings.walEnabled ? this.#newWal() : undefined;
+    this.wal = settings.walEnabled ? this.#newWal({ seq: opened.lastSeq, memtable: opened.memtable }) : undefined;
     const sst = sstSettings(settings, opened.profile);
     this.#flusher = new Flusher(context, { ...sst, l0SstsMax: settings.l0SstsMax }, this.#flushHooks());
     this.#view = this.#makeView(opened.manifest);
@@ -159,12 +164,12 @@ export class WritePath {
   /** The next commits go into a new memtable. */
   freeze(): void {
     if (this.#memtable.isEmpty) return;
-    const { counts, hooks, opened } = this.#parts;
+    const { counts, hooks } = this.#parts;
     counts.freezes++;
     counts.frozenWriteBytes += this.#memtable.sizeBytes;
     const next = new Memtable();
-    const walId = this.wal?.cutFor(next) ?? opened.fenceId;
-    this.#frozen = [...this.#frozen, { memtable: this.#memtable, walId, tracker: opened.tracker.encode() }];
+    const walId = this.wal?.cutFor(next) ?? this.#opened.fenceId;
+    this.#frozen = [...this.#frozen, { memtable: this.#memtable, walId, tracker: this.#opened.tracker.encode() }];
     this.#memtable = next;
     this.#walFilesAtFreeze = this.wal?.files ?? 0;
     this.#view = this.#makeView(hooks.manifest());
@@ -197,8 +202,8 @@ export class WritePath {
     }
   }
 
-  #newWal(): WalWriter {
-    const { context, settings, opened, hooks } = this.#parts;
+  #newWal(start: { readonly seq: number; readonly memtable: Memtable }): WalWriter {
+    const { context, settings, hooks } = this.#parts;
     const walHooks = {
       onDurable: () => {
         hooks.onDurable();
@@ -209,22 +214,22 @@ export class WritePath {
       onFailure: (error: unknown) => hooks.onFailure(error),
       checkEpoch: async () => {
         const latest = await context.manifests.refresh();
-        if (latest !== undefined) checkEpoch(latest.value, opened.epoch);
+        if (latest !== undefined) checkEpoch(latest.value, this.#opened.epoch);
       },
     };
     return new WalWriter(
-      { context, settings: sstSettings(settings, opened.profile), hooks: walHooks },
-      { nextId: opened.fenceId + 1, seq: opened.lastSeq, memtable: opened.memtable },
+      { context, settings: sstSettings(settings, this.#opened.profile), hooks: walHooks },
+      { nextId: this.#opened.fenceId + 1, ...start },
     );
   }
 
   #flushHooks(): ConstructorParameters<typeof Flusher>[2] {
-    const { counts, hooks, opened } = this.#parts;
+    const { counts, hooks } = this.#parts;
     return {
       waitWal: async (seq) => await this.wal?.waitDurable(seq),
-      walIdLastSeen: () => this.wal?.durableId ?? opened.fenceId,
+      walIdLastSeen: () => this.wal?.durableId ?? this.#opened.fenceId,
       minReadSeq: () => hooks.minReadSeq(),
-      checkWriter: (manifest) => checkEpoch(manifest, opened.epoch),
+      checkWriter: (manifest) => checkEpoch(manifest, this.#opened.epoch),
       onBuilt: (failure) => hooks.onBuilt(failure),
       onFlushed: (frozen) => {
         this.#frozen = this.#frozen.filter((each) => each !== frozen);

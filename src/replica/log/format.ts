@@ -61,8 +61,7 @@ export function entryTypeOfFlags(flags: number): EntryType | undefined {
 
 /** FROZEN. Payload bytes of a batch-end frame. */
 export const BATCH_END_PAYLOAD_BYTES = 8;
-/** FROZEN. Payload bytes of a head frame, by version. */
-const HEAD_PAYLOAD_BYTES_V1 = 40;
+/** FROZEN. Payload bytes of a head frame of this version. */
 const HEAD_PAYLOAD_BYTES = 64;
 const CLUSTER_ID_BYTES = 16;
 /** Bytes of a whole batch-end frame. */
@@ -70,12 +69,35 @@ export const BATCH_END_FRAME_BYTES = FRAME_HEADER_BYTES + BATCH_END_PAYLOAD_BYTE
 /** Bytes of a whole head frame. */
 export const HEAD_FRAME_BYTES = FRAME_HEADER_BYTES + HEAD_PAYLOAD_BYTES;
 
+/** How the frames of a segment are laid out. The head frame's own header, and the version in it, stand alike in all versions. */
+export interface FrameLayout {
+  readonly headerBytes: number;
+  readonly offset: typeof FrameOffset;
+  readonly headPayloadBytes: number;
+}
+
+/** FROZEN. */
+const NEWEST_LAYOUT: FrameLayout = { headerBytes: FRAME_HEADER_BYTES, offset: FrameOffset, headPayloadBytes: HEAD_PAYLOAD_BYTES };
+/** FROZEN. By version. */
+const LAYOUTS: ReadonlyMap<number, FrameLayout> = new Map([
+  [1, { ...NEWEST_LAYOUT, headPayloadBytes: 40 }],
+  [LOG_FORMAT_VERSION, NEWEST_LAYOUT],
+]);
+
+/** The layout of a version; undefined for one that nobody has written, or a newer program. */
+export function layoutOf(version: number): FrameLayout | undefined {
+  return LAYOUTS.get(version);
+}
+
+/** Bytes at a segment's beginning that say its version. */
+export const VERSION_END_BYTES = FRAME_HEADER_BYTES + 4;
+
 /** Longest payload: what a u32 holds, less room for the frame's own bytes. */
 export const PAYLOAD_BYTES_MAX = 0xffff_ff00;
 
 /** Bytes of a frame with a payload of `length`. */
-export function frameBytes(length: number): number {
-  return FRAME_HEADER_BYTES + Math.ceil(length / FRAME_ALIGN_BYTES) * FRAME_ALIGN_BYTES;
+export function frameBytes(length: number, headerBytes: number = FRAME_HEADER_BYTES): number {
+  return headerBytes + Math.ceil(length / FRAME_ALIGN_BYTES) * FRAME_ALIGN_BYTES;
 }
 
 /** Whose log this is. */
@@ -164,7 +186,7 @@ export function headVersion(payload: Uint8Array): number {
 /** What a head frame's payload says; undefined if it contradicts itself. */
 export function parseHead(payload: Uint8Array): SegmentHead | undefined {
   const version = headVersion(payload);
-  if (payload.length !== (version === 1 ? HEAD_PAYLOAD_BYTES_V1 : HEAD_PAYLOAD_BYTES)) return undefined;
+  if (payload.length !== layoutOf(version)?.headPayloadBytes) return undefined;
   const view = viewOf(payload);
   const [id, previousId, end, low] = [8, 16, 24, 32].map((offset) => getU64(view, offset));
   if (id === undefined || previousId === undefined || end === undefined || low === undefined) return undefined;

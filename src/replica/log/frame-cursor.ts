@@ -9,6 +9,11 @@ import {
   FrameType,
   frameBytes,
   frameSeed,
+  headVersion,
+  LOG_FORMAT_VERSION,
+  layoutOf,
+  VERSION_END_BYTES,
+  type FrameLayout,
 } from "./format.ts";
 
 /** Read at once, unless a frame is longer. */
@@ -32,6 +37,8 @@ export interface CursorStart {
 
 /** Reads one frame after the other. After `next` returned true, the fields are those of the frame that it passed. */
 export class FrameCursor {
+  /** The format version that the segment's head says, 0 if it has none. A scan from the head on checks it; frames are laid out by it. */
+  readonly version: number;
   /** Of the next frame. */
   offset: number;
   /** The checksum of the last frame passed: what the next one must name. */
@@ -48,12 +55,16 @@ export class FrameCursor {
   problem = "";
 
   readonly #source: CursorSource;
+  readonly #layout: FrameLayout;
   #window = new Uint8Array(0);
   #view = viewOf(this.#window);
   #windowStart = 0;
 
   constructor(source: CursorSource, start: CursorStart) {
     this.#source = source;
+    this.version = versionOf(source);
+    // A version that is not known is refused where the head is read.
+    this.#layout = layoutOf(this.version) ?? NEWEST_LAYOUT;
     this.offset = start.offset;
     this.previous = start.previous;
   }
@@ -66,25 +77,26 @@ export class FrameCursor {
 
   /** Passes the next frame if it is valid; else says what is wrong in `problem` and stays. */
   next(): boolean {
-    if (!this.#fill(FRAME_HEADER_BYTES)) return this.#fail("the file ends");
+    const { headerBytes, offset } = this.#layout;
+    if (!this.#fill(headerBytes)) return this.#fail("the file ends");
     let at = this.offset - this.#windowStart;
-    if (this.#view.getUint16(at + FrameOffset.magic, true) !== FRAME_MAGIC) return this.#fail("no frame begins here");
-    const length = this.#view.getUint32(at + FrameOffset.length, true);
-    const size = frameBytes(length);
+    if (this.#view.getUint16(at + offset.magic, true) !== FRAME_MAGIC) return this.#fail("no frame begins here");
+    const length = this.#view.getUint32(at + offset.length, true);
+    const size = frameBytes(length, headerBytes);
     if (!this.#fill(size)) return this.#fail("the frame is cut off");
     at = this.offset - this.#windowStart;
     const view = this.#view;
-    const crc = view.getUint32(at, true);
+    const crc = view.getUint32(at + offset.crc, true);
     const seed = frameSeed(this.#source.segmentSeed, this.offset);
-    if (this.#source.crc32(this.#window.subarray(at + FrameOffset.previous, at + size), seed) !== crc)
+    if (this.#source.crc32(this.#window.subarray(at + offset.previous, at + size), seed) !== crc)
       return this.#fail("the checksum is wrong");
-    if (this.previous !== undefined && view.getUint32(at + FrameOffset.previous, true) !== this.previous)
+    if (this.previous !== undefined && view.getUint32(at + offset.previous, true) !== this.previous)
       return this.#fail("it follows another frame");
-    const index = getU64(view, at + FrameOffset.index);
-    const term = getU64(view, at + FrameOffset.term);
+    const index = getU64(view, at + offset.index);
+    const term = getU64(view, at + offset.term);
     if (index === undefined || term === undefined) return this.#fail("an integer is too large");
-    this.type = view.getUint8(at + FrameOffset.type);
-    this.flags = view.getUint8(at + FrameOffset.flags);
+    this.type = view.getUint8(at + offset.type);
+    this.flags = view.getUint8(at + offset.flags);
     this.index = index;
     this.term = term;
     this.start = this.offset;
@@ -96,18 +108,18 @@ export class FrameCursor {
 
   /** The payload of the frame passed. Valid until next(). */
   payload(): Uint8Array {
-    const at = this.start - this.#windowStart + FRAME_HEADER_BYTES;
+    const at = this.start - this.#windowStart + this.#layout.headerBytes;
     return this.#window.subarray(at, at + this.length);
   }
 
   /** The payload of the frame passed, if it is one u64. */
   payloadU64(): number | undefined {
-    return this.length === 8 ? getU64(this.#view, this.start - this.#windowStart + FRAME_HEADER_BYTES) : undefined;
+    return this.length === 8 ? getU64(this.#view, this.start - this.#windowStart + this.#layout.headerBytes) : undefined;
   }
 
   /** The checksum that the frame passed names as that of the frame before it. */
   named(): number {
-    return this.#view.getUint32(this.start - this.#windowStart + FrameOffset.previous, true);
+    return this.#view.getUint32(this.start - this.#windowStart + this.#layout.offset.previous, true);
   }
 
   #fail(problem: string): false {
@@ -127,6 +139,15 @@ export class FrameCursor {
     this.#windowStart = this.offset;
     return size <= this.#window.length;
   }
+}
+
+const NEWEST_LAYOUT = layoutOf(LOG_FORMAT_VERSION) as FrameLayout;
+
+/** The version in a segment's head, unchecked; 0 if the file ends before it. */
+function versionOf({ file, end }: CursorSource): number {
+  const start = new Uint8Array(Math.min(VERSION_END_BYTES, end));
+  const filled = readAll(file, start, 0);
+  return headVersion(start.subarray(Math.min(FRAME_HEADER_BYTES, filled), filled));
 }
 
 /**

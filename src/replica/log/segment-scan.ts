@@ -4,7 +4,7 @@
  */
 import { LOG_START, PumiceError, type EntryId } from "../../base/mod.ts";
 import { FrameCursor, type CursorSource } from "./frame-cursor.ts";
-import { FrameType, LOG_FORMAT_VERSION, headVersion, parseHead, type SegmentHead } from "./format.ts";
+import { FrameType, LOG_FORMAT_VERSION, parseHead, type SegmentHead } from "./format.ts";
 import { Positions, type Point } from "./positions.ts";
 import type { HardState } from "../../raft/mod.ts";
 
@@ -94,7 +94,7 @@ export class SegmentScan {
     const { type, index, term } = this.#cursor;
     const payload = this.#cursor.payload();
     if (type !== FrameType.head) throw this.#contradiction("the first frame is not a head");
-    const version = headVersion(payload);
+    const { version } = this.#cursor;
     if (version > LOG_FORMAT_VERSION) throw new PumiceError("LOG_VERSION", { segment: this.#name, version, known: LOG_FORMAT_VERSION });
     const head = parseHead(payload);
     if (head === undefined) throw this.#contradiction("the head makes no sense");

@@ -36,7 +36,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     name: "checksums are not compared",
     law: "crash",
     file: "frame-cursor.ts",
-    from: "if (this.#source.crc32(this.#window.subarray(at + FrameOffset.previous, at + size), seed) !== crc)",
+    from: "if (this.#source.crc32(this.#window.subarray(at + offset.previous, at + size), seed) !== crc)",
     to: "if (false)",
   },
   { name: "frames are valid in every segment", law: "crash", file: "format.ts", from: "setU64(viewOf(bytes), 0, id);", to: "" },
