@@ -1,7 +1,7 @@
 /** Planted bugs of the production replica: each breaks one promise to the database's clients, and the lives of the seeds named for it must notice. */
 import type { Patch, PlantedBug } from "../../support/planted-bugs.ts";
 
-/** A planted bug, and the seeds of lives that notice it soon. */
+/** A planted bug, and the seeds of lives that noticed it soon when it was planted; others are tried after them. */
 export interface ClusterBug extends PlantedBug {
   readonly seeds: readonly number[];
 }
